@@ -1,0 +1,19 @@
+//! Restart, reload and scaling policy: `Fleet::step(event, now) -> effects`, a pure function of
+//! state, event and time.
+//!
+//! There is no clock, no pid and no I/O here: the daemon's engine feeds events in, performs the
+//! effects, and asks [`Fleet::deadline`] when to call again with [`Event::Tick`]. The whole state
+//! serialises, so a daemon that was killed continues where its predecessor stopped.
+#![forbid(unsafe_code)]
+
+mod effect;
+mod event;
+mod ids;
+mod policy;
+mod state;
+
+pub use effect::{Answer, Cause, Denied, Effect, Failure, Notice, NoticeKind};
+pub use event::{Command, Event, Exit};
+pub use ids::{InstanceId, Moment, Ticket, WorkerId};
+pub use policy::Policy;
+pub use state::{App, Fleet, Instance, Leaving, LeavingPhase, Pending, Replacement, Roll, State, Then};

@@ -1,0 +1,35 @@
+//! [`Policy`]: the part of an `AppSpec` that decides, and nothing else of it.
+
+use rpm_config::{AppSpec, ExecMode, Ready};
+use serde::{Deserialize, Serialize};
+
+/// What the supervisor must know about an app. A copy, so that a spec may change without the
+/// running workers' rules changing under them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// See [`rpm_config::RestartPolicy`].
+    pub restart: rpm_config::RestartPolicy,
+    /// See [`rpm_config::StopPolicy`].
+    pub stop: rpm_config::StopPolicy,
+    /// What proves that a worker works.
+    pub ready: Ready,
+    /// See [`AppSpec::listen_timeout`].
+    pub listen_timeout: Option<std::time::Duration>,
+    /// Old and new worker of a slot can run beside each other, because rpm holds the ports.
+    pub overlap: bool,
+    /// How many replacements a reload starts at once.
+    pub max_surge: u32,
+}
+
+impl From<&AppSpec> for Policy {
+    fn from(spec: &AppSpec) -> Self {
+        Self {
+            restart: spec.restart.clone(),
+            stop: spec.stop.clone(),
+            ready: spec.ready,
+            listen_timeout: spec.listen_timeout,
+            overlap: spec.share_ports || spec.mode == ExecMode::Cluster,
+            max_surge: spec.max_surge.max(1),
+        }
+    }
+}

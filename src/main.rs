@@ -1,0 +1,2 @@
+//! The `rpm` binary.
+fn main() {}
