@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The keeper: parent of every app and of the daemon. It forks, reaps and holds descriptors, and
+//! decides nothing; with its help a daemon that was killed is replaced by one that knows as much.
+//!
+//! One thread, one poll loop, no runtime. It knows nothing of configuration, policy, logs or JSON.
+#![forbid(unsafe_code)]
+
+mod message;
+mod spec;
+
+pub use message::{
+    Address, Child, ChildId, Event, ExitStatus, LINK_FD, LOCK_FD, MAX_HELD, MAX_LABEL, MAX_NAME,
+    Owner, RPC_FD, Request, SpawnStage, VERSION,
+};
+pub use spec::SpawnSpec;

@@ -1,0 +1,256 @@
+//! What keeper and daemon say to each other: one message a SEQPACKET datagram, descriptors beside it
+//! as SCM_RIGHTS.
+//!
+//! This file is the vocabulary; `wire.rs` turns it into bytes and back. Names and ids are the
+//! daemon's: to the keeper a child is a number and an opaque label.
+
+use std::{
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    path::PathBuf,
+};
+
+/// The version both sides name in `Hello` and `Welcome`.
+pub const VERSION: u16 = 1;
+/// Where the daemon finds its end of the link after exec.
+pub const LINK_FD: i32 = 3;
+/// Where the daemon finds the listening socket of `rpm.sock` after exec.
+pub const RPC_FD: i32 = 4;
+/// Where the daemon finds the locked description of `state/lock` after exec.
+pub const LOCK_FD: i32 = 5;
+/// The longest label, in bytes.
+pub const MAX_LABEL: usize = 1024;
+/// The longest name of a held descriptor, in bytes: a file path fits.
+pub const MAX_NAME: usize = 1024;
+/// How many descriptors may be held by name: two log files for each of some thousand apps.
+pub const MAX_HELD: usize = 16_384;
+
+/// A spawned process tree, named by the daemon; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChildId(pub u64);
+
+/// Whose a listening socket is: it outlives any one child.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// The app, as the daemon names it.
+    pub app: String,
+    /// The slot within it.
+    pub slot: u32,
+}
+
+/// What a socket is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// A TCP port; the port is never 0.
+    Tcp(SocketAddr),
+    /// A UDP port; the port is never 0.
+    Udp(SocketAddr),
+    /// A stream socket in the file system, absolute.
+    Unix(PathBuf),
+}
+
+/// From the daemon to the keeper.
+#[derive(Debug)]
+pub enum Request {
+    /// The first message.
+    Hello {
+        /// [`VERSION`] of the sender.
+        version: u16,
+    },
+    /// Execute a program. A repeated id is answered again, not done twice. The label comes back in
+    /// the inventory.
+    Spawn {
+        /// A new id.
+        child: ChildId,
+        /// The daemon's own notes, at most [`MAX_LABEL`] bytes.
+        label: Vec<u8>,
+        /// A sealed memfd with an encoded [`crate::SpawnSpec`].
+        spec: OwnedFd,
+    },
+    /// The exit of this child is recorded: forget it and close what was kept for it.
+    Acknowledge {
+        /// Whose.
+        child: ChildId,
+    },
+    /// Give me the held listening socket of this owner and address, made now if there is none.
+    Listen {
+        /// Comes back in the answer.
+        request: u64,
+        /// Whose socket.
+        owner: Owner,
+        /// Where.
+        address: Address,
+        /// `IPV6_V6ONLY`, for an IPv6 address.
+        only_v6: bool,
+        /// As for listen(2); 0: the system's maximum.
+        backlog: i32,
+    },
+    /// One address of an owner is served no more.
+    Close {
+        /// Whose.
+        owner: Owner,
+        /// Where.
+        address: Address,
+    },
+    /// Nothing of this owner is served any more: close all its sockets.
+    Release {
+        /// Whose.
+        owner: Owner,
+    },
+    /// Keep this descriptor for the next daemon, in place of any former one of the name.
+    Hold {
+        /// At most [`MAX_NAME`] bytes.
+        name: String,
+        /// What to keep.
+        fd: OwnedFd,
+    },
+    /// Close a held descriptor.
+    Drop {
+        /// Its name.
+        name: String,
+    },
+    /// Tell all you keep.
+    Inventory,
+    /// Exit after this daemon has exited; children that are left are left alone.
+    Shutdown,
+}
+
+/// From the keeper to the daemon.
+#[derive(Debug)]
+pub enum Event {
+    /// The answer to `Hello`.
+    Welcome {
+        /// [`VERSION`] of the sender.
+        version: u16,
+        /// How many daemons died in the last minute.
+        deaths: u32,
+    },
+    /// The program was executed.
+    Spawned(Child),
+    /// It was not; there is no process.
+    SpawnFailed {
+        /// Whose.
+        child: ChildId,
+        /// What failed.
+        stage: SpawnStage,
+        /// The error number.
+        errno: i32,
+    },
+    /// A child's leader exited. Repeated in the inventory until acknowledged.
+    Exited {
+        /// Whose.
+        child: ChildId,
+        /// How.
+        status: ExitStatus,
+    },
+    /// A process of a child's tree called listen(2) on an address, and it succeeded or will.
+    Listening {
+        /// Whose.
+        child: ChildId,
+        /// Where.
+        address: Address,
+    },
+    /// A process of a child's tree was refused an address, or could not be given a shared socket.
+    Refused {
+        /// Whose.
+        child: ChildId,
+        /// Which address.
+        address: Address,
+        /// Why.
+        errno: i32,
+        /// The other app that holds it, if it is one of ours.
+        holder: Option<Owner>,
+    },
+    /// The answer to `Listen`.
+    Listener {
+        /// From the request.
+        request: u64,
+        /// A listening socket.
+        fd: OwnedFd,
+    },
+    /// The other answer to `Listen`.
+    ListenFailed {
+        /// From the request.
+        request: u64,
+        /// Why.
+        errno: i32,
+        /// The other app that holds the address, if it is one of ours.
+        holder: Option<Owner>,
+    },
+    /// One child of the inventory.
+    Known {
+        /// Its process and descriptors.
+        child: Child,
+        /// As given at `Spawn`.
+        label: Vec<u8>,
+        /// How it ended, if it has and that was not acknowledged.
+        status: Option<ExitStatus>,
+        /// It has listened.
+        listening: bool,
+    },
+    /// One held descriptor of the inventory.
+    Held {
+        /// Its name.
+        name: String,
+        /// A duplicate.
+        fd: OwnedFd,
+    },
+    /// The inventory is complete.
+    InventoryEnd,
+    /// A request was not understood or not possible; nothing was done.
+    Error {
+        /// What was wrong, for a log.
+        text: String,
+    },
+}
+
+/// A running child: duplicates of what the keeper keeps for it.
+#[derive(Debug)]
+pub struct Child {
+    /// Its id.
+    pub child: ChildId,
+    /// The leader, also the id of its session.
+    pub pid: i32,
+    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot: with the pid it names a process for ever.
+    pub start_time: u64,
+    /// The leader's pidfd.
+    pub pidfd: OwnedFd,
+    /// The read end of its standard output, non-blocking.
+    pub stdout: OwnedFd,
+    /// The read end of its standard error, non-blocking.
+    pub stderr: OwnedFd,
+    /// Our end of its Node IPC channel, non-blocking, if it has one.
+    pub channel: Option<OwnedFd>,
+}
+
+/// How a leader ended, from waitid(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// It was not our child, so nobody knows.
+    Unknown,
+}
+
+/// What could fail on the way to a running program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpawnStage {
+    /// Its spec was unreadable, or too large.
+    Spec,
+    /// Pipes, sockets or descriptors ran out.
+    Descriptors,
+    /// fork(2).
+    Fork,
+    /// Changing to its working directory.
+    Directory,
+    /// Taking its user and groups.
+    Credentials,
+    /// Limits, priority or mask.
+    Limits,
+    /// Installing the bind filter.
+    Filter,
+    /// execve(2) itself, after the PATH look-up.
+    Exec,
+}
