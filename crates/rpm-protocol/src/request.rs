@@ -1,0 +1,117 @@
+//! What a client may ask: the JSON-RPC methods and their parameters.
+
+use rpm_config::{AppName, AppSpec};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// A request: `method` names the variant in snake_case, `params` is its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Names the client's protocol version; answered by [`crate::Welcome`]. Optional, but first.
+    Hello {
+        /// [`crate::VERSION`] of the client.
+        version: u32,
+    },
+    /// Answered by [`crate::Welcome`] too.
+    Ping,
+    /// Starts one app, several requests may be under way at once; answered by [`crate::Started`].
+    Start {
+        /// The app.
+        app: Box<AppSpec>,
+        /// Who describes it: decides what happens when the name exists.
+        origin: StartOrigin,
+        /// `None`: answered when every instance became ready or ended once. Otherwise they must
+        /// all be ready within so many milliseconds.
+        wait_ms: Option<u64>,
+    },
+    /// Does something to instances that exist; answered by [`crate::Acted`] when they settled.
+    Act {
+        /// What.
+        action: Action,
+        /// To which.
+        targets: Targets,
+        /// A new inherited environment for them (`--update-env`).
+        environment: Option<BTreeMap<String, String>>,
+    },
+    /// Changes the number of instances; answered by [`crate::Acted`] when they are ready or gone.
+    Scale {
+        /// Which app.
+        app: AppName,
+        /// `5`, `+2` or `-1`.
+        to: String,
+    },
+    /// All instances, in id order; answered by a list of [`crate::InstanceView`].
+    List,
+    /// Everything about instances; answered by a list of [`crate::InstanceDetail`].
+    Describe {
+        /// Which.
+        targets: Targets,
+    },
+    /// Where instances log; answered by a list of [`crate::LogSource`].
+    Logs {
+        /// Which.
+        targets: Targets,
+    },
+    /// Empties log files; answered by the list of emptied paths.
+    Flush {
+        /// Which; no words: all of them and the daemon's own.
+        targets: Targets,
+    },
+    /// Writes `dump.pm2`; answered by its path.
+    Save {
+        /// Also when the fleet is empty.
+        force: bool,
+    },
+    /// Starts what `dump.pm2` lists and the fleet lacks; answered by [`crate::Acted`].
+    Resurrect,
+    /// Answered by null, then one [`crate::EventView`] notification (`method: "event"`) per event
+    /// until the client hangs up.
+    Events {
+        /// Only events after this cursor, as far as the daemon still has them.
+        since: Option<u64>,
+        /// Which; no words: all.
+        targets: Targets,
+    },
+    /// Stops everything, then daemon and keeper; answered before they go.
+    Kill,
+}
+
+/// What [`Request::Act`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Starts stopped ones.
+    Start,
+    /// Stops.
+    Stop,
+    /// Stops and starts.
+    Restart,
+    /// Replaces without a gap, where it can.
+    Reload,
+    /// Stops and forgets.
+    Delete,
+    /// Zeroes restart counters.
+    Reset,
+}
+
+/// Which instances: words as a person types them, any match counts.
+///
+/// A word is `all`, an id, a name, `/regex/`, a namespace, or a script path relative to `cwd`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    /// The words.
+    pub words: Vec<String>,
+    /// Where the person stands.
+    pub cwd: PathBuf,
+}
+
+/// Who describes an app that is to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartOrigin {
+    /// An ecosystem file: an app of this name takes over the new description and is restarted.
+    File,
+    /// The command line: an app of this name that runs is refused; one that is stopped is replaced.
+    CommandLine,
+}

@@ -1,0 +1,167 @@
+//! What a client may see: results of requests, as plain data.
+
+use rpm_config::{AppName, AppSpec};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// The answer to `hello` and `ping`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The daemon's protocol version.
+    pub version: u32,
+    /// The daemon's program version.
+    pub program: String,
+    /// The daemon's pid.
+    pub pid: i32,
+}
+
+/// The answer to `start`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The app.
+    pub app: AppName,
+    /// It existed and was restarted with its new description.
+    pub restarted: bool,
+    /// Its instances.
+    pub instances: Vec<u32>,
+    /// The first instance that failed, if one did; the restart policy goes on regardless.
+    pub failure: Option<FailureView>,
+}
+
+/// The answer to `act`, `scale` and `resurrect`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acted {
+    /// The instances it touched, by id, with their names.
+    pub instances: Vec<(u32, AppName)>,
+    /// The first instance that failed, if one did.
+    pub failure: Option<FailureView>,
+}
+
+/// Why an instance failed, for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureView {
+    /// Its app.
+    pub app: AppName,
+    /// Its id.
+    pub instance: u32,
+    /// What happened: `exited with code 1 before it was ready`.
+    pub reason: String,
+    /// What to do about it, if that is known.
+    pub hint: Option<String>,
+    /// The last lines of its standard error, oldest first, at most 50.
+    pub stderr: Vec<String>,
+}
+
+/// One instance, as a list shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceView {
+    /// PM2's `pm_id`.
+    pub id: u32,
+    /// Its app.
+    pub name: AppName,
+    /// Its app's namespace.
+    pub namespace: String,
+    /// 0..N-1 within its app.
+    pub slot: u32,
+    /// `fork` or `cluster`.
+    pub mode: String,
+    /// PM2's status words.
+    pub status: String,
+    /// The current worker's leader, if there is one.
+    pub pid: Option<i32>,
+    /// When the current worker was started, milliseconds since the epoch.
+    pub started_at: Option<u64>,
+    /// When the instance was created or last restarted by hand, milliseconds since the epoch.
+    pub created_at: u64,
+    /// PM2's `restart_time`.
+    pub restarts: u32,
+    /// PM2's `unstable_restarts`.
+    pub unstable_restarts: u32,
+    /// Percent of one core, of the whole tree, over the last second or so.
+    pub cpu: f32,
+    /// Resident bytes of the whole tree.
+    pub memory: u64,
+    /// The user it runs as.
+    pub user: String,
+    /// How the last worker ended.
+    pub last_exit: Option<ExitView>,
+    /// Former workers that are still finishing.
+    pub leaving: Vec<LeavingView>,
+}
+
+/// How a worker ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitView {
+    /// The exit code, if it exited.
+    pub code: Option<i32>,
+    /// The signal's name, if one ended it.
+    pub signal: Option<String>,
+    /// Milliseconds since the epoch.
+    pub at: u64,
+    /// The last lines of its standard error, oldest first, at most 50; only in details.
+    pub stderr: Vec<String>,
+}
+
+/// A worker that was replaced and has not gone yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingView {
+    /// Its leader.
+    pub pid: i32,
+    /// `draining`, `stopping` or `killed`.
+    pub phase: String,
+    /// Until the next, harder step, in milliseconds.
+    pub left_ms: u64,
+}
+
+/// One instance, with all rpm knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceDetail {
+    /// What a list shows.
+    pub view: InstanceView,
+    /// Its app's description.
+    pub spec: AppSpec,
+    /// The environment of its worker.
+    pub environment: BTreeMap<String, String>,
+    /// Where its standard output goes; `None`: nowhere.
+    pub out_log: Option<PathBuf>,
+    /// Where its standard error goes.
+    pub error_log: Option<PathBuf>,
+    /// Its pid file.
+    pub pid_file: PathBuf,
+    /// Addresses it was seen listening on.
+    pub listening: Vec<String>,
+    /// How its last workers ended, newest first, at most 5.
+    pub exits: Vec<ExitView>,
+    /// The last delay of an exponential back-off, in milliseconds.
+    pub previous_delay_ms: u64,
+    /// Bytes of its logs that could not be written.
+    pub dropped_log_bytes: u64,
+}
+
+/// Where an instance logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSource {
+    /// Its id.
+    pub id: u32,
+    /// Its app.
+    pub name: AppName,
+    /// Standard output's file.
+    pub out: Option<PathBuf>,
+    /// Standard error's file.
+    pub error: Option<PathBuf>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Counts up; give it back as `since` to continue.
+    pub cursor: u64,
+    /// Milliseconds since the epoch.
+    pub at: u64,
+    /// The app.
+    pub app: AppName,
+    /// The instance's id.
+    pub instance: u32,
+    /// `online`, `exited`, `draining` … with its data, as the supervisor's `NoticeKind` serialises.
+    pub event: serde_json::Value,
+}
