@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The static file server behind `rpm serve [path] [port]`.
+//!
+//! It answers GET and HEAD from one directory and says with each answer which instance gave it. It
+//! knows nothing of daemons, apps or terminals: who starts it, prints about it and restarts it is
+//! up to others. Listings (`--ftp`) and passwords are not here.
+//!
+//! The way of a request: [`mod@server`] accepts a connection, `path` judges the path, `site` finds
+//! the file, `answer` adds the headers.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod bind;
+mod options;
+mod path;
+mod run;
+mod server;
+mod site;
+
+pub use bind::bind;
+pub use options::Options;
+pub use run::{run, run_on};
+pub use server::{KEEP_ALIVE_GRACE, MAX_CONNECTIONS, serve};

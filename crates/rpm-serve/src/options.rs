@@ -1,0 +1,47 @@
+//! [`Options`]: what to serve and where. Reading a command line into it is the caller's work.
+
+use std::env;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// What to serve and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The directory; a symlink is followed anew at each request, so a flipped `current` counts.
+    pub root: PathBuf,
+    /// The address to listen on; every IPv4 address unless given, as PM2.
+    pub host: IpAddr,
+    /// The port to listen on; 8080 unless given, as PM2. 0 lets the kernel choose.
+    pub port: u16,
+    /// A path without a file answers `/index.html` with 200: what single-page apps need.
+    pub spa: bool,
+    /// Join other sockets on the same port (`SO_REUSEPORT`). Only a manager that knows all of them
+    /// should ask for it: two strangers would silently share the visitors.
+    pub share_port: bool,
+    /// Which instance answers: the value of `X-Rpm-Instance`. `None` reads `-`.
+    pub instance: Option<String>,
+}
+
+impl Options {
+    /// PM2's port, 8080.
+    pub const DEFAULT_PORT: u16 = 8080;
+
+    /// PM2's defaults for `root`. The instance is `NODE_APP_INSTANCE` of this process; where it is
+    /// set, a manager is at work and the port may be shared.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let instance = env::var("NODE_APP_INSTANCE").ok();
+        Self {
+            root: root.into(),
+            host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: Self::DEFAULT_PORT,
+            spa: false,
+            share_port: instance.is_some(),
+            instance,
+        }
+    }
+
+    /// Host and port as one.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+}
