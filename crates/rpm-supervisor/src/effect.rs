@@ -35,7 +35,7 @@ pub enum Effect {
         /// Which.
         worker: WorkerId,
     },
-    /// The slot has no worker and none is coming: its held sockets can go.
+    /// The slot has no worker and none is coming: its held sockets can go. May be repeated.
     Release {
         /// Of which app.
         app: AppName,
@@ -82,29 +82,32 @@ pub enum Denied {
     SameScale(AppName),
     /// So many requests wait for this app that no more are taken.
     TooMany(AppName),
+    /// An app cannot have this many instances: 1 to [`crate::MAX_INSTANCES`].
+    OutOfRange(AppName, u32),
 }
 
 /// Why an accepted request failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The instance that failed.
     pub instance: InstanceId,
-    /// Its worker that failed.
-    pub worker: WorkerId,
+    /// Its worker that failed; `None` where [`Cause::Superseded`] met an instance without one.
+    pub worker: Option<WorkerId>,
     /// How.
     pub cause: Cause,
 }
 
 /// How a worker failed to become ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// It could not be executed.
     NotSpawned(String),
-    /// It exited first.
+    /// It exited first, or while its predecessor was still leaving.
     Exited(Exit),
     /// It was not ready after this long.
     NotReady(Duration),
-    /// Another request (stop, delete) took the instance away.
+    /// Another request (stop, delete, restart during a reload) took the instance away.
     Superseded,
 }
 
@@ -168,7 +171,12 @@ impl fmt::Display for Denied {
             Self::NoApp(app) => write!(f, "there is no app named {app}"),
             Self::NoInstance(id) => write!(f, "there is no instance {id}"),
             Self::SameScale(app) => write!(f, "{app} has that many instances already"),
-            Self::TooMany(app) => write!(f, "too many requests wait for {app}; try again when they are done"),
+            Self::TooMany(app) => {
+                write!(f, "too many requests wait for {app}; try again when they are done")
+            }
+            Self::OutOfRange(app, n) => {
+                write!(f, "{app} cannot have {n} instances, only 1 to {}", crate::MAX_INSTANCES)
+            }
         }
     }
 }

@@ -16,4 +16,9 @@ pub use effect::{Answer, Cause, Denied, Effect, Failure, Notice, NoticeKind};
 pub use event::{Command, Event, Exit};
 pub use ids::{InstanceId, Moment, Ticket, WorkerId};
 pub use policy::Policy;
-pub use state::{App, Fleet, Instance, Leaving, LeavingPhase, Pending, Replacement, Roll, State, Then};
+pub use state::{
+    App, Fleet, Goal, Instance, Leaving, LeavingPhase, Pending, Replacement, Roll, State, Then,
+};
+
+/// The most instances one app may have: far above any machine's CPUs, far below any id's range.
+pub const MAX_INSTANCES: u32 = 4096;

@@ -1,12 +1,17 @@
 //! The whole state of supervision, as data. What is true only in one state is stored in it.
 //!
 //! ```text
-//! Stopped ─start─► Launching ─ready─► Online ─stop/restart─► Stopping{then} ─tree gone─► Stopped | Launching | …
-//!                      └──────exit──────┴─► Stopping{then: by policy} ─► Waiting ─timer─► Launching
-//!                                                                     └► Errored (too many unstable exits)
+//! Stopped ─start─► Launching ─ready─► Online ─stop/restart─► Stopping{then} ─tree gone─► (then)
+//!                      └──────exit──────┴─► Stopping{then: by policy} ─tree gone─► (then)
+//!
+//! then: Stop ► Stopped    Start, no delay ► Launching    Start, delay ► Waiting ─timer─► Launching
+//!       Error ► Errored   Remove ► Removing ─leaving workers gone─► out of the fleet
 //! ```
+//!
+//! Beside it a reload runs a `replacement`, which becomes the current worker when it is ready; the
+//! one it replaces is `leaving`: Draining ► Stopping ► Killed ► gone. `docs/states.md` has it all.
 
-use crate::{Exit, InstanceId, Moment, Policy, Ticket, WorkerId};
+use crate::{Exit, Failure, InstanceId, Moment, Policy, Ticket, WorkerId};
 use rpm_config::AppName;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,6 +25,8 @@ pub struct Fleet {
     pub next_instance: u32,
     /// The id the next worker gets; never goes back.
     pub next_worker: u64,
+    /// Accepted requests that wait for their answer.
+    pub pending: Vec<Pending>,
 }
 
 /// One app.
@@ -35,19 +42,35 @@ pub struct App {
     pub roll: Option<Roll>,
     /// Reloads that wait for it, bounded.
     pub queued: VecDeque<Roll>,
-    /// Requests answered when all their instances settled.
-    pub pending: Vec<Pending>,
 }
 
-/// A stop, restart, start, delete or scale that is answered once its instances have settled.
+/// An accepted request, answered once all its instances have settled. It may span several apps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// Who waits.
     pub ticket: Ticket,
-    /// For which slots still.
-    pub waiting: BTreeSet<u32>,
+    /// For what.
+    pub goal: Goal,
+    /// For which instances still.
+    pub waiting: BTreeSet<InstanceId>,
     /// All instances the request touched.
     pub touched: Vec<InstanceId>,
+    /// The first thing that went wrong; the answer waits for the other instances nevertheless.
+    pub failure: Option<Failure>,
+}
+
+/// What settles an instance for a [`Pending`] request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// Register, start, restart, scale up: it is online, at rest, or has failed once.
+    Up,
+    /// Stop: no process of it is left.
+    Down,
+    /// Delete, scale down: it is out of the fleet.
+    Removed,
+    /// Reload: its [`Roll`] says so.
+    Reloaded,
 }
 
 /// One slot of an app.
@@ -57,7 +80,8 @@ pub struct Instance {
     pub id: InstanceId,
     /// Where its current worker stands.
     pub state: State,
-    /// A worker started beside the current one by a reload.
+    /// A worker started beside the current one by a reload; only while that one is launching or
+    /// online, or else it takes its place.
     pub replacement: Option<Replacement>,
     /// Former workers that are still finishing.
     pub leaving: Vec<Leaving>,
@@ -111,6 +135,8 @@ pub enum State {
     },
     /// It exited too often, or could not be executed.
     Errored,
+    /// On its way out of the fleet: it goes when its last leaving worker has.
+    Removing,
 }
 
 /// What follows a stop.
