@@ -4,11 +4,7 @@
 //! This file is the vocabulary; `wire.rs` turns it into bytes and back. Names and ids are the
 //! daemon's: to the keeper a child is a number and an opaque label.
 
-use std::{
-    net::SocketAddr,
-    os::fd::OwnedFd,
-    path::PathBuf,
-};
+use std::{net::SocketAddr, os::fd::OwnedFd, path::PathBuf};
 
 /// The version both sides name in `Hello` and `Welcome`.
 pub const VERSION: u16 = 1;
@@ -134,6 +130,14 @@ pub enum Event {
         /// What failed.
         stage: SpawnStage,
         /// The error number.
+        errno: i32,
+    },
+    /// A child that was to be given the bind filter runs without it (traps B6). Comes after its
+    /// `Spawned`.
+    Unfiltered {
+        /// Whose.
+        child: ChildId,
+        /// `EBUSY`: another filter of its kind is above us; else the kernel has none.
         errno: i32,
     },
     /// A child's leader exited. Repeated in the inventory until acknowledged.

@@ -2,5 +2,21 @@
 //! why it is sound, and nothing here knows what an app is.
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+pub mod atomic;
+pub mod fd;
+pub mod fdpass;
 pub mod home;
+pub mod limits;
+pub mod lock;
+pub mod memfd;
+pub mod peer;
+pub mod pidfd;
+pub mod pipe;
+pub mod poll;
+pub mod process;
+pub mod procfs;
+pub mod signal;
 pub mod spawn;
+mod syscall;
+pub mod time;
+pub mod wait;

@@ -1,0 +1,105 @@
+//! File descriptors as such: taking over inherited numbers, flags, standard streams.
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Inherited descriptors have small numbers; those above are never anybody's to adopt.
+const ADOPTABLE: RawFd = 64;
+
+/// One bit for each number that [`adopt`] gave away.
+static ADOPTED: AtomicU64 = AtomicU64::new(0);
+
+/// Takes over a descriptor that this process inherited at exec, and makes it close at the next exec.
+///
+/// # Errors
+/// `EBADF` if the number is not open or not below 64, `EBUSY` if it was adopted before.
+pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    if !(0..ADOPTABLE).contains(&number) {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: F_GETFD reads a flag and neither takes nor changes the descriptor.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let bit = 1 << number;
+    if ADOPTED.fetch_or(bit, Ordering::SeqCst) & bit != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: the number is open, and the bit set above makes sure that only one caller ever gets it.
+    // The contract of this function is that the number was inherited, so no object of this process
+    // owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    set_cloexec(&fd, true)?;
+    Ok(fd)
+}
+
+/// Whether the descriptor closes at exec.
+pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
+    let flags = if on { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    fcntl(fd, FcntlArg::F_SETFD(flags))?;
+    Ok(())
+}
+
+/// Whether reads and writes return `WouldBlock` in place of waiting. Belongs to the open description,
+/// so it holds for every duplicate.
+pub fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<()> {
+    let mut flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+    flags.set(OFlag::O_NONBLOCK, on);
+    fcntl(&fd, FcntlArg::F_SETFL(flags))?;
+    Ok(())
+}
+
+/// Puts duplicates in the place of the standard streams; what was there is closed.
+pub fn set_standard_streams(
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+    error: BorrowedFd<'_>,
+) -> io::Result<()> {
+    nix::unistd::dup2_stdin(input)?;
+    nix::unistd::dup2_stdout(output)?;
+    nix::unistd::dup2_stderr(error)?;
+    Ok(())
+}
+
+/// The number, for a log or the environment of a child.
+pub fn number(fd: impl AsFd) -> RawFd {
+    fd.as_fd().as_raw_fd()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::IntoRawFd;
+
+    #[test]
+    fn a_number_is_adopted_once() {
+        let (read, _write) = nix::unistd::pipe().unwrap();
+        let number = read.into_raw_fd();
+        let adopted = adopt(number).unwrap();
+        let flags = fcntl(&adopted, FcntlArg::F_GETFD).unwrap();
+        assert_eq!(flags, libc::FD_CLOEXEC);
+        assert_eq!(adopt(number).unwrap_err().raw_os_error(), Some(libc::EBUSY));
+    }
+
+    #[test]
+    fn closed_negative_and_large_numbers_are_refused() {
+        for number in [-1, 63, 64, i32::MAX] {
+            assert_eq!(adopt(number).unwrap_err().raw_os_error(), Some(libc::EBADF), "{number}");
+        }
+    }
+
+    #[test]
+    fn nonblocking_is_set_and_cleared() {
+        let (read, _write) = nix::unistd::pipe().unwrap();
+        set_nonblocking(&read, true).unwrap();
+        let error = nix::unistd::read(&read, &mut [0; 1]).unwrap_err();
+        assert_eq!(error, nix::errno::Errno::EAGAIN);
+        set_nonblocking(&read, false).unwrap();
+        let flags = OFlag::from_bits_retain(fcntl(&read, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
+    }
+}

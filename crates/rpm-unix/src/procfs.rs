@@ -1,0 +1,142 @@
+//! Other processes, from /proc. A process may end at any moment, so whatever cannot be read is left
+//! out; everything read has a bound.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+};
+
+/// How many processes are looked at; the kernel's own default limit (pid_max) is 4 Mi.
+const MAX_PROCESSES: usize = 1 << 22;
+/// How many threads of one process are asked for children.
+const MAX_THREADS: usize = 1 << 16;
+/// A stat line has about 300 bytes; the name in it has at most 64.
+const MAX_STAT: u64 = 4096;
+/// An environment is at most a quarter of the stack limit, 2 MiB by default.
+const MAX_ENVIRONMENT: u64 = 4 << 20;
+/// A children file lists pids of at most 8 bytes.
+const MAX_CHILDREN: u64 = 1 << 20;
+
+/// What the first fields of `/proc/PID/stat` tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: i32,
+    /// Its parent.
+    pub ppid: i32,
+    /// Its session: the pid of the session's leader.
+    pub session: i32,
+    /// Field 22, in clock ticks since boot: with the pid it names a process for ever.
+    pub start_time: u64,
+    /// It is dead and waits for its parent.
+    pub zombie: bool,
+}
+
+/// All processes there are.
+pub fn processes() -> io::Result<Vec<Process>> {
+    Ok(numbers_in(Path::new("/proc"), MAX_PROCESSES)?.filter_map(process).collect())
+}
+
+/// One process; `None` if there is none of this id.
+pub fn process(pid: i32) -> Option<Process> {
+    let stat = read_bounded(&format!("/proc/{pid}/stat"), MAX_STAT).ok()?;
+    parse_stat(&stat)
+}
+
+/// The direct children of a process, zombies included.
+pub fn children_of(pid: i32) -> Vec<i32> {
+    let tasks = format!("/proc/{pid}/task");
+    let Ok(threads) = numbers_in(Path::new(&tasks), MAX_THREADS) else { return Vec::new() };
+    threads.flat_map(|thread| children_of_thread(&format!("{tasks}/{thread}/children"))).collect()
+}
+
+/// Whether a process was started with exactly this `KEY=VALUE` in its environment; false where that
+/// may not be read.
+pub fn environment_has(pid: i32, entry: &[u8]) -> bool {
+    let environment = read_bounded(&format!("/proc/{pid}/environ"), MAX_ENVIRONMENT);
+    environment.is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|one| one == entry))
+}
+
+fn children_of_thread(path: &str) -> Vec<i32> {
+    let text = read_bounded(path, MAX_CHILDREN).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn numbers_in(directory: &Path, max: usize) -> io::Result<impl Iterator<Item = i32>> {
+    let entries = fs::read_dir(directory)?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter_map(|name| name.parse().ok()).take(max))
+}
+
+fn read_bounded(path: &str, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The name stands in brackets and may itself have brackets and blanks, so fields are counted from
+/// the last closing one.
+fn parse_stat(stat: &[u8]) -> Option<Process> {
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let pid = std::str::from_utf8(stat.get(..open)?).ok()?.trim().parse().ok()?;
+    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    // The first of these is field 3 of proc(5).
+    let field = |number: usize| rest.split_ascii_whitespace().nth(number - 3);
+    Some(Process {
+        pid,
+        ppid: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        start_time: field(22)?.parse().ok()?,
+        zombie: matches!(field(3)?, "Z" | "X"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_stat_line_is_read_whatever_the_name() {
+        let line = b"42 (a) b (c)) S 7 42 40 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0\n";
+        let expected = Process { pid: 42, ppid: 7, session: 40, start_time: 98765, zombie: false };
+        assert_eq!(parse_stat(line), Some(expected));
+        for broken in [&b""[..], b"42", b"42 (a", b"42 (a) S 7", b"x (a) S 1 2 3", b")(", b"\xff()"]
+        {
+            assert_eq!(parse_stat(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_child_is_found_from_its_parent_and_by_its_environment() {
+        let mut child = Command::new("cat")
+            .env_clear()
+            .env("RPM_PROBE", "17")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (us, pid) = (std::process::id() as i32, child.id() as i32);
+        assert!(children_of(us).contains(&pid));
+        let found = processes().unwrap().into_iter().find(|process| process.pid == pid).unwrap();
+        assert_eq!((found.ppid, found.zombie), (us, false));
+        assert_eq!(process(pid).unwrap().start_time, found.start_time);
+        for (entry, expected) in
+            [("RPM_PROBE=17", true), ("RPM_PROBE=1", false), ("PROBE=17", false)]
+        {
+            assert_eq!(environment_has(pid, entry.as_bytes()), expected, "{entry}");
+        }
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(process(pid), None);
+    }
+
+    #[test]
+    fn nobody_has_neither_children_nor_environment() {
+        assert_eq!(process(-1), None);
+        assert_eq!(children_of(-1), Vec::<i32>::new());
+        assert!(!environment_has(-1, b""));
+    }
+}
