@@ -6,16 +6,37 @@
 //! serialises, so a daemon that was killed continues where its predecessor stopped.
 #![forbid(unsafe_code)]
 
+mod admission;
+mod backoff;
+mod command;
+mod current;
 mod effect;
 mod event;
+mod exit;
+#[cfg(test)]
+mod fixture;
 mod ids;
+mod instance;
+mod leaving;
+mod pending;
 mod policy;
+mod query;
+mod ready;
+mod recover;
+mod replacement;
+mod roll;
+mod scale;
 mod state;
+mod step;
+mod turn;
 
 pub use effect::{Answer, Cause, Denied, Effect, Failure, Notice, NoticeKind};
 pub use event::{Command, Event, Exit};
 pub use ids::{InstanceId, Moment, Ticket, WorkerId};
+pub use pending::MAX_WAITING;
 pub use policy::Policy;
+pub use query::{Place, Role, Status};
+pub use roll::MAX_QUEUED_ROLLS;
 pub use state::{
     App, Fleet, Goal, Instance, Leaving, LeavingPhase, Pending, Replacement, Roll, State, Then,
 };
