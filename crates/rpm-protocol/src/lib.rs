@@ -5,13 +5,29 @@
 //! and starts no daemon.
 #![forbid(unsafe_code)]
 
+mod client;
+mod connection;
+mod error;
+mod frame;
+mod listener;
+mod outbox;
 mod request;
+mod rpc;
+mod stream;
+mod version;
 mod view;
 
 /// The protocol version this crate speaks.
 pub const VERSION: u32 = 1;
 
+pub use client::{Client, ClientError, Events};
+pub use connection::{Connection, Gone, MAX_PIPELINED, Sender};
+pub use error::RpcError;
+pub use frame::{FrameError, LineReader, MAX_REQUEST, MAX_RESPONSE};
+pub use listener::{MAX_CLIENTS, Server};
+pub use outbox::{MAX_QUEUED, MAX_QUEUED_BYTES, STALL};
 pub use request::{Action, Request, StartOrigin, Targets};
+pub use rpc::{Id, Incoming, Refused, parse_answer, parse_request, request_line};
 pub use view::{
     Acted, EventView, ExitView, FailureView, InstanceDetail, InstanceView, LeavingView, LogSource,
     Started, Welcome,

@@ -115,3 +115,41 @@ pub enum StartOrigin {
     /// The command line: an app of this name that runs is refused; one that is stopped is replaced.
     CommandLine,
 }
+
+impl Request {
+    /// The name of each method.
+    pub const METHODS: [&str; 13] = [
+        "hello",
+        "ping",
+        "start",
+        "act",
+        "scale",
+        "list",
+        "describe",
+        "logs",
+        "flush",
+        "save",
+        "resurrect",
+        "events",
+        "kill",
+    ];
+
+    /// The name of this request's method.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Ping => "ping",
+            Self::Start { .. } => "start",
+            Self::Act { .. } => "act",
+            Self::Scale { .. } => "scale",
+            Self::List => "list",
+            Self::Describe { .. } => "describe",
+            Self::Logs { .. } => "logs",
+            Self::Flush { .. } => "flush",
+            Self::Save { .. } => "save",
+            Self::Resurrect => "resurrect",
+            Self::Events { .. } => "events",
+            Self::Kill => "kill",
+        }
+    }
+}
