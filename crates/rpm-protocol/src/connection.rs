@@ -160,7 +160,7 @@ impl Sender {
         let mut line = rpc::answer_line(id, answer);
         if line.len() > MAX_RESPONSE {
             let message = format!("the answer has more than {MAX_RESPONSE} bytes");
-            let error = RpcError::failed(message).hint("ask for fewer instances");
+            let error = RpcError::failed(message, Some("ask for fewer instances".into()));
             line = rpc::answer_line(id, &Err(error));
         }
         // A client that is gone needs no answer.

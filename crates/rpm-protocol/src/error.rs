@@ -34,22 +34,20 @@ impl RpcError {
     pub const PERMISSION: i64 = -32002;
     /// The request was understood and accepted, and failed.
     pub const FAILED: i64 = 1;
-    /// Nothing matches the targets.
-    pub const NOT_FOUND: i64 = 2;
 
     /// An error of `code` without hint and lines.
     pub fn new(code: i64, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: None, stderr: Vec::new() }
     }
 
-    /// The request was understood and failed.
-    pub fn failed(message: impl Into<String>) -> Self {
-        Self::new(Self::FAILED, message)
+    /// The request was understood and failed; the hint says what to do about it.
+    pub fn failed(message: impl Into<String>, hint: Option<String>) -> Self {
+        Self { hint, ..Self::new(Self::FAILED, message) }
     }
 
-    /// Nothing matches the targets.
-    pub fn not_found(message: impl Into<String>) -> Self {
-        Self::new(Self::NOT_FOUND, message)
+    /// The daemon is at fault.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Self::INTERNAL, message)
     }
 
     /// The same with a hint.
@@ -113,14 +111,14 @@ mod tests {
     #[test]
     fn it_travels_as_json_rpc_wants() {
         let table = [
-            (RpcError::failed("it broke"), r#"{"code":1,"message":"it broke"}"#),
+            (RpcError::failed("it broke", None), r#"{"code":1,"message":"it broke"}"#),
             (
-                RpcError::not_found("no app x").hint("did you mean y?"),
-                r#"{"code":2,"message":"no app x","data":{"hint":"did you mean y?"}}"#,
+                RpcError::failed("no app x", Some("did you mean y?".into())),
+                r#"{"code":1,"message":"no app x","data":{"hint":"did you mean y?"}}"#,
             ),
             (
-                RpcError::failed("a").stderr(vec!["Error: b".into()]),
-                r#"{"code":1,"message":"a","data":{"stderr":["Error: b"]}}"#,
+                RpcError::internal("a").stderr(vec!["Error: b".into()]),
+                r#"{"code":-32603,"message":"a","data":{"stderr":["Error: b"]}}"#,
             ),
         ];
         for (error, text) in table {

@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn answers_and_events_are_read() {
-        let error = RpcError::failed("no");
+        let error = RpcError::failed("no", None);
         let event = EventView {
             cursor: 1,
             at: 2,
