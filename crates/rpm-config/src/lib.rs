@@ -1,12 +1,67 @@
 //! Turns an ecosystem file, or the options of `rpm start`, into [`AppSpec`]s: complete, validated
 //! descriptions of apps that no later stage has to interpret again.
 //!
-//! This crate evaluates nothing and starts nothing. It reads files only when asked to.
+//! The road: a file's text becomes a tree ([`Format`]), the tree [`AppOptions`] ([`Ecosystem`]),
+//! the options an [`AppSpec`] ([`resolve()`], [`Ecosystem::resolve`]); the command line enters at
+//! [`AppOptions`]. At each spawn [`instance_environment`] and its neighbours say what one instance
+//! of a spec gets.
+//!
+//! This crate evaluates nothing and starts nothing. It reads files only when asked to: ecosystem
+//! files, the first bytes of scripts, and for [`cpus`] a few of `/proc` and `/sys`.
 #![forbid(unsafe_code)]
 
+mod app_table;
+mod command_line;
+mod context;
+pub mod cpus;
+mod ecosystem;
+mod environment;
+mod error;
+mod fault;
+mod format;
+mod instance;
+mod instances;
+mod interpreter;
+mod invalid;
+mod json_file;
+mod keys;
+mod kind;
+mod launch;
+mod log_options;
+mod log_path;
+mod node_line;
+mod options;
+mod resolve;
+mod root;
+mod script;
+mod script_fault;
+mod search;
+mod signal;
 mod spec;
+mod suggest;
+mod toml_file;
+mod tree;
+mod units;
+mod value;
+mod warning;
 
+pub use context::Context;
+pub use ecosystem::{App, Ecosystem, ResolvedFile};
+pub use error::{ConfigError, MAX_FILE_BYTES, MAX_LISTED, Place, Problem};
+pub use fault::Fault;
+pub use format::Format;
+pub use instance::{instance_args, instance_environment, instance_interpreter_args};
+pub use instances::{Instances, MAX_INSTANCES};
+pub use invalid::InvalidValue;
+pub use log_path::log_paths;
+pub use options::AppOptions;
+pub use resolve::{Resolved, resolve};
+pub use script_fault::ScriptFault;
+pub use signal::signal;
 pub use spec::{
-    AppName, AppSpec, ExecMode, InvalidName, Launch, LogFile, LogSpec, Ready, RestartPolicy, Runtime,
-    StopPolicy,
+    AppName, AppSpec, ExecMode, InvalidName, Launch, LogFile, LogSpec, Ready, RestartPolicy,
+    Runtime, StopPolicy,
 };
+pub use suggest::nearest;
+pub use units::{MAX_DURATION, MIN_BARE_SIZE, duration, size};
+pub use warning::Warning;

@@ -25,7 +25,11 @@ impl AppName {
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
         let name = name.into();
         let fits = (1..=Self::MAX_BYTES).contains(&name.len());
-        if fits && !name.chars().any(char::is_control) { Ok(Self(name)) } else { Err(InvalidName(name)) }
+        if fits && !name.chars().any(char::is_control) {
+            Ok(Self(name))
+        } else {
+            Err(InvalidName(name))
+        }
     }
 
     /// The name as text.
@@ -63,7 +67,11 @@ impl From<AppName> for String {
 impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(name) = self;
-        write!(f, "app name {name:?} must be 1 to {} bytes without control characters", AppName::MAX_BYTES)
+        write!(
+            f,
+            "app name {name:?} must be 1 to {} bytes without control characters",
+            AppName::MAX_BYTES
+        )
     }
 }
 
@@ -238,11 +246,16 @@ mod optional_millis {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use std::time::Duration;
 
-    pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         value.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
         Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
     }
 }

@@ -1,0 +1,162 @@
+//! [`Fault`]: everything that can be wrong with what was asked for an app, in words. What is wrong
+//! with its script and interpreter is in [`ScriptFault`].
+
+use crate::{InvalidName, InvalidValue, ScriptFault};
+use std::{fmt, path::PathBuf};
+
+/// What is wrong with one app, or one key of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A key nobody knows.
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// The key it resembles.
+        meant: Option<String>,
+    },
+    /// A key that a later version of rpm will know.
+    LaterKey {
+        /// As written.
+        key: String,
+    },
+    /// A key of an app beside `apps`.
+    KeyOutsideApp {
+        /// As written.
+        key: String,
+    },
+    /// Two names of the same key.
+    KeyTwice {
+        /// The second one.
+        key: String,
+        /// The first one.
+        first: String,
+    },
+    /// A value of the wrong type or range.
+    Value {
+        /// As written.
+        key: String,
+        /// What is wrong.
+        error: InvalidValue,
+    },
+    /// The file holds no apps.
+    NoApps,
+    /// Two apps of a file have one name.
+    NameTwice {
+        /// The line of the first.
+        first: Option<u32>,
+    },
+    /// The name cannot be used.
+    Name(InvalidName),
+    /// The namespace cannot be used.
+    Namespace(InvalidName),
+    /// The script or its interpreter.
+    Script(ScriptFault),
+    /// The working directory cannot be used.
+    Cwd {
+        /// Which.
+        cwd: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// `increment_var` with cluster mode.
+    IncrementInCluster,
+    /// `increment_var` of a variable that is no number.
+    IncrementNoNumber {
+        /// The variable.
+        variable: String,
+        /// Its value.
+        value: String,
+    },
+    /// A variable that no process can be given.
+    Variable {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// An argument that no process can be given.
+    Argument {
+        /// Which.
+        argument: String,
+    },
+}
+
+impl Fault {
+    /// What to do about it, as a sentence fragment.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownKey { meant: None, .. } => {
+                Some("ecosystem.example.toml shows every key".into())
+            }
+            Self::UnknownKey { .. } | Self::Value { .. } | Self::Variable { .. } => None,
+            Self::Argument { .. } | Self::Name(_) | Self::Namespace(_) => None,
+            Self::LaterKey { .. } => Some("remove it, or set it to false".into()),
+            Self::KeyOutsideApp { .. } => Some("move it below [[apps]]".into()),
+            Self::KeyTwice { .. } => Some("keep one of them".into()),
+            Self::NoApps => Some("add one: [[apps]] in TOML, {\"apps\": [...]} in JSON".into()),
+            Self::NameTwice { .. } => Some("give each app its own `name`".into()),
+            Self::Script(fault) => fault.hint(),
+            Self::Cwd { .. } => Some("create it, or correct `cwd`".into()),
+            Self::IncrementInCluster => {
+                Some("set exec_mode to \"fork\", or remove `increment_var`".into())
+            }
+            Self::IncrementNoNumber { variable, .. } => {
+                Some(format!("set {variable} in `env` to the number of the first instance"))
+            }
+        }
+    }
+
+    /// The key the fault is about, by its first name, where the key itself is written correctly.
+    pub(crate) fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Name(_) | Self::NameTwice { .. } => Some("name"),
+            Self::Namespace(_) => Some("namespace"),
+            Self::Script(fault) => Some(fault.key()),
+            Self::Cwd { .. } => Some("cwd"),
+            Self::IncrementInCluster | Self::IncrementNoNumber { .. } => Some("increment_var"),
+            Self::Argument { .. } => Some("args"),
+            Self::Variable { .. } => Some("env"),
+            Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
+            Self::KeyOutsideApp { .. } | Self::Value { .. } | Self::NoApps => None,
+        }
+    }
+}
+
+impl From<ScriptFault> for Fault {
+    fn from(fault: ScriptFault) -> Self {
+        Self::Script(fault)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey { key, meant: Some(meant) } => {
+                write!(f, "unknown key `{key}`, did you mean `{meant}`?")
+            }
+            Self::UnknownKey { key, meant: None } => write!(f, "unknown key `{key}`"),
+            Self::LaterKey { key } => write!(f, "key `{key}` is not supported yet"),
+            Self::KeyOutsideApp { key } => write!(f, "key `{key}` must stand in an app"),
+            Self::KeyTwice { key, first } => write!(f, "`{key}` is the same key as `{first}`"),
+            Self::Value { key, error } => write!(f, "`{key}` {error}"),
+            Self::NoApps => f.write_str("there are no apps"),
+            Self::NameTwice { first: Some(line) } => {
+                write!(f, "the app at line {line} has the same name")
+            }
+            Self::NameTwice { first: None } => f.write_str("another app has the same name"),
+            Self::Name(error) => write!(f, "{error}"),
+            Self::Namespace(error) => write!(f, "namespace: {error}"),
+            Self::Script(fault) => write!(f, "{fault}"),
+            Self::Cwd { cwd, why } => write!(f, "cwd {} {why}", cwd.display()),
+            Self::IncrementInCluster => f.write_str(
+                "`increment_var` is for instances with ports of their own, in cluster mode they \
+                 share",
+            ),
+            Self::IncrementNoNumber { variable, value } => {
+                write!(f, "`increment_var` needs a number in {variable}, which is {value:?}")
+            }
+            Self::Variable { name, why } => write!(f, "environment variable {name:?} {why}"),
+            Self::Argument { argument } => write!(f, "argument {argument:?} holds a NUL byte"),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The keys of an app: names, aliases, how each is read, and which are still to come.
+
+use crate::{AppOptions, InvalidValue, suggest, tree::Node, value};
+
+/// One key that an app may have.
+pub(crate) struct Key {
+    /// PM2's name of it, or ours where PM2 has none.
+    pub(crate) name: &'static str,
+    /// PM2's other names of it.
+    pub(crate) aliases: &'static [&'static str],
+    /// Reads the value into its field.
+    pub(crate) read: fn(&Node, &mut AppOptions) -> Result<(), InvalidValue>,
+}
+
+/// Puts what was read into its field.
+fn put<T>(field: &mut Option<T>, read: Result<T, InvalidValue>) -> Result<(), InvalidValue> {
+    *field = Some(read?);
+    Ok(())
+}
+
+/// A [`Key`] whose value goes through `value::$reader` into the field `$field`.
+macro_rules! key {
+    ($name:literal, $field:ident, $reader:ident $(, $alias:literal)*) => {
+        Key {
+            name: $name,
+            aliases: &[$($alias),*],
+            read: |node, options| put(&mut options.$field, value::$reader(node)),
+        }
+    };
+}
+
+/// Every key of an app but `env_NAME`. Each may also be written in camelCase.
+pub(crate) const KEYS: [Key; 36] = [
+    key!("name", name, text),
+    key!("namespace", namespace, text),
+    key!("script", script, text, "exec", "cmd", "command"),
+    key!("args", args, words),
+    key!("cwd", cwd, text),
+    key!("interpreter", interpreter, text, "exec_interpreter"),
+    key!("node_args", interpreter_args, words, "interpreter_args"),
+    Key {
+        name: "env",
+        aliases: &[],
+        read: |node, options| {
+            options.env = value::variables(node)?;
+            Ok(())
+        },
+    },
+    key!("instances", instances, instances),
+    key!("exec_mode", exec_mode, exec_mode),
+    key!("instance_var", instance_var, text),
+    key!("increment_var", increment_var, text),
+    Key {
+        name: "port",
+        aliases: &[],
+        read: |node, options| put(&mut options.port, value::number(node, "a port from 0 to 65535")),
+    },
+    key!("append_env_to_name", append_env_to_name, truth),
+    key!("share_ports", share_ports, truth),
+    key!("out_file", out_file, text, "out", "output", "out_log"),
+    key!("error_file", error_file, text, "error", "err", "err_file", "err_log"),
+    key!("merge_logs", merge_logs, truth, "combine_logs"),
+    key!("disable_logs", disable_logs, truth),
+    key!("autorestart", autorestart, truth),
+    key!("autostart", autostart, truth),
+    key!("stop_exit_codes", stop_exit_codes, exit_codes),
+    Key {
+        name: "max_restarts",
+        aliases: &[],
+        read: |node, options| {
+            put(&mut options.max_restarts, value::number(node, "a whole number from 0"))
+        },
+    },
+    key!("min_uptime", min_uptime, duration),
+    key!("restart_delay", restart_delay, duration),
+    key!("exp_backoff_restart_delay", exp_backoff_restart_delay, duration),
+    key!("max_memory_restart", max_memory_restart, size),
+    key!("kill_timeout", kill_timeout, duration),
+    key!("listen_timeout", listen_timeout, duration),
+    key!("wait_ready", wait_ready, truth),
+    key!("ready", ready, ready),
+    key!("drain_timeout", drain_timeout, duration),
+    key!("stop_signal", stop_signal, stop_signal),
+    key!("max_surge", max_surge, positive),
+    key!("treekill", treekill, truth),
+    key!("shutdown_with_message", shutdown_with_message, truth),
+];
+
+/// Keys of PM2 and of `INTERFACE.md` that this version does not know yet. They are told apart from
+/// typos, and accepted where they ask for nothing (`watch: false`).
+const LATER: [&str; 45] = [
+    "automation",
+    "balance",
+    "cron",
+    "cron_restart",
+    "deep_monitoring",
+    "depends_on",
+    "disable_source_map_support",
+    "disable_trace",
+    "env_file",
+    "event_loop_inspector",
+    "execute_command",
+    "filter_env",
+    "force",
+    "gid",
+    "health",
+    "ignore_watch",
+    "install_url",
+    "io",
+    "kill_retry_time",
+    "limits",
+    "listen",
+    "log",
+    "log_date_format",
+    "log_file",
+    "log_type",
+    "name_prefix",
+    "on",
+    "pid",
+    "pid_file",
+    "pmx",
+    "post_update",
+    "rotate",
+    "source_map_support",
+    "time",
+    "trace",
+    "uid",
+    "user",
+    "username",
+    "v8",
+    "vizion",
+    "watch",
+    "watch_delay",
+    "watch_options",
+    "windows_hide",
+    "write",
+];
+
+/// The key called `written`, by name, alias or the camelCase of either.
+pub(crate) fn find(written: &str) -> Option<&'static Key> {
+    let is = |name: &&str| **name == *written || camel_case(name) == written;
+    KEYS.iter().find(|key| is(&key.name) || key.aliases.iter().any(is))
+}
+
+/// Whether `written` is a key of a later version.
+pub(crate) fn is_later(written: &str) -> bool {
+    LATER.iter().any(|name| *name == written || camel_case(name) == written)
+}
+
+/// `env_production` is the set `production`.
+pub(crate) fn env_set(written: &str) -> Option<&str> {
+    written.strip_prefix("env_").filter(|name| !name.is_empty() && !is_later(written))
+}
+
+/// The key that was meant by `written`; in camelCase if that is how it was written.
+pub(crate) fn meant(written: &str) -> Option<String> {
+    let names = KEYS.iter().map(|key| key.name);
+    let aliases = KEYS.iter().flat_map(|key| key.aliases.iter().copied());
+    let snake: Vec<&str> = names.chain(aliases).collect();
+    let camel: Vec<String> = snake.iter().map(|name| camel_case(name)).collect();
+    let known = snake.iter().copied().chain(camel.iter().map(String::as_str));
+    suggest::nearest(written, known).map(str::to_owned)
+}
+
+/// `max_memory_restart` as `maxMemoryRestart`.
+fn camel_case(name: &str) -> String {
+    let mut parts = name.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut name, part| {
+        let mut letters = part.chars();
+        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+        name
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_key() {
+        for (written, name) in [
+            ("script", "script"),
+            ("exec", "script"),
+            ("cmd", "script"),
+            ("command", "script"),
+            ("exec_interpreter", "interpreter"),
+            ("execInterpreter", "interpreter"),
+            ("nodeArgs", "node_args"),
+            ("interpreterArgs", "node_args"),
+            ("maxMemoryRestart", "max_memory_restart"),
+            ("combineLogs", "merge_logs"),
+            ("expBackoffRestartDelay", "exp_backoff_restart_delay"),
+            ("errLog", "error_file"),
+        ] {
+            assert_eq!(find(written).map(|key| key.name), Some(name), "{written}");
+        }
+        assert!(find("Script").is_none());
+    }
+
+    #[test]
+    fn no_name_means_two_things() {
+        let mut names: Vec<String> = KEYS
+            .iter()
+            .flat_map(|key| std::iter::once(&key.name).chain(key.aliases))
+            .chain(&LATER)
+            .flat_map(|name| [(*name).to_owned(), camel_case(name)])
+            .collect();
+        names.sort();
+        names.dedup();
+        let words = |names: &[&str]| names.iter().map(|n| 1 + usize::from(n.contains('_'))).sum();
+        let keys: usize = KEYS.iter().map(|k| words(&[k.name]) + words(k.aliases)).sum();
+        let later: usize = words(&LATER);
+        assert_eq!(names.len(), keys + later);
+    }
+
+    #[test]
+    fn environments_are_named_by_their_keys() {
+        let table = [
+            ("env_production", Some("production")),
+            ("env_", None),
+            ("env_file", None),
+            ("e", None),
+        ];
+        for (written, want) in table {
+            assert_eq!(env_set(written), want, "{written}");
+        }
+    }
+
+    #[test]
+    fn typos_are_understood_in_the_case_they_were_written() {
+        let table = [
+            ("instnaces", Some("instances")),
+            ("kill-timeout", Some("kill_timeout")),
+            ("maxMemoryRestrat", Some("maxMemoryRestart")),
+            ("scirpt", Some("script")),
+            ("comand", Some("command")),
+            ("colour", None),
+        ];
+        for (written, want) in table {
+            assert_eq!(meant(written).as_deref(), want, "{written}");
+        }
+    }
+}

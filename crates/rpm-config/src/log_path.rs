@@ -1,0 +1,56 @@
+//! Which file each stream of an instance goes to, with PM2's names.
+
+use crate::{
+    AppSpec,
+    instance::{INSTANCE, with_slot},
+    spec::LogFile,
+};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+/// The files of standard output and standard error of the instance with PM2's id `id` in `slot`;
+/// `None`: nothing is kept. `logs_dir` is `RPM_HOME/logs`.
+pub fn log_paths(
+    spec: &AppSpec,
+    logs_dir: &Path,
+    id: u32,
+    slot: u32,
+) -> (Option<PathBuf>, Option<PathBuf>) {
+    let path = |file: &LogFile, stream: &str| match file {
+        LogFile::Discard => None,
+        LogFile::Default => {
+            let name = format!("{}-{stream}.log", spec.name.file_stem());
+            Some(own(logs_dir.join(name), spec.logs.merge, id))
+        }
+        // A path that names the instance needs no id to be its own.
+        LogFile::Path(path) => Some(match path.to_str() {
+            Some(text) if text.contains(INSTANCE) => with_slot(text, slot).into(),
+            _ => own(path.clone(), spec.logs.merge, id),
+        }),
+    };
+    (path(&spec.logs.out, "out"), path(&spec.logs.error, "error"))
+}
+
+/// `path` with `-<id>` before a `.log` at its end, in place of an older id. Files that end otherwise
+/// are shared, as under PM2: their owner chose the whole name.
+fn own(path: PathBuf, merge: bool, id: u32) -> PathBuf {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return path };
+    match name.strip_suffix(".log") {
+        Some(stem) if !merge => {
+            let stem = without_id(stem);
+            path.with_file_name(OsString::from(format!("{stem}-{id}.log")))
+        }
+        _ => path,
+    }
+}
+
+/// `app-out-12` as `app-out`.
+fn without_id(stem: &str) -> &str {
+    let bare = stem.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    match bare.strip_suffix('-') {
+        Some(bare) if bare.len() + 1 < stem.len() => bare,
+        _ => stem,
+    }
+}

@@ -1,0 +1,136 @@
+//! [`AppOptions`]: what one app of a file, or the options of `rpm start`, ask for. Every field may be
+//! absent; defaults, look-ups and checks against the machine are the business of `resolve`.
+
+use crate::{
+    Instances, InvalidValue,
+    keys::{self, Key},
+    spec::{ExecMode, Ready},
+    tree::{Data, Node},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What is asked for one app. A file and the command line fill the same struct; the fields are
+/// PM2's keys.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AppOptions {
+    /// The app's name.
+    pub name: Option<String>,
+    /// The group it belongs to.
+    pub namespace: Option<String>,
+    /// A file, a program in PATH, a command line, or `serve`.
+    pub script: Option<String>,
+    /// Arguments after the script.
+    pub args: Option<Vec<String>>,
+    /// The working directory.
+    pub cwd: Option<String>,
+    /// What runs the script; `none`: it runs by itself.
+    pub interpreter: Option<String>,
+    /// Arguments before the script.
+    pub interpreter_args: Option<Vec<String>>,
+    /// Variables.
+    pub env: BTreeMap<String, String>,
+    /// Variables per environment name: `env_production` is under `production`.
+    pub env_sets: BTreeMap<String, BTreeMap<String, String>>,
+    /// How many.
+    pub instances: Option<Instances>,
+    /// Fork or cluster; `-x` sets fork.
+    pub exec_mode: Option<ExecMode>,
+    /// The variable that tells the slot.
+    pub instance_var: Option<String>,
+    /// A variable that counts up by one per slot.
+    pub increment_var: Option<String>,
+    /// `PORT` in the environment.
+    pub port: Option<u16>,
+    /// With `--env NAME`, the app is called `name-NAME`.
+    pub append_env_to_name: Option<bool>,
+    /// Hold listening sockets across restarts.
+    pub share_ports: Option<bool>,
+    /// The file of standard output.
+    pub out_file: Option<String>,
+    /// The file of standard error.
+    pub error_file: Option<String>,
+    /// All instances into one file.
+    pub merge_logs: Option<bool>,
+    /// No log files.
+    pub disable_logs: Option<bool>,
+    /// Restart after an exit.
+    pub autorestart: Option<bool>,
+    /// Run after `start`.
+    pub autostart: Option<bool>,
+    /// Exit codes that are no reason to restart.
+    pub stop_exit_codes: Option<Vec<i32>>,
+    /// Unstable exits until `errored`.
+    pub max_restarts: Option<u32>,
+    /// What counts as stable.
+    pub min_uptime: Option<Duration>,
+    /// Wait before each restart.
+    pub restart_delay: Option<Duration>,
+    /// First wait of an exponential back-off.
+    pub exp_backoff_restart_delay: Option<Duration>,
+    /// Bytes.
+    pub max_memory_restart: Option<u64>,
+    /// From `stop_signal` to SIGKILL.
+    pub kill_timeout: Option<Duration>,
+    /// From spawn to ready.
+    pub listen_timeout: Option<Duration>,
+    /// Ready means: it sent `ready`.
+    pub wait_ready: Option<bool>,
+    /// What ready means; wins over `wait_ready`.
+    pub ready: Option<Ready>,
+    /// How long an old worker may finish its connections.
+    pub drain_timeout: Option<Duration>,
+    /// A signal's number.
+    pub stop_signal: Option<i32>,
+    /// Replacements started at once, at least 1.
+    pub max_surge: Option<u32>,
+    /// Signal the whole tree.
+    pub treekill: Option<bool>,
+    /// Send the IPC string `shutdown` instead of a signal.
+    pub shutdown_with_message: Option<bool>,
+}
+
+impl AppOptions {
+    /// Sets `key` (or an alias of it) from the text of a command-line option, read as a file's
+    /// string would be: numbers, durations, sizes, `true` and `false`, and lists split at blanks.
+    pub fn set(&mut self, key: &str, text: &str) -> Result<(), InvalidValue> {
+        let Some(Key { read, .. }) = keys::find(key) else {
+            return Err(InvalidValue::text("the name of a key", key));
+        };
+        read(&Node { line: None, data: Data::Text(text.to_owned()) }, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_sets_keys_by_any_name() {
+        let mut options = AppOptions::default();
+        for (key, text) in [
+            ("killTimeout", "5s"),
+            ("instances", "max"),
+            ("out", "a.log"),
+            ("autorestart", "false"),
+        ] {
+            assert_eq!(options.set(key, text), Ok(()), "{key}");
+        }
+        let want = AppOptions {
+            kill_timeout: Some(Duration::from_secs(5)),
+            instances: Some(Instances::Max),
+            out_file: Some("a.log".into()),
+            autorestart: Some(false),
+            ..AppOptions::default()
+        };
+        assert_eq!(options, want);
+    }
+
+    #[test]
+    fn bad_texts_say_what_was_expected() {
+        let mut options = AppOptions::default();
+        let mut error = |key, text| options.set(key, text).map_err(|e| e.to_string());
+        let memory = "must be a size with a unit such as \"300M\" or \"1.5GiB\", but is \"12Q\"";
+        assert_eq!(error("max_memory_restart", "12Q"), Err(memory.into()));
+        assert_eq!(error("nope", "1"), Err("must be the name of a key, but is \"nope\"".into()));
+    }
+}

@@ -1,0 +1,191 @@
+//! Options to an [`AppSpec`]: defaults, look-ups, and the checks that need the machine.
+
+use crate::{
+    AppName, AppOptions, AppSpec, ConfigError, Context, Fault, Warning,
+    environment::{self, increment_base},
+    launch::{self, Found},
+    log_options,
+    search::{self, Search},
+    signal,
+    spec::{ExecMode, Ready, RestartPolicy, StopPolicy},
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// An app ready to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// The app.
+    pub spec: AppSpec,
+    /// To be printed before the start.
+    pub warnings: Vec<Warning>,
+}
+
+/// The variable that tells an instance its slot, as under PM2.
+const INSTANCE_VAR: &str = "NODE_APP_INSTANCE";
+
+/// Makes one app ready to start. Relative paths start at `context.cwd`.
+pub fn resolve(options: &AppOptions, context: &Context) -> Result<Resolved, ConfigError> {
+    app(options, context).map_err(ConfigError::from)
+}
+
+/// As [`resolve`], with the bare fault.
+pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, Fault> {
+    let cwd = directory(options, context)?;
+    let (mut env, env_found) = environment::declared(options, context.env_name.as_deref());
+    let inherited_env = environment::inherited(context, &cwd);
+    let search = search(&cwd, &env, &inherited_env, context);
+    let Found { launch, is_python } = launch::find(options, &search, &context.executable)?;
+    if is_python && !inherited_env.contains_key("PYTHONUNBUFFERED") {
+        env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
+    }
+    let name = AppName::new(name(options, context)).map_err(Fault::Name)?;
+    let mode = mode(options)?;
+    let spec = AppSpec {
+        namespace: namespace(options)?,
+        instances: options.instances.map_or(1, |instances| instances.count(context.cpus)),
+        instance_var: options.instance_var.clone().unwrap_or_else(|| INSTANCE_VAR.into()),
+        increment_var: options.increment_var.clone(),
+        share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster),
+        logs: log_options::logs(options, &search),
+        restart: restart(options),
+        ready: ready(options),
+        listen_timeout: options.listen_timeout,
+        stop: stop(options),
+        max_surge: options.max_surge.unwrap_or(1).max(1),
+        autostart: options.autostart.unwrap_or(true),
+        name,
+        launch,
+        cwd,
+        env,
+        inherited_env,
+        mode,
+    };
+    check(&spec)?;
+    let warnings = warnings(&spec, options, context, env_found);
+    Ok(Resolved { spec, warnings })
+}
+
+/// The app's name: as given, or the script's without its directory and last extension; a command
+/// line is its own name, as under PM2.
+pub(crate) fn name(options: &AppOptions, context: &Context) -> String {
+    let name = options.name.clone().unwrap_or_else(|| default_name(options, context));
+    match (&context.env_name, options.append_env_to_name) {
+        (Some(env_name), Some(true)) => format!("{name}-{env_name}"),
+        _ => name,
+    }
+}
+
+fn default_name(options: &AppOptions, context: &Context) -> String {
+    let script = options.script.as_deref().unwrap_or_default().trim();
+    let search = search(&cwd(options, context), &BTreeMap::new(), &BTreeMap::new(), context);
+    if !launch::is_command_line(script, &search) {
+        return stem(script);
+    }
+    match AppName::new(script) {
+        Ok(whole) => whole.into(),
+        Err(_) => stem(script.split_whitespace().next().unwrap_or(script)),
+    }
+}
+
+fn stem(script: &str) -> String {
+    let stem = Path::new(script).file_stem();
+    stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+}
+
+fn namespace(options: &AppOptions) -> Result<String, Fault> {
+    let namespace = options.namespace.clone().unwrap_or_else(|| "default".into());
+    AppName::new(namespace).map(String::from).map_err(Fault::Namespace)
+}
+
+fn cwd(options: &AppOptions, context: &Context) -> PathBuf {
+    let written = options.cwd.as_deref().unwrap_or_default();
+    search::absolute(written, &context.cwd, context.home.as_deref())
+}
+
+fn directory(options: &AppOptions, context: &Context) -> Result<PathBuf, Fault> {
+    let cwd = cwd(options, context);
+    match fs::metadata(&cwd) {
+        Ok(meta) if meta.is_dir() => Ok(cwd),
+        Ok(_) => Err(Fault::Cwd { cwd, why: "is not a directory" }),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(Fault::Cwd { cwd, why: "may not be entered" })
+        }
+        Err(_) => Err(Fault::Cwd { cwd, why: "does not exist" }),
+    }
+}
+
+type Variables = BTreeMap<String, String>;
+
+fn search(cwd: &Path, env: &Variables, inherited: &Variables, context: &Context) -> Search {
+    let path = env.get("PATH").or_else(|| inherited.get("PATH")).cloned().unwrap_or_default();
+    Search { cwd: cwd.to_owned(), home: context.home.clone(), path }
+}
+
+/// PM2's rule, for any program: `instances` means cluster, but for `increment_var`.
+fn mode(options: &AppOptions) -> Result<ExecMode, Fault> {
+    match (options.exec_mode, &options.increment_var, options.instances) {
+        (Some(ExecMode::Cluster), Some(_), _) => Err(Fault::IncrementInCluster),
+        (Some(mode), _, _) => Ok(mode),
+        (None, None, Some(_)) => Ok(ExecMode::Cluster),
+        (None, _, _) => Ok(ExecMode::Fork),
+    }
+}
+
+fn restart(options: &AppOptions) -> RestartPolicy {
+    RestartPolicy {
+        autorestart: options.autorestart.unwrap_or(true),
+        stop_exit_codes: options.stop_exit_codes.clone().unwrap_or_default(),
+        max_restarts: options.max_restarts.unwrap_or(16),
+        min_uptime: options.min_uptime.unwrap_or(Duration::from_secs(1)),
+        restart_delay: options.restart_delay.unwrap_or_default(),
+        exp_backoff_restart_delay: options.exp_backoff_restart_delay,
+        max_memory_restart: options.max_memory_restart,
+    }
+}
+
+fn ready(options: &AppOptions) -> Ready {
+    let by_wait_ready = options.wait_ready.unwrap_or(false).then_some(Ready::Message);
+    options.ready.or(by_wait_ready).unwrap_or(Ready::Listening)
+}
+
+fn stop(options: &AppOptions) -> StopPolicy {
+    StopPolicy {
+        signal: options.stop_signal.unwrap_or(signal::SIGINT),
+        kill_timeout: options.kill_timeout.unwrap_or(Duration::from_millis(1600)),
+        drain_timeout: options.drain_timeout.unwrap_or(Duration::from_secs(30)),
+        tree: options.treekill.unwrap_or(true),
+        with_message: options.shutdown_with_message.unwrap_or(false),
+    }
+}
+
+/// What no process can be given.
+fn check(spec: &AppSpec) -> Result<(), Fault> {
+    environment::check(&spec.env, [Some(&spec.instance_var), spec.increment_var.as_deref()])?;
+    if let Some(variable) = &spec.increment_var {
+        increment_base(variable, &spec.env, &spec.inherited_env)?;
+    }
+    let mut args = spec.launch.interpreter_args.iter().chain(&spec.launch.args);
+    match args.find(|argument| argument.contains('\0')) {
+        Some(argument) => Err(Fault::Argument { argument: argument.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn warnings(
+    spec: &AppSpec,
+    options: &AppOptions,
+    context: &Context,
+    env_found: bool,
+) -> Vec<Warning> {
+    let app = || spec.name.clone();
+    let missing = context.env_name.iter().filter(|_| !env_found);
+    let missing = missing.map(|name| Warning::NoSuchEnv { app: app(), name: name.clone() });
+    let args_given = options.interpreter_args.as_ref().is_some_and(|args| !args.is_empty());
+    let unused = args_given && spec.launch.interpreter.is_none();
+    missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() })).collect()
+}

@@ -1,0 +1,119 @@
+//! The shapes that the root of an ecosystem file may have, and the apps found in it.
+
+use crate::{
+    App, Fault, InvalidValue, Place, Problem,
+    app_table::AppTable,
+    keys, suggest,
+    tree::{Data, Entry, Node},
+};
+use std::path::Path;
+
+/// Keys beside `apps` that say nothing about starting apps.
+const OTHER_ROOT_KEYS: [&str; 2] = ["deploy", "$schema"];
+
+/// Collects apps and problems of one file.
+pub(crate) struct Reader<'a> {
+    origin: &'a Path,
+    pub(crate) apps: Vec<App>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads all of `root`. No apps at all are a problem too.
+    pub(crate) fn read(origin: &'a Path, root: &Node) -> Self {
+        let mut reader = Self { origin, apps: Vec::new(), problems: Vec::new() };
+        reader.root(root);
+        if reader.apps.is_empty() && reader.problems.is_empty() {
+            reader.problem(None, None, Fault::NoApps);
+        }
+        reader
+    }
+
+    /// PM2's roots: `{apps: …}`, `{pm2: …}`, a list of apps, or one app.
+    fn root(&mut self, root: &Node) {
+        let entries = match &root.data {
+            Data::Table(entries) => entries,
+            _ => return self.apps(root, "the file"),
+        };
+        let entry = |key: &str| entries.iter().find(|entry| entry.key == key);
+        match (entry("apps"), entry("pm2")) {
+            (Some(apps), _) => self.apps_and_others(entries, apps),
+            // A package.json, whose other keys are not ours.
+            (None, Some(pm2)) => match &pm2.value.data {
+                Data::Table(inner) if inner.iter().any(|entry| entry.key == "apps") => {
+                    self.root(&pm2.value);
+                }
+                _ => self.apps(&pm2.value, "`pm2`"),
+            },
+            (None, None) => self.lone_app(root, entries),
+        }
+    }
+
+    fn apps_and_others(&mut self, entries: &[Entry], apps: &Entry) {
+        self.apps(&apps.value, "`apps`");
+        for Entry { key, value } in entries {
+            let fault = match key.as_str() {
+                "apps" | "pm2" => continue,
+                other if OTHER_ROOT_KEYS.contains(&other) => continue,
+                "static" => Fault::LaterKey { key: key.clone() },
+                _ if keys::find(key).is_some() => Fault::KeyOutsideApp { key: key.clone() },
+                _ => Fault::UnknownKey { key: key.clone(), meant: keys::meant(key) },
+            };
+            self.problem(value.line, None, fault);
+        }
+    }
+
+    /// A root that is one app, or in which `apps` is misspelt.
+    fn lone_app(&mut self, root: &Node, entries: &[Entry]) {
+        let typo = |entry: &&Entry| {
+            let tables = matches!(entry.value.data, Data::List(_) | Data::Table(_));
+            tables && suggest::nearest(&entry.key, ["apps"]).is_some()
+        };
+        if let Some(Entry { key, value }) = entries.iter().find(typo) {
+            let fault = Fault::UnknownKey { key: key.clone(), meant: Some("apps".into()) };
+            return self.problem(value.line, None, fault);
+        }
+        if !entries.is_empty() {
+            self.app(1, root, entries);
+        }
+    }
+
+    fn apps(&mut self, node: &Node, what: &str) {
+        match &node.data {
+            Data::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    match &item.data {
+                        Data::Table(entries) => self.app(index + 1, item, entries),
+                        other => self.not_a_table(index + 1, item.line, other),
+                    }
+                }
+            }
+            Data::Table(entries) => self.app(1, node, entries),
+            other => {
+                let error = InvalidValue::new("a list of apps", other.describe());
+                let key = what.trim_matches('`').to_owned();
+                self.problem(node.line, None, Fault::Value { key, error });
+            }
+        }
+    }
+
+    fn not_a_table(&mut self, number: usize, line: Option<u32>, data: &Data) {
+        let error = InvalidValue::new("a table of keys", data.describe());
+        let fault = Fault::Value { key: format!("apps[{}]", number - 1), error };
+        self.problem(line, None, fault);
+    }
+
+    fn app(&mut self, number: usize, node: &Node, entries: &[Entry]) {
+        let AppTable { options, lines, faults, .. } = AppTable::read(entries);
+        let label = options.name.clone().unwrap_or_else(|| number.to_string());
+        for (line, fault) in faults {
+            self.problem(line, Some(label.clone()), fault);
+        }
+        self.apps.push(App { options, line: node.line, lines });
+    }
+
+    fn problem(&mut self, line: Option<u32>, app: Option<String>, fault: Fault) {
+        let place = Place { file: Some(self.origin.to_owned()), line, app };
+        self.problems.push(Problem { place, fault });
+    }
+}
