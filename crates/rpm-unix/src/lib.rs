@@ -3,6 +3,7 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 pub mod atomic;
+pub mod caller;
 pub mod fd;
 pub mod fdpass;
 pub mod home;
@@ -14,8 +15,11 @@ pub mod pidfd;
 pub mod pipe;
 pub mod poll;
 pub mod process;
+pub mod procfd;
 pub mod procfs;
+pub mod seccomp;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
 mod syscall;
 pub mod time;

@@ -1,0 +1,29 @@
+//! Sockets as such: what one is, where it is bound, which options it has. Nothing here waits, and
+//! nothing reads or writes data.
+
+mod copy;
+mod name;
+mod open;
+mod options;
+mod queue;
+mod raw;
+
+pub use copy::copy_options;
+pub use name::{SocketName, local_name};
+pub use open::{Endpoint, Fresh, open_listener};
+pub use options::{
+    Transport, cookie, device, is_listening, is_nonblocking, namespace, only_v6, owner, reuse_port,
+    set_owner, set_reuse_port, transport,
+};
+pub use queue::{AcceptQueue, accept_queue};
+
+use std::{io, os::fd::AsFd};
+
+/// Makes a bound socket listen, or changes the backlog of one that listens. 0: as much as the
+/// system allows (net.core.somaxconn; the kernel lowers larger values to it).
+pub fn listen(fd: impl AsFd, backlog: i32) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let backlog = if backlog == 0 { i32::MAX } else { backlog };
+    // SAFETY: two integers.
+    crate::syscall::check(unsafe { libc::listen(fd.as_fd().as_raw_fd(), backlog) }.into()).map(drop)
+}

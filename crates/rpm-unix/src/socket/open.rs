@@ -1,0 +1,147 @@
+//! Fresh listening sockets, for addresses that rpm itself binds.
+
+use super::{Transport, listen, raw::set_int, set_reuse_port};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, socket,
+};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+/// Where a socket can be bound.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A UDP address.
+    Udp(SocketAddr),
+    /// A path.
+    Unix(PathBuf),
+}
+
+/// How to make a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fresh {
+    /// `IPV6_V6ONLY`, for an IPv6 address.
+    pub only_v6: bool,
+    /// `SO_REUSEPORT`, before bind; not for unix sockets.
+    pub reuse_port: bool,
+    /// As for [`listen`]; not for UDP.
+    pub backlog: i32,
+}
+
+/// A new socket, bound and (but for UDP) listening, blocking, closing at exec. TCP sockets have
+/// `SO_REUSEADDR`, as every server's do, so that connections in TIME_WAIT do not refuse the port.
+pub fn open_listener(endpoint: &Endpoint, fresh: &Fresh) -> io::Result<OwnedFd> {
+    match endpoint {
+        Endpoint::Tcp(address) => {
+            let fd = open_inet(*address, SockType::Stream, fresh)?;
+            set_int(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+            bind_inet(&fd, *address)?;
+            listen(&fd, fresh.backlog)?;
+            Ok(fd)
+        }
+        Endpoint::Udp(address) => {
+            let fd = open_inet(*address, SockType::Datagram, fresh)?;
+            bind_inet(&fd, *address)?;
+            Ok(fd)
+        }
+        Endpoint::Unix(path) => open_unix(path, fresh.backlog),
+    }
+}
+
+fn open_inet(address: SocketAddr, kind: SockType, fresh: &Fresh) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let fd = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
+    if address.is_ipv6() {
+        set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, fresh.only_v6.into())?;
+    }
+    if fresh.reuse_port {
+        set_reuse_port(&fd, true)?;
+    }
+    Ok(fd)
+}
+
+fn open_unix(path: &Path, backlog: i32) -> io::Result<OwnedFd> {
+    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    listen(&fd, backlog)?;
+    Ok(fd)
+}
+
+fn bind_inet(fd: &OwnedFd, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(address) => bind(fd.as_raw_fd(), &SockaddrIn::from(address))?,
+        SocketAddr::V6(address) => bind(fd.as_raw_fd(), &SockaddrIn6::from(address))?,
+    }
+    Ok(())
+}
+
+impl Endpoint {
+    /// Which kind of socket is bound there.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp(_) => Transport::Tcp,
+            Self::Udp(_) => Transport::Udp,
+            Self::Unix(_) => Transport::Unix,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::{SocketName, accept_queue, is_listening, local_name, only_v6, transport};
+
+    fn free_port(address: &str) -> SocketAddr {
+        std::net::TcpListener::bind(address).unwrap().local_addr().unwrap()
+    }
+
+    #[test]
+    fn each_kind_is_bound_where_it_was_asked_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let bytes = path.clone().into_os_string().into_encoded_bytes();
+        let (v4, v6) = (free_port("127.0.0.1:0"), free_port("[::1]:0"));
+        let table = [
+            (Endpoint::Tcp(v4), SocketName::Inet(v4)),
+            (Endpoint::Tcp(v6), SocketName::Inet(v6)),
+            (Endpoint::Udp(v4), SocketName::Inet(v4)),
+            (Endpoint::Unix(path), SocketName::Path(bytes)),
+        ];
+        let fresh = Fresh { only_v6: true, reuse_port: true, backlog: 0 };
+        for (endpoint, name) in table {
+            let fd = open_listener(&endpoint, &fresh).unwrap();
+            assert_eq!(local_name(&fd).unwrap(), name);
+            assert_eq!(transport(&fd).unwrap(), Some(endpoint.transport()));
+            let listens = endpoint.transport() != Transport::Udp;
+            assert_eq!(is_listening(&fd).unwrap(), listens, "{endpoint:?}");
+            assert_eq!(only_v6(&fd), endpoint == Endpoint::Tcp(v6), "{endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn backlog_zero_is_the_systems_maximum() {
+        let endpoint = Endpoint::Tcp(free_port("127.0.0.1:0"));
+        let fd = open_listener(&endpoint, &Fresh::default()).unwrap();
+        let maximum = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        assert_eq!(accept_queue(&fd).unwrap().limit, maximum.trim().parse::<u32>().unwrap());
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::Tcp(taken.local_addr().unwrap());
+        for reuse_port in [false, true] {
+            let fresh = Fresh { reuse_port, ..Fresh::default() };
+            let error = open_listener(&endpoint, &fresh).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
+        }
+    }
+}
