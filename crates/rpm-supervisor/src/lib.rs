@@ -28,6 +28,8 @@ mod roll;
 mod scale;
 mod state;
 mod step;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub use effect::{Answer, Cause, Denied, Effect, Failure, Notice, NoticeKind};
