@@ -4,9 +4,9 @@
 mod net;
 mod tree;
 
-pub use net::{Holder, is_taken, listener_holder};
+pub use net::{Holder, is_taken, listener_holder, port_holder};
 
-use std::{fs, io, os::fd::AsFd};
+use std::{collections::BTreeMap, fs, io, os::fd::AsFd};
 
 /// Where a process has a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,17 @@ pub struct Place {
     pub fd: i32,
 }
 
-/// What looking for a socket gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Somebody has it open here.
-    At(Place),
-    /// Nobody has.
-    Nowhere,
-    /// A process could not be asked.
-    Unknown,
+/// The sockets that some processes have open, by their [`inode`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// One place of each.
+    pub places: BTreeMap<u64, Place>,
+    /// Every process could be asked; else a socket that is missing may be open all the same.
+    pub complete: bool,
 }
+
+/// The most sockets that are counted in one census.
+const MAX_SOCKETS: usize = 1 << 20;
 
 /// The number by which `/proc` names a socket.
 pub fn inode(socket: impl AsFd) -> io::Result<u64> {
@@ -39,35 +40,31 @@ pub fn is_at(place: Place, inode: u64) -> bool {
     fs::read_link(path).is_ok_and(|link| link.as_os_str() == link_text(inode).as_str())
 }
 
-/// Looks for the socket in the processes of the session that `leader` leads, and in all their
-/// descendants.
-pub fn find_in_tree(leader: i32, inode: u64) -> Found {
-    let mut found = Found::Nowhere;
+/// The sockets of the session that `leader` leads, and of all that descends from it.
+pub fn census(leader: i32) -> Census {
+    let mut census = Census { complete: true, ..Census::default() };
     for pid in tree::members(leader) {
-        match find_in_process(pid, inode) {
-            Found::At(place) => return Found::At(place),
-            Found::Unknown => found = Found::Unknown,
-            Found::Nowhere => {}
+        match sockets_of(pid) {
+            Ok(found) => found.for_each(|(inode, place)| {
+                if census.places.len() < MAX_SOCKETS {
+                    census.places.insert(inode, place);
+                }
+            }),
+            Err(error) => census.complete &= error.kind() == io::ErrorKind::NotFound,
         }
     }
-    found
+    census
 }
 
-fn find_in_process(pid: i32, inode: u64) -> Found {
-    let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Found::Unknown,
-        Err(_) => return Found::Nowhere,
-    };
-    let wanted = link_text(inode);
-    let is_wanted = |path: &std::path::Path| {
-        fs::read_link(path).is_ok_and(|link| link.as_os_str() == wanted.as_str())
-    };
-    let name = entries.flatten().find(|entry| is_wanted(&entry.path())).map(|e| e.file_name());
-    match name.and_then(|name| name.to_str()?.parse().ok()) {
-        Some(fd) => Found::At(Place { pid, fd }),
-        None => Found::Nowhere,
-    }
+/// The sockets of one process.
+fn sockets_of(pid: i32) -> io::Result<impl Iterator<Item = (u64, Place)>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))?;
+    Ok(entries.flatten().filter_map(move |entry| {
+        let link = fs::read_link(entry.path()).ok()?;
+        let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
+        let fd = entry.file_name().to_str()?.parse().ok()?;
+        Some((inode, Place { pid, fd }))
+    }))
 }
 
 fn link_text(inode: u64) -> String {
@@ -86,10 +83,14 @@ mod tests {
         let place = Place { pid: std::process::id() as i32, fd: socket.as_raw_fd() };
         assert!(is_at(place, inode));
         assert!(!is_at(Place { fd: 0, ..place }, inode));
-        assert_eq!(find_in_process(place.pid, inode), Found::At(place));
-        assert_eq!(find_in_process(1, inode), Found::Nowhere);
+        assert_eq!(census(place.pid).places.get(&inode), Some(&place));
         drop(socket);
         assert!(!is_at(place, inode));
-        assert_eq!(find_in_process(place.pid, inode), Found::Nowhere);
+        assert_eq!(census(place.pid).places.get(&inode), None);
+    }
+
+    #[test]
+    fn of_nobody_there_is_a_complete_and_empty_census() {
+        assert_eq!(census(i32::MAX), Census { places: BTreeMap::new(), complete: true });
     }
 }

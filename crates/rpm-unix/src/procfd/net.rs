@@ -1,7 +1,7 @@
 //! Who listens on an address: `/proc/net/{tcp,tcp6,udp,udp6,unix}` tell the inode, and a walk over
 //! all processes its holder.
 
-use super::{Found, find_in_process};
+use super::sockets_of;
 use crate::{procfs::processes, socket::Endpoint};
 use std::{
     fs,
@@ -32,10 +32,17 @@ pub fn listener_holder(endpoint: &Endpoint) -> Option<Holder> {
         return None;
     }
     processes().unwrap_or_default().into_iter().find_map(|process| {
-        let has = |inode: &u64| matches!(find_in_process(process.pid, *inode), Found::At(_));
+        let mut sockets = sockets_of(process.pid).ok()?;
         let holder = || Holder { pid: process.pid, command: command(process.pid) };
-        inodes.iter().any(has).then(holder)
+        sockets.any(|(inode, _)| inodes.contains(&inode)).then(holder)
     })
+}
+
+/// A process that listens on this TCP port, whatever the address: its id and command.
+pub fn port_holder(port: u16) -> Option<(i32, String)> {
+    let anywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let holder = listener_holder(&Endpoint::Tcp(anywhere))?;
+    Some((holder.pid, holder.command))
 }
 
 /// Whether anybody listens on this address or one that overlaps it.
@@ -183,6 +190,8 @@ mod tests {
         for endpoint in &endpoints {
             assert_eq!(listener_holder(endpoint).map(|holder| holder.pid), Some(me));
         }
+        let port = tcp.local_addr().unwrap().port();
+        assert_eq!(port_holder(port), Some((me, command(me))));
         drop((tcp, udp, unix));
         for endpoint in &endpoints {
             assert_eq!(listener_holder(endpoint), None, "{endpoint:?}");
