@@ -1,0 +1,227 @@
+//! [`Home`]: an `RPM_HOME` of its own, a folder to work in, and the promise that nothing is left.
+
+use super::command::{Output, Rpm};
+use super::events::{Events, Next};
+use super::fixture::{copy, fixture, node_modules};
+use super::process::Process;
+use super::{App, LIMIT, files};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+use tempfile::TempDir;
+
+/// How long keeper, daemon and apps may take to be gone after `rpm kill` returned.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// One test's world. Dropping it runs `rpm kill` and fails the test if anything of it lives on.
+pub(crate) struct Home {
+    root: TempDir,
+}
+
+impl Home {
+    /// An empty home. The path is short, because a Unix socket's may have 107 bytes only.
+    pub(crate) fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("rpm-t").tempdir_in("/tmp").expect("tempdir");
+        fs::create_dir(root.path().join("work")).expect("work");
+        Self { root }
+    }
+
+    /// The folder that holds everything of this test.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// `RPM_HOME`; rpm creates it.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.root().join("home")
+    }
+
+    /// Where commands run.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.root().join("work")
+    }
+
+    /// The binary with these arguments.
+    pub(crate) fn rpm<const N: usize>(&self, args: [&str; N]) -> Rpm {
+        self.rpm_under(&[], &args)
+    }
+
+    /// As [`Self::rpm`], below another program such as `["taskset", "1"]`.
+    pub(crate) fn rpm_under(&self, wrapper: &[&str], args: &[&str]) -> Rpm {
+        Rpm::new(self, &[wrapper, &[env!("CARGO_BIN_EXE_rpm")], args].concat())
+    }
+
+    /// The binary on a terminal of so many columns; its streams arrive as one, lines end in CR LF.
+    pub(crate) fn on_terminal(&self, columns: u16, args: &[&str]) -> Rpm {
+        let (binary, args) = (env!("CARGO_BIN_EXE_rpm"), args.join(" "));
+        let line = format!("stty cols {columns} rows 24; exec {binary} {args}");
+        Rpm::new(self, &["script", "-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh")
+    }
+
+    /// Copies a fixture into the work folder, Express beside it.
+    pub(crate) fn copy(&self, name: &str) -> PathBuf {
+        let target = self.work().join(Path::new(name).file_name().expect("a name"));
+        copy(&fixture(name), &target);
+        if name == "express.js" {
+            let modules = self.work().join("node_modules");
+            std::os::unix::fs::symlink(node_modules(), modules).expect("symlink");
+        }
+        target
+    }
+
+    /// Copies a fixture and starts it as `web` on `port` with `-i COUNT`.
+    pub(crate) fn start_web(&self, name: &str, count: &str, port: u16) -> Output {
+        self.copy(name);
+        let name = Path::new(name).file_name().and_then(|name| name.to_str()).expect("a name");
+        self.rpm(["start", name, "--name", "web", "-i", count]).env("PORT", port).success()
+    }
+
+    /// Writes a file in the work folder.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.work().join(name);
+        fs::write(&path, text).expect("write");
+        path
+    }
+
+    /// `rpm jlist`, which prints nothing but JSON.
+    pub(crate) fn jlist(&self) -> Vec<App> {
+        self.rpm(["jlist"]).success().apps()
+    }
+
+    /// The instances of one app.
+    pub(crate) fn app(&self, name: &str) -> Vec<App> {
+        self.jlist().into_iter().filter(|app| app.name() == name).collect()
+    }
+
+    /// The only instance of one app.
+    pub(crate) fn single(&self, name: &str) -> App {
+        let [app] = <[App; 1]>::try_from(self.app(name)).expect("one instance");
+        app
+    }
+
+    /// The pids of one app, in the order of ids.
+    pub(crate) fn pids(&self, name: &str) -> Vec<u32> {
+        self.app(name).iter().map(App::pid).collect()
+    }
+
+    /// Waits until `rpm jlist` is as wanted; looks after each event.
+    pub(crate) fn wait_until(&self, what: &str, wanted: impl Fn(&[App]) -> bool) -> Vec<App> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let Some(mut events) = Events::subscribe(self, deadline) else {
+                self.give_up(what);
+            };
+            loop {
+                let apps = self.jlist();
+                if wanted(&apps) {
+                    return apps;
+                }
+                match events.next(deadline) {
+                    Next::Event(_) => {}
+                    Next::Ended => break,
+                    Next::TimedOut => self.give_up(what),
+                }
+            }
+        }
+    }
+
+    fn give_up(&self, what: &str) -> ! {
+        panic!("never happened: {what}; apps: {:#?}\ndaemon's log: {}", self.jlist(), self.log())
+    }
+
+    /// What the daemon wrote about itself.
+    pub(crate) fn log(&self) -> String {
+        files::text(&self.path().join("rpm.log"))
+    }
+
+    /// Waits until a log file has `text` in it.
+    pub(crate) fn wait_for_line(&self, path: &Path, text: &str) -> String {
+        files::wait_for(path, text, |found| found.contains(text))
+    }
+
+    /// Waits until `count` lines of a log file start with `text`; the first so many.
+    pub(crate) fn wait_for_lines(&self, path: &Path, text: &str, count: usize) -> String {
+        let lines = |found: &str| -> Vec<String> {
+            // The last one counts only when its end is there.
+            let whole = found.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            whole.lines().filter(|line| line.starts_with(text)).map(str::to_owned).collect()
+        };
+        let found = files::wait_for(path, text, |found| lines(found).len() >= count);
+        lines(&found)[..count].join("\n")
+    }
+
+    /// The daemon, by `rpm.pid`.
+    pub(crate) fn daemon(&self) -> Process {
+        let text = files::text(&self.path().join("rpm.pid"));
+        Process(text.trim().parse().unwrap_or_else(|_| panic!("rpm.pid has {text:?}")))
+    }
+
+    /// The daemon's parent.
+    pub(crate) fn keeper(&self) -> Process {
+        self.daemon().parent()
+    }
+
+    /// Everything alive that carries this home in its environment or arguments, or works in it.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let mark = self.root().display().to_string();
+        let ours = |process: &Process| process.mentions(&mark) || process.works_in(self.root());
+        Process::all().into_iter().filter(|found| ours(found) && found.is_alive()).collect()
+    }
+
+    /// As [`Self::processes`] without keeper and daemon: the apps with all their children.
+    pub(crate) fn app_processes(&self) -> Vec<Process> {
+        let binary = Path::new(env!("CARGO_BIN_EXE_rpm"));
+        let mut all = self.processes();
+        all.retain(|process| process.executable() != binary);
+        all
+    }
+
+    /// Waits until no process of any app is left.
+    pub(crate) fn apps_end(&self) {
+        for process in self.app_processes() {
+            let command = process.command();
+            assert!(process.ends_within(FAREWELL), "still there: {} {command}", process.0);
+        }
+    }
+
+    /// Ends everything; the commands of what had to be killed by force.
+    fn leave(&self) -> Vec<String> {
+        if self.path().join("rpm.sock").exists() {
+            let output = self.rpm(["kill"]).output();
+            if output.code != 0 {
+                return vec![format!("{output:?}")];
+            }
+        }
+        let mut survivors = Vec::new();
+        for process in self.processes() {
+            let command = process.command();
+            if !process.ends_within(FAREWELL) {
+                survivors.push(format!("{} {command}", process.0));
+            }
+        }
+        survivors
+    }
+
+    fn kill_all(&self) {
+        // Parents first: a keeper would start its daemon again.
+        for _ in 0..3 {
+            for process in self.processes() {
+                process.kill();
+                process.ends_within(FAREWELL);
+            }
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- rpm.log\n{}", self.log());
+            self.kill_all();
+            return;
+        }
+        let survivors = self.leave();
+        self.kill_all();
+        assert!(survivors.is_empty(), "left after rpm kill: {survivors:#?}\n{}", self.log());
+    }
+}

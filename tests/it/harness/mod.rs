@@ -1,0 +1,29 @@
+//! What the tests stand on: a home of their own with the real binary, apps, ports, load, and waits
+//! for events. Nothing here sleeps; every wait has a deadline that fails the test.
+
+mod app;
+mod command;
+mod events;
+mod files;
+mod fixture;
+mod home;
+mod http;
+mod load;
+mod port;
+mod process;
+mod web;
+
+pub(crate) use app::App;
+pub(crate) use command::Output;
+pub(crate) use fixture::{compiled, fixture, repository};
+pub(crate) use home::Home;
+pub(crate) use http::get;
+pub(crate) use load::Load;
+pub(crate) use port::{port, ports};
+pub(crate) use process::Process;
+pub(crate) use web::{ask, pids_answering, who_answers};
+
+use std::time::Duration;
+
+/// The longest any single wait may take: far above what is needed on a busy machine of two cores.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);

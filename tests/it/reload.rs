@@ -1,0 +1,163 @@
+//! `rpm reload`: a transaction under load.
+
+use crate::harness::{App, Home, Load, compiled, fixture, pids_answering, port};
+use std::collections::BTreeSet;
+use std::fs;
+
+fn pids(home: &Home) -> BTreeSet<u32> {
+    home.pids("web").into_iter().collect()
+}
+
+/// All workers are new, online, and answer; no restart other than the reloads.
+fn all_replaced(home: &Home, before: &BTreeSet<u32>, port: u16, reloads: u64) {
+    let apps = home.app("web");
+    let now: BTreeSet<u32> = apps.iter().map(App::pid).collect();
+    assert!(now.is_disjoint(before), "{before:?} {now:?}");
+    assert_eq!(pids_answering(port, now.len()), now);
+    assert!(apps.iter().all(|app| app.is_online() && app.restarts() == reloads), "{apps:#?}");
+}
+
+#[test]
+fn ten_reloads_under_all_kinds_of_load_lose_nothing() {
+    let (home, port) = (Home::new(), port());
+    home.start_web("slow.js", "2", port);
+    let load = Load::on(port).fresh(4).keep_alive(8).slow(4);
+    load.more(100);
+    let before = pids(&home);
+    for _ in 0..10 {
+        home.rpm(["reload", "web"]).success();
+    }
+    load.more(100);
+    load.stop().is_clean(1000);
+    all_replaced(&home, &before, port, 10);
+}
+
+fn loses_nothing(fixture: &str, load: impl Fn(u16) -> Load) {
+    let (home, port) = (Home::new(), port());
+    home.start_web(fixture, "2", port);
+    let load = load(port);
+    load.more(50);
+    let before = pids(&home);
+    for _ in 0..2 {
+        home.rpm(["reload", "web"]).success();
+    }
+    load.more(50);
+    load.stop().is_clean(100);
+    all_replaced(&home, &before, port, 2);
+}
+
+#[test]
+fn express_loses_nothing() {
+    loses_nothing("express.js", |port| Load::on(port).fresh(3).keep_alive(3));
+}
+
+#[test]
+fn a_node_module_loses_nothing() {
+    loses_nothing("hello.mjs", |port| Load::on(port).fresh(3).keep_alive(3));
+}
+
+#[test]
+fn an_app_with_a_handler_of_its_own_loses_nothing() {
+    loses_nothing("sigterm-close.js", |port| Load::on(port).fresh(3).keep_alive(3));
+}
+
+#[test]
+fn python_loses_nothing() {
+    loses_nothing("server.py", |port| Load::on(port).fresh(3));
+}
+
+#[test]
+fn a_native_program_loses_nothing() {
+    let (home, port) = (Home::new(), port());
+    let binary = compiled().display().to_string();
+    home.rpm(["start", &binary, "--name", "web", "-i", "2"]).env("PORT", port).success();
+    let load = Load::on(port).fresh(4);
+    load.more(50);
+    let before = pids(&home);
+    home.rpm(["reload", "web"]).success();
+    load.more(50);
+    load.stop().is_clean(100);
+    all_replaced(&home, &before, port, 1);
+}
+
+#[test]
+fn the_example_server_loses_nothing() {
+    let (home, port) = (Home::new(), port());
+    home.write("index.html", "{\"pid\": 1}");
+    let serve = format!("{} serve . {port}", env!("CARGO_BIN_EXE_rpm"));
+    home.rpm(["start", &serve, "--name", "web", "-i", "2"]).success();
+    let load = Load::on(port).fresh(3).keep_alive(3);
+    load.more(50);
+    let before = pids(&home);
+    home.rpm(["reload", "web"]).success();
+    load.more(50);
+    load.stop().is_clean(100);
+    assert!(pids(&home).is_disjoint(&before));
+}
+
+/// Starts app.js from one fixture, then puts another in its place.
+fn with_new_build(old: &str, new: &str, options: &[&str]) -> (Home, u16) {
+    let (home, port) = (Home::new(), port());
+    let app = home.work().join("app.js");
+    fs::copy(fixture(old), &app).unwrap();
+    let words = [&["start", "app.js", "--name", "web", "-i", "2"], options].concat();
+    home.rpm_under(&[], &words).env("PORT", port).success();
+    fs::copy(fixture(new), &app).unwrap();
+    (home, port)
+}
+
+#[test]
+fn a_build_that_throws_leaves_every_old_worker_serving() {
+    let (home, port) = with_new_build("slow.js", "throws.js", &[]);
+    let before = home.pids("web");
+    let load = Load::on(port).fresh(3).keep_alive(3).slow(1);
+    load.more(50);
+    home.rpm(["reload", "web"]).refused(&["the database password is missing, case 4711"]);
+    load.more(100);
+    assert_eq!(home.pids("web"), before);
+    assert!(home.app("web").iter().all(App::is_online));
+    fs::copy(fixture("slow.js"), home.work().join("app.js")).unwrap();
+    home.rpm(["reload", "web"]).success();
+    load.stop().is_clean(150);
+    assert!(home.pids("web").iter().all(|pid| !before.contains(pid)));
+}
+
+#[test]
+fn a_build_that_is_never_ready_leaves_every_old_worker_serving() {
+    let options = ["--wait-ready", "--listen-timeout", "1000"];
+    let (home, port) = with_new_build("talk.js", "never-ready.js", &options);
+    let before = home.pids("web");
+    let load = Load::on(port).fresh(2);
+    home.rpm(["reload", "web"]).refused(&["ready"]);
+    load.more(50);
+    load.stop().is_clean(50);
+    assert_eq!(home.pids("web"), before);
+}
+
+#[test]
+fn two_reloads_of_one_app_queue() {
+    let (home, port) = (Home::new(), port());
+    home.start_web("hello.js", "2", port);
+    let load = Load::on(port).fresh(2).keep_alive(2);
+    let first = home.rpm(["reload", "web"]).spawn();
+    let second = home.rpm(["reload", "web"]).spawn();
+    for reload in [first, second] {
+        let output = reload.finish(crate::harness::LIMIT);
+        assert_eq!(output.code, 0, "{output:?}");
+    }
+    load.stop().is_clean(1);
+    assert_eq!(home.app("web").len(), 2);
+    pids_answering(port, 2);
+}
+
+#[test]
+fn a_reload_that_is_interrupted_wedges_nothing() {
+    let (home, port) = (Home::new(), port());
+    home.start_web("hello.js", "2", port);
+    let reload = home.rpm(["reload", "web"]).spawn();
+    reload.process().kill();
+    reload.finish(crate::harness::LIMIT);
+    home.rpm(["reload", "web"]).success();
+    assert_eq!(home.app("web").len(), 2);
+    pids_answering(port, 2);
+}
