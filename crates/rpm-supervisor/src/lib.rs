@@ -9,6 +9,7 @@
 mod admission;
 mod backoff;
 mod command;
+mod consequence;
 mod current;
 mod effect;
 mod event;

@@ -1,9 +1,9 @@
-//! `Fleet::step`: one exhaustive look at the event, then the consequences it has for the rest of
-//! the fleet.
+//! `Fleet::step`: one exhaustive look at the event. What follows from it for the rest of the fleet
+//! is in `consequence.rs`.
 
 use crate::{
-    App, Effect, Event, Exit, Fleet, Goal, Instance, Moment, NoticeKind, Role, State, WorkerId,
-    turn::{NewsKind, Seat, Target, Turn},
+    App, Effect, Event, Exit, Fleet, Instance, Moment, NoticeKind, Role, WorkerId,
+    turn::{Seat, Target, Turn},
 };
 use rpm_config::AppName;
 
@@ -16,40 +16,35 @@ impl Fleet {
     /// none, such as one about a worker that nobody knows, changes nothing.
     pub fn step(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let mut turn = Turn::new(now, self.next_worker);
-        let turn_ = &mut turn;
+        self.dispatch(event, &mut turn);
+        self.finish(turn)
+    }
+
+    fn dispatch(&mut self, event: Event, turn: &mut Turn) {
         match event {
-            Event::Command { ticket, command } => self.command(ticket, command, turn_),
-            Event::Spawned { worker } => self.at(worker, turn_, |instance, _, seat, turn| {
+            Event::Command { ticket, command } => self.command(ticket, command, turn),
+            Event::Spawned { worker } => self.at(worker, turn, |instance, _, seat, turn| {
                 turn.notice(seat.app, instance.id, NoticeKind::Starting);
             }),
             Event::SpawnFailed { worker, reason } => {
-                self.at(worker, turn_, |instance, role, seat, turn| match role {
+                self.at(worker, turn, |instance, role, seat, turn| match role {
                     Role::Current => instance.current_not_spawned(reason, seat, turn),
                     Role::Replacement => instance.replacement_not_spawned(reason, seat, turn),
                     Role::Leaving => instance.leaving_gone(worker, seat, turn),
                 });
             }
-            Event::Ready { worker, listening } => self.ready(worker, listening, turn_),
-            Event::Exited { worker, exit } => self.exited(worker, exit, turn_),
-            Event::TreeGone { worker } => self.tree_gone(worker, turn_),
+            Event::Ready { worker, listening } => self.ready(worker, listening, turn),
+            Event::Exited { worker, exit } => self.exited(worker, exit, turn),
+            Event::TreeGone { worker } => self.tree_gone(worker, turn),
             Event::Drained { worker } => {
-                self.at(worker, turn_, |instance, role, seat, turn| match role {
+                self.at(worker, turn, |instance, role, seat, turn| match role {
                     Role::Leaving => instance.leaving_drained(worker, seat, turn),
                     Role::Current | Role::Replacement => {}
                 });
             }
-            Event::MemoryExceeded { worker, bytes } => self.memory_exceeded(worker, bytes, turn_),
-            Event::Tick => self.tick(turn_),
+            Event::MemoryExceeded { worker, bytes } => self.memory_exceeded(worker, bytes, turn),
+            Event::Tick => self.tick(turn),
         }
-        self.finish(turn)
-    }
-
-    /// Settles all consequences of a turn.
-    pub(crate) fn finish(&mut self, mut turn: Turn) -> Vec<Effect> {
-        self.digest(&mut turn);
-        self.answer_settled(&mut turn);
-        self.next_worker = turn.next_worker();
-        turn.effects
     }
 
     /// Lets `act` change one instance.
@@ -120,55 +115,6 @@ impl Fleet {
                 });
             }
             self.digest(turn);
-        }
-    }
-
-    /// Tells rolls and requests of failures, removes what is gone, and lets rolls advance.
-    fn digest(&mut self, turn: &mut Turn) {
-        for news in std::mem::take(&mut turn.news) {
-            let target = &news.target;
-            match news.kind {
-                NewsKind::Failed(failure) => {
-                    self.fail_goal(Goal::Up, &failure);
-                    self.fail_roll(target, failure, turn);
-                }
-                NewsKind::Finished => {
-                    self.settle_goal(Goal::Up, target.id);
-                    self.roll_past(target);
-                }
-                NewsKind::ReplacementFailed(failure) => self.fail_roll(target, failure, turn),
-            }
-        }
-        let touched: Vec<_> = turn.touched.iter().cloned().collect();
-        for target in &touched {
-            self.remove_if_gone(target, turn);
-        }
-        let mut apps: Vec<_> = touched.into_iter().map(|target| target.app).collect();
-        apps.dedup();
-        for app in &apps {
-            self.advance(app, turn);
-        }
-    }
-
-    /// Takes a removed instance out of the fleet once its last worker is gone, and its app with it
-    /// if that was the last.
-    fn remove_if_gone(&mut self, target: &Target, turn: &mut Turn) {
-        let Some(app) = self.apps.get_mut(&target.app) else { return };
-        let gone = |found: &Instance| {
-            found.id == target.id && found.state == State::Removing && found.leaving.is_empty()
-        };
-        if !app.instances.get(&target.slot).is_some_and(gone) {
-            return;
-        }
-        app.instances.remove(&target.slot);
-        turn.push(Effect::Release { app: target.app.clone(), slot: target.slot });
-        turn.notice(&target.app, target.id, NoticeKind::Deleted);
-        if app.instances.is_empty() {
-            self.apps.remove(&target.app);
-            turn.push(Effect::Forget { app: target.app.clone() });
-        }
-        if self.apps.is_empty() {
-            self.next_instance = 0;
         }
     }
 

@@ -5,6 +5,7 @@ use rpm_config::AppName;
 use std::time::Duration;
 
 /// A fleet, a clock, and the number of the last request.
+#[derive(Clone)]
 pub(super) struct Bench {
     pub(super) fleet: Fleet,
     pub(super) now: Moment,

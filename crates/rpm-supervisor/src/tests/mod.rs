@@ -2,6 +2,10 @@
 
 mod bench;
 mod life;
+mod recovery;
+mod reload;
 mod request;
+mod scaling;
+mod states;
 mod stopping;
 mod world;

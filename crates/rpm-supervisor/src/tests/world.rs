@@ -255,7 +255,8 @@ impl World {
         }
         if self.fleet.apps.is_empty() {
             // Ids begin anew.
-            (self.spawns.clear(), self.not_spawned.clear());
+            self.spawns.clear();
+            self.not_spawned.clear();
         }
     }
 
