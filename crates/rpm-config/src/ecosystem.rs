@@ -137,3 +137,6 @@ impl Ecosystem {
         Context { cwd: context.cwd.join(directory), ..context.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,11 +32,15 @@ pub(crate) fn declared(options: &AppOptions, name: Option<&str>) -> (Variables, 
     (env, name.is_none() || set.is_some())
 }
 
+/// Where programs are looked for by a caller without PATH: what a shell would assume.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// The caller's variables as an app in `cwd` gets them: `PWD` is the app's own, for a shell's `cd`
 /// is what the start amounts to.
 pub(crate) fn inherited(context: &Context, cwd: &Path) -> Variables {
     let mut env = context.environment.clone();
     env.retain(|name, _| !OF_ONE_PROCESS.contains(&name.as_str()));
+    env.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
     if let (Some(pwd), Some(cwd)) = (env.get_mut("PWD"), cwd.to_str()) {
         cwd.clone_into(pwd);
     }

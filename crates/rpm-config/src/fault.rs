@@ -1,7 +1,7 @@
 //! [`Fault`]: everything that can be wrong with what was asked for an app, in words. What is wrong
 //! with its script and interpreter is in [`ScriptFault`].
 
-use crate::{InvalidName, InvalidValue, ScriptFault};
+use crate::{AppName, InvalidName, InvalidValue, ScriptFault};
 use std::{fmt, path::PathBuf};
 
 /// What is wrong with one app, or one key of it.
@@ -38,6 +38,13 @@ pub enum Fault {
         /// What is wrong.
         error: InvalidValue,
     },
+    /// Something else where apps, or an app, must be.
+    Shape {
+        /// What it stands for.
+        what: String,
+        /// What is wrong.
+        error: InvalidValue,
+    },
     /// The file holds no apps.
     NoApps,
     /// Two apps of a file have one name.
@@ -48,7 +55,10 @@ pub enum Fault {
     /// The name cannot be used.
     Name(InvalidName),
     /// The namespace cannot be used.
-    Namespace(InvalidName),
+    Namespace {
+        /// As written.
+        namespace: String,
+    },
     /// The script or its interpreter.
     Script(ScriptFault),
     /// The working directory cannot be used.
@@ -88,8 +98,11 @@ impl Fault {
             Self::UnknownKey { meant: None, .. } => {
                 Some("ecosystem.example.toml shows every key".into())
             }
-            Self::UnknownKey { .. } | Self::Value { .. } | Self::Variable { .. } => None,
-            Self::Argument { .. } | Self::Name(_) | Self::Namespace(_) => None,
+            Self::UnknownKey { .. } | Self::Value { .. } | Self::Shape { .. } => None,
+            Self::Variable { .. }
+            | Self::Argument { .. }
+            | Self::Name(_)
+            | Self::Namespace { .. } => None,
             Self::LaterKey { .. } => Some("remove it, or set it to false".into()),
             Self::KeyOutsideApp { .. } => Some("move it below [[apps]]".into()),
             Self::KeyTwice { .. } => Some("keep one of them".into()),
@@ -110,14 +123,16 @@ impl Fault {
     pub(crate) fn key(&self) -> Option<&'static str> {
         match self {
             Self::Name(_) | Self::NameTwice { .. } => Some("name"),
-            Self::Namespace(_) => Some("namespace"),
+            Self::Namespace { .. } => Some("namespace"),
             Self::Script(fault) => Some(fault.key()),
             Self::Cwd { .. } => Some("cwd"),
             Self::IncrementInCluster | Self::IncrementNoNumber { .. } => Some("increment_var"),
             Self::Argument { .. } => Some("args"),
             Self::Variable { .. } => Some("env"),
             Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
-            Self::KeyOutsideApp { .. } | Self::Value { .. } | Self::NoApps => None,
+            Self::KeyOutsideApp { .. } | Self::Value { .. } | Self::Shape { .. } | Self::NoApps => {
+                None
+            }
         }
     }
 }
@@ -139,13 +154,20 @@ impl fmt::Display for Fault {
             Self::KeyOutsideApp { key } => write!(f, "key `{key}` must stand in an app"),
             Self::KeyTwice { key, first } => write!(f, "`{key}` is the same key as `{first}`"),
             Self::Value { key, error } => write!(f, "`{key}` {error}"),
+            Self::Shape { what, error } => write!(f, "{what} {error}"),
             Self::NoApps => f.write_str("there are no apps"),
             Self::NameTwice { first: Some(line) } => {
                 write!(f, "the app at line {line} has the same name")
             }
             Self::NameTwice { first: None } => f.write_str("another app has the same name"),
             Self::Name(error) => write!(f, "{error}"),
-            Self::Namespace(error) => write!(f, "namespace: {error}"),
+            Self::Namespace { namespace } => {
+                let most = AppName::MAX_BYTES;
+                write!(
+                    f,
+                    "namespace {namespace:?} must be 1 to {most} bytes without control characters"
+                )
+            }
             Self::Script(fault) => write!(f, "{fault}"),
             Self::Cwd { cwd, why } => write!(f, "cwd {} {why}", cwd.display()),
             Self::IncrementInCluster => f.write_str(

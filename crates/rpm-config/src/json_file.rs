@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn every_kind_of_value_and_its_line() {
         let text = "\n{\"apps\": [\n{\n\"name\"\n: \"api\", \"n\": 1\n,\"f\": 1.5,\n\"no\": null,\
-                    \"on\":true,\n\"big\": 18446744073709551615,\n\"s\": \"\\n\",\n\"l\": [-2]}]}\n";
+                    \"on\":true,\n\"big\": 18446744073709551615,\n\"s\": \"\\n\",\n\"l\":[-2]}]}\n";
         let app = vec![
             entry("name", 4, Data::Text("api".into())),
             entry("n", 5, Data::Integer(1)),

@@ -168,3 +168,6 @@ fn node_finds(path: &Path) -> bool {
     });
     path.exists() || added.into_iter().any(|path| script::is_file(&path))
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@ mod search;
 mod signal;
 mod spec;
 mod suggest;
+#[cfg(test)]
+mod test_machine;
 mod toml_file;
 mod tree;
 mod units;

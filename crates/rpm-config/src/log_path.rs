@@ -33,8 +33,8 @@ pub fn log_paths(
     (path(&spec.logs.out, "out"), path(&spec.logs.error, "error"))
 }
 
-/// `path` with `-<id>` before a `.log` at its end, in place of an older id. Files that end otherwise
-/// are shared, as under PM2: their owner chose the whole name.
+/// `path` with `-<id>` before a `.log` at its end, in place of an older id. Files that end
+/// otherwise are shared, as under PM2: their owner chose the whole name.
 fn own(path: PathBuf, merge: bool, id: u32) -> PathBuf {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return path };
     match name.strip_suffix(".log") {
@@ -52,5 +52,41 @@ fn without_id(stem: &str) -> &str {
     match bare.strip_suffix('-') {
         Some(bare) if bare.len() + 1 < stem.len() => bare,
         _ => stem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AppOptions, test_machine::Machine};
+
+    #[test]
+    fn the_names_of_files() {
+        let machine = Machine::new().program("server");
+        let table = [
+            (None, true, "/logs/my-app-1-out.log"),
+            (None, false, "/logs/my-app-1-out-5.log"),
+            (Some("/l/a.log"), true, "/l/a.log"),
+            (Some("/l/a.log"), false, "/l/a-5.log"),
+            (Some("/l/a-12.log"), false, "/l/a-5.log"),
+            (Some("/l/a12.log"), false, "/l/a12-5.log"),
+            (Some("/l/a-.log"), false, "/l/a--5.log"),
+            (Some("/l/12.log"), false, "/l/12-5.log"),
+            (Some("/l/a.txt"), false, "/l/a.txt"),
+            (Some("/l/a{instance}.log"), false, "/l/a2.log"),
+            (Some("/l/{instance}/a.txt"), true, "/l/2/a.txt"),
+        ];
+        for (out_file, merge, want) in table {
+            let spec = machine.spec(&AppOptions {
+                name: Some("my app_1".into()),
+                script: Some("server".into()),
+                out_file: out_file.map(str::to_owned),
+                error_file: Some("NULL".into()),
+                merge_logs: Some(merge),
+                ..AppOptions::default()
+            });
+            let paths = log_paths(&spec, Path::new("/logs"), 5, 2);
+            assert_eq!(paths, (Some(want.into()), None), "{out_file:?} {merge}");
+        }
     }
 }

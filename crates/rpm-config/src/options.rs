@@ -1,5 +1,5 @@
-//! [`AppOptions`]: what one app of a file, or the options of `rpm start`, ask for. Every field may be
-//! absent; defaults, look-ups and checks against the machine are the business of `resolve`.
+//! [`AppOptions`]: what one app of a file, or the options of `rpm start`, ask for. Every field may
+//! be absent; defaults, look-ups and checks against the machine are the business of `resolve`.
 
 use crate::{
     Instances, InvalidValue,

@@ -97,9 +97,13 @@ fn stem(script: &str) -> String {
     stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
+/// Namespaces are typed as targets like names, and so follow the same rule.
 fn namespace(options: &AppOptions) -> Result<String, Fault> {
     let namespace = options.namespace.clone().unwrap_or_else(|| "default".into());
-    AppName::new(namespace).map(String::from).map_err(Fault::Namespace)
+    match AppName::new(namespace.as_str()) {
+        Ok(_) => Ok(namespace),
+        Err(_) => Err(Fault::Namespace { namespace }),
+    }
 }
 
 fn cwd(options: &AppOptions, context: &Context) -> PathBuf {
@@ -110,6 +114,10 @@ fn cwd(options: &AppOptions, context: &Context) -> PathBuf {
 fn directory(options: &AppOptions, context: &Context) -> Result<PathBuf, Fault> {
     let cwd = cwd(options, context);
     match fs::metadata(&cwd) {
+        // Specs travel as JSON, which has no other texts.
+        Ok(meta) if meta.is_dir() && cwd.to_str().is_none() => {
+            Err(Fault::Cwd { cwd, why: "is not UTF-8" })
+        }
         Ok(meta) if meta.is_dir() => Ok(cwd),
         Ok(_) => Err(Fault::Cwd { cwd, why: "is not a directory" }),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -189,3 +197,6 @@ fn warnings(
     let unused = args_given && spec.launch.interpreter.is_none();
     missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() })).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,15 +91,14 @@ impl<'a> Reader<'a> {
             Data::Table(entries) => self.app(1, node, entries),
             other => {
                 let error = InvalidValue::new("a list of apps", other.describe());
-                let key = what.trim_matches('`').to_owned();
-                self.problem(node.line, None, Fault::Value { key, error });
+                self.problem(node.line, None, Fault::Shape { what: what.to_owned(), error });
             }
         }
     }
 
     fn not_a_table(&mut self, number: usize, line: Option<u32>, data: &Data) {
         let error = InvalidValue::new("a table of keys", data.describe());
-        let fault = Fault::Value { key: format!("apps[{}]", number - 1), error };
+        let fault = Fault::Shape { what: format!("app {number}"), error };
         self.problem(line, None, fault);
     }
 

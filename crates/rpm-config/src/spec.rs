@@ -18,7 +18,7 @@ pub struct AppName(String);
 pub struct InvalidName(String);
 
 impl AppName {
-    /// The longest name, in bytes: with `-error-<id>.log.gz` it still fits a file name (NAME_MAX 255).
+    /// The longest name, in bytes: with `-error-<id>.log.gz` it still fits NAME_MAX, 255.
     pub const MAX_BYTES: usize = 128;
 
     /// Checks `name`.
@@ -86,7 +86,7 @@ pub struct AppSpec {
     pub namespace: String,
     /// What is executed.
     pub launch: Launch,
-    /// Absolute, as written: symlinks are resolved at each spawn, so that a flipped `current` counts.
+    /// Absolute, as written: symlinks are resolved at each spawn: a flipped `current` counts.
     pub cwd: PathBuf,
     /// The environment the file or command line declares (`env` overlaid with `env_NAME`, `port`).
     pub env: BTreeMap<String, String>,
@@ -108,7 +108,7 @@ pub struct AppSpec {
     pub restart: RestartPolicy,
     /// What proves that an instance works.
     pub ready: Ready,
-    /// How long a launching instance may take; `None`: 3 s, or 30 s once the app is known to listen.
+    /// How long a launching instance may take; `None`: 3 s, 30 s once the app is known to listen.
     #[serde(with = "optional_millis")]
     pub listen_timeout: Option<Duration>,
     /// How an instance is ended.

@@ -30,7 +30,7 @@ pub fn duration(text: &str) -> Result<Duration, InvalidValue> {
 }
 
 /// Reads a size in bytes. `K`, `M`, `G` and `T` are powers of 1024 as in PM2, and so are `KiB`,
-/// `MiB` …; `KB`, `MB` … are powers of 1000. A number without a unit is bytes, and refused below
+/// `MiB` …; `KB`, `MB` … are powers of 1000. A number without a unit is bytes, refused below
 /// [`MIN_BARE_SIZE`].
 pub fn size(text: &str) -> Result<u64, InvalidValue> {
     let invalid = || InvalidValue::text(SIZE, text);
