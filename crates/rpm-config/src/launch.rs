@@ -19,6 +19,11 @@ pub(crate) struct Found {
     pub(crate) is_python: bool,
 }
 
+/// Node programs whose work is to start another one: the channel to rpm is for that one, which
+/// cannot be reached through them, so they are treated like any other wrapper.
+const WRAPPERS: [&str; 8] =
+    ["corepack", "npm", "npm-cli", "npx", "npx-cli", "pnpm", "yarn", "yarnpkg"];
+
 /// The word that means rpm's own static server.
 const SERVE: &str = "serve";
 
@@ -142,6 +147,7 @@ impl Finder<'_> {
     fn found(&self, script: PathBuf, by: Interpreter, mut args: Vec<String>) -> Found {
         args.extend(self.options.args.iter().flatten().cloned());
         let Interpreter { program, args: interpreter_args, runtime, is_python } = by;
+        let runtime = if is_wrapper(&script) { Runtime::Other } else { runtime };
         let launch = Launch { script, interpreter: program, interpreter_args, args, runtime };
         Found { launch, is_python }
     }
@@ -152,6 +158,11 @@ impl Finder<'_> {
             args: self.options.interpreter_args.as_deref().unwrap_or_default(),
         }
     }
+}
+
+fn is_wrapper(script: &Path) -> bool {
+    let stem = script.file_stem().and_then(|stem| stem.to_str());
+    stem.is_some_and(|stem| WRAPPERS.contains(&stem))
 }
 
 fn by_itself() -> Interpreter {

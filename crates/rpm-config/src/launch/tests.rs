@@ -18,6 +18,7 @@ fn machine() -> Machine {
         .file("shebang", SHELL_SCRIPT, 0o755)
         .file("unmarked", SHELL_SCRIPT, 0o644)
         .file("tool", b"#!/usr/bin/env node\n", 0o755)
+        .file("bin/npm", b"#!/usr/bin/env node\n", 0o755)
         .file("snake", b"#!/usr/bin/env python3\n", 0o755)
         .file("two words.js", b"", 0o644)
         .file("lib/index.js", b"", 0o644)
@@ -70,6 +71,7 @@ fn one_word() {
         ("shebang", "Other: /m/app/shebang"),
         ("unmarked", "Other: bash | /m/app/unmarked"),
         ("tool", "Node: node | /m/app/tool"),
+        ("bin/npm", "Other: node | /m/app/bin/npm"),
         ("ls", "Other: /m/bin/ls"),
         ("serve", "Other: /opt/rpm | serve"),
     ];
@@ -86,6 +88,7 @@ fn a_command_line() {
         ("npm run 'a b'", "Other: /m/bin/npm | run | a b"),
         ("node server.js --port 1", "Node: node | /m/app/server.js | --port | 1"),
         ("node --inspect server", "Node: node | --inspect | /m/app/server"),
+        ("node bin/npm start", "Other: node | /m/app/bin/npm | start"),
         ("node .", "Node: node | /m/app"),
         ("node -e 1", "Other: /m/bin/node | -e | 1"),
         ("python3 main.py", "Other: /m/bin/python3 | main.py"),
