@@ -12,8 +12,8 @@ use rpm_config::AppName;
 const TICK_ROUNDS: usize = 64;
 
 impl Fleet {
-    /// Takes one event into account. The effects are to be performed in order; an event that has
-    /// none, such as one about a worker that nobody knows, changes nothing.
+    /// Takes one event into account. The effects are to be performed in order. An event about a
+    /// worker that nobody knows has none and changes nothing.
     pub fn step(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let mut turn = Turn::new(now, self.next_worker);
         self.dispatch(event, &mut turn);

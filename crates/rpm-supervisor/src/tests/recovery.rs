@@ -65,6 +65,19 @@ fn a_half_done_reload_is_finished() {
 }
 
 #[test]
+fn a_new_clients_ticket_is_not_taken_for_an_old_one() {
+    let mut bench = Bench::online(cluster(), 1);
+    bench.ask(Command::Reload(ids(&[0])));
+    bench.recover(&[0, 1]);
+    bench.tickets = 1;
+    assert_eq!(bench.ask(Command::Reload(ids(&[0]))), NOTHING, "queued, as number 2 again");
+    bench.ready(1);
+    assert_eq!(bench.gone(0), ["spawn 2 in slot 0"], "no answer yet");
+    bench.ready(2);
+    assert_eq!(bench.gone(1), ["answer 2: done [0]"]);
+}
+
+#[test]
 fn a_reload_goes_on_when_the_old_worker_left_meanwhile() {
     let mut bench = Bench::online(cluster(), 2);
     bench.ask(Command::Reload(ids(&[0, 1])));
