@@ -159,7 +159,7 @@ fn scale_takes_a_number_or_a_difference() {
         assert_eq!(home.app("web").len(), count, "scale web {word}");
         assert_eq!(pids_answering(port, count), home.pids("web").into_iter().collect());
     }
-    home.rpm(["scale", "web", "--", "-1"]).success();
+    home.rpm(["scale", "web", "-1"]).success();
     assert_eq!(home.app("web").len(), 1);
     home.rpm(["scale", "web", "1"]).refused(&["web"]);
     assert_eq!(home.app("web").len(), 1);

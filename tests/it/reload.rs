@@ -84,8 +84,8 @@ fn a_native_program_loses_nothing() {
 fn the_example_server_loses_nothing() {
     let (home, port) = (Home::new(), port());
     home.write("index.html", "{\"pid\": 1}");
-    let serve = format!("{} serve . {port}", env!("CARGO_BIN_EXE_rpm"));
-    home.rpm(["start", &serve, "--name", "web", "-i", "2"]).success();
+    let words = ["serve", ".", &port.to_string(), "--name", "web", "-i", "2"];
+    home.rpm(words).success();
     let load = Load::on(port).fresh(3).keep_alive(3);
     load.more(50);
     let before = pids(&home);
