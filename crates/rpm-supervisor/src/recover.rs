@@ -7,9 +7,9 @@ use crate::{
 use std::collections::BTreeSet;
 
 impl Fleet {
-    /// Brings a state that an earlier daemon wrote in line with the workers that exist (`alive`: the
-    /// keeper holds them, be it only for their exit status), and continues what was under way. The
-    /// clients of that daemon are gone, so their requests go unanswered.
+    /// Brings a state that an earlier daemon wrote in line with the workers that exist, and
+    /// continues what was under way. `alive` are those the keeper holds, be it only for their exit
+    /// status. The clients of that daemon are gone, so their requests go unanswered.
     ///
     /// What may have been lost with it is asked for again: a spawn, a drain, a kill. Not a stop: a
     /// second signal makes many programs give up at once, and the kill comes in time anyway.

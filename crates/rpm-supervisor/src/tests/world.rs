@@ -134,7 +134,12 @@ impl World {
         self.open.insert(ticket);
         let before = self.fleet.clone();
         let effects = self.step(Event::Command { ticket, command });
-        let denied = |effect: &Effect| matches!(effect, Effect::Answer { ticket: to, answer: Answer::Denied(_) } if *to == ticket);
+        let denied = |effect: &Effect| match effect {
+            Effect::Answer { ticket: to, answer } => {
+                *to == ticket && matches!(answer, Answer::Denied(_))
+            }
+            _ => false,
+        };
         if effects.iter().any(denied) {
             assert_eq!(effects.len(), 1, "a denied request has no other effect");
             assert_eq!(self.fleet, before, "a denied request changes nothing");
