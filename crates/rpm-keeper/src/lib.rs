@@ -4,9 +4,14 @@
 //! One thread, one poll loop, no runtime. It knows nothing of configuration, policy, logs or JSON.
 #![forbid(unsafe_code)]
 
+mod client;
+mod codec;
 mod message;
 mod spec;
+mod wire;
 
+pub use client::{DaemonDescriptors, Link, daemon_descriptors};
+pub use codec::WireError;
 pub use message::{
     Address, Child, ChildId, Event, ExitStatus, LINK_FD, LOCK_FD, MAX_HELD, MAX_LABEL, MAX_NAME,
     Owner, RPC_FD, Request, SpawnStage, VERSION,

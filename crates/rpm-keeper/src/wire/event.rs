@@ -1,0 +1,236 @@
+//! Events as bytes. The large ones are laid out straight from what the keeper keeps, so that telling
+//! them takes no duplicate of a descriptor.
+
+use super::{
+    Packet, Parcel, begin,
+    parts::{
+        read_address, read_child, read_holder, read_status, write_address, write_holder,
+        write_status,
+    },
+};
+use crate::{
+    codec::{WireError, Writer},
+    message::{Child, ChildId, Event, ExitStatus, MAX_LABEL, MAX_NAME, Owner, SpawnStage},
+};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The longest text of an error.
+pub(super) const MAX_TEXT: usize = 1024;
+
+const WELCOME: u8 = 1;
+const SPAWNED: u8 = 2;
+const SPAWN_FAILED: u8 = 3;
+const UNFILTERED: u8 = 4;
+const EXITED: u8 = 5;
+const LISTENING: u8 = 6;
+const REFUSED: u8 = 7;
+const LISTENER: u8 = 8;
+const LISTEN_FAILED: u8 = 9;
+const KNOWN: u8 = 10;
+const HELD: u8 = 11;
+const INVENTORY_END: u8 = 12;
+const ERROR: u8 = 13;
+
+/// `Event::Spawned`.
+pub(crate) fn spawned(child: &Child) -> Result<Packet<'_>, WireError> {
+    let mut writer = begin(SPAWNED);
+    let fds = write_running(&mut writer, child);
+    Packet::new(writer, fds)
+}
+
+/// `Event::Known`.
+pub(crate) fn known<'a>(
+    child: &'a Child,
+    label: &[u8],
+    status: Option<ExitStatus>,
+    listening: bool,
+) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(KNOWN);
+    let fds = write_running(&mut writer, child);
+    writer.bytes("label", label, MAX_LABEL)?;
+    writer.bool(status.is_some());
+    if let Some(status) = status {
+        write_status(&mut writer, status);
+    }
+    writer.bool(listening);
+    Packet::new(writer, fds)
+}
+
+/// `Event::Exited`.
+pub(crate) fn exited(child: ChildId, status: ExitStatus) -> Result<Packet<'static>, WireError> {
+    let mut writer = begin(EXITED);
+    writer.u64(child.0);
+    write_status(&mut writer, status);
+    Packet::new(writer, Vec::new())
+}
+
+/// `Event::Held`.
+pub(crate) fn held<'a>(name: &str, fd: BorrowedFd<'a>) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(HELD);
+    writer.bytes("name", name.as_bytes(), MAX_NAME)?;
+    Packet::new(writer, vec![fd])
+}
+
+/// Lays any event out.
+pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
+    match event {
+        Event::Welcome { version, deaths } => small(WELCOME, |writer| {
+            writer.u16(*version);
+            writer.u32(*deaths);
+            Ok(())
+        }),
+        Event::Spawned(child) => spawned(child),
+        Event::SpawnFailed { child, stage, errno } => small(SPAWN_FAILED, |writer| {
+            writer.u64(child.0);
+            writer.u8(stage_code(*stage));
+            writer.i32(*errno);
+            Ok(())
+        }),
+        Event::Unfiltered { child, errno } => small(UNFILTERED, |writer| {
+            writer.u64(child.0);
+            writer.i32(*errno);
+            Ok(())
+        }),
+        Event::Exited { child, status } => exited(*child, *status),
+        Event::Listening { child, address } => small(LISTENING, |writer| {
+            writer.u64(child.0);
+            write_address(writer, address)
+        }),
+        Event::Refused { child, address, errno, holder } => small(REFUSED, |writer| {
+            writer.u64(child.0);
+            write_address(writer, address)?;
+            write_refusal(writer, *errno, holder.as_ref())
+        }),
+        Event::Listener { request, fd } => {
+            let mut writer = begin(LISTENER);
+            writer.u64(*request);
+            Packet::new(writer, vec![fd.as_fd()])
+        }
+        Event::ListenFailed { request, errno, holder } => small(LISTEN_FAILED, |writer| {
+            writer.u64(*request);
+            write_refusal(writer, *errno, holder.as_ref())
+        }),
+        Event::Known { child, label, status, listening } => {
+            known(child, label, *status, *listening)
+        }
+        Event::Held { name, fd } => held(name, fd.as_fd()),
+        Event::InventoryEnd => small(INVENTORY_END, |_| Ok(())),
+        Event::Error { text } => small(ERROR, |writer| {
+            let end = text.floor_char_boundary(MAX_TEXT);
+            writer.bytes("text", text.get(..end).unwrap_or_default().as_bytes(), MAX_TEXT)
+        }),
+    }
+}
+
+fn write_refusal(writer: &mut Writer, errno: i32, holder: Option<&Owner>) -> Result<(), WireError> {
+    writer.i32(errno);
+    write_holder(writer, holder)
+}
+
+/// An event without descriptors.
+fn small<'a>(
+    tag: u8,
+    fill: impl FnOnce(&mut Writer) -> Result<(), WireError>,
+) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(tag);
+    fill(&mut writer)?;
+    Packet::new(writer, Vec::new())
+}
+
+fn write_running<'a>(writer: &mut Writer, child: &'a Child) -> Vec<BorrowedFd<'a>> {
+    writer.u64(child.child.0);
+    writer.i32(child.pid);
+    writer.u64(child.start_time);
+    writer.bool(child.channel.is_some());
+    let kept = [&child.pidfd, &child.stdout, &child.stderr];
+    kept.into_iter().chain(&child.channel).map(AsFd::as_fd).collect()
+}
+
+fn read_running(parcel: &mut Parcel<'_>) -> Result<Child, WireError> {
+    let child = read_child(&mut parcel.reader)?;
+    let (pid, start_time) = (parcel.reader.i32()?, parcel.reader.u64()?);
+    let has_channel = parcel.reader.bool("channel")?;
+    let (pidfd, stdout, stderr) = (parcel.fd()?, parcel.fd()?, parcel.fd()?);
+    let channel = has_channel.then(|| parcel.fd()).transpose()?;
+    Ok(Child { child, pid, start_time, pidfd, stdout, stderr, channel })
+}
+
+/// Reads an event; its descriptors are closed if it is none.
+pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, WireError> {
+    let (tag, mut parcel) = Parcel::open(bytes, fds)?;
+    let event = match tag {
+        SPAWNED => Event::Spawned(read_running(&mut parcel)?),
+        KNOWN => read_known(&mut parcel)?,
+        LISTENER => Event::Listener { request: parcel.reader.u64()?, fd: parcel.fd()? },
+        HELD => Event::Held { name: parcel.reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
+        tag => decode_small(tag, &mut parcel)?,
+    };
+    parcel.finish(event)
+}
+
+fn read_known(parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
+    let child = read_running(parcel)?;
+    let reader = &mut parcel.reader;
+    let label = reader.bytes("label", MAX_LABEL)?.to_vec();
+    let ended = reader.bool("ended")?;
+    let status = ended.then(|| read_status(reader)).transpose()?;
+    Ok(Event::Known { child, label, status, listening: reader.bool("listening")? })
+}
+
+fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
+    let reader = &mut parcel.reader;
+    Ok(match tag {
+        WELCOME => Event::Welcome { version: reader.u16()?, deaths: reader.u32()? },
+        SPAWN_FAILED => Event::SpawnFailed {
+            child: read_child(reader)?,
+            stage: stage(reader.u8()?)?,
+            errno: reader.i32()?,
+        },
+        UNFILTERED => Event::Unfiltered { child: read_child(reader)?, errno: reader.i32()? },
+        EXITED => Event::Exited { child: read_child(reader)?, status: read_status(reader)? },
+        LISTENING => {
+            Event::Listening { child: read_child(reader)?, address: read_address(reader)? }
+        }
+        REFUSED => Event::Refused {
+            child: read_child(reader)?,
+            address: read_address(reader)?,
+            errno: reader.i32()?,
+            holder: read_holder(reader)?,
+        },
+        LISTEN_FAILED => Event::ListenFailed {
+            request: reader.u64()?,
+            errno: reader.i32()?,
+            holder: read_holder(reader)?,
+        },
+        INVENTORY_END => Event::InventoryEnd,
+        ERROR => Event::Error { text: reader.text("text", MAX_TEXT)? },
+        value => return Err(WireError::Unknown { what: "event", value }),
+    })
+}
+
+fn stage_code(stage: SpawnStage) -> u8 {
+    match stage {
+        SpawnStage::Spec => 0,
+        SpawnStage::Descriptors => 1,
+        SpawnStage::Fork => 2,
+        SpawnStage::Directory => 3,
+        SpawnStage::Credentials => 4,
+        SpawnStage::Limits => 5,
+        SpawnStage::Filter => 6,
+        SpawnStage::Exec => 7,
+    }
+}
+
+fn stage(value: u8) -> Result<SpawnStage, WireError> {
+    Ok(match value {
+        0 => SpawnStage::Spec,
+        1 => SpawnStage::Descriptors,
+        2 => SpawnStage::Fork,
+        3 => SpawnStage::Directory,
+        4 => SpawnStage::Credentials,
+        5 => SpawnStage::Limits,
+        6 => SpawnStage::Filter,
+        7 => SpawnStage::Exec,
+        value => return Err(WireError::Unknown { what: "stage", value }),
+    })
+}

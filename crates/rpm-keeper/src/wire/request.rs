@@ -1,0 +1,101 @@
+//! Requests as bytes.
+
+use super::{
+    Packet, Parcel, begin,
+    parts::{read_address, read_child, read_owner, write_address, write_owner},
+};
+use crate::{
+    codec::WireError,
+    message::{MAX_LABEL, MAX_NAME, Request},
+};
+use std::os::fd::{AsFd, OwnedFd};
+
+const HELLO: u8 = 1;
+const SPAWN: u8 = 2;
+const ACKNOWLEDGE: u8 = 3;
+const LISTEN: u8 = 4;
+const CLOSE: u8 = 5;
+const RELEASE: u8 = 6;
+const HOLD: u8 = 7;
+const DROP: u8 = 8;
+const INVENTORY: u8 = 9;
+const SHUTDOWN: u8 = 10;
+
+/// Lays a request out.
+pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
+    let mut fds = Vec::new();
+    let mut writer = begin(tag(request));
+    match request {
+        Request::Hello { version } => writer.u16(*version),
+        Request::Spawn { child, label, spec } => {
+            writer.u64(child.0);
+            writer.bytes("label", label, MAX_LABEL)?;
+            fds.push(spec.as_fd());
+        }
+        Request::Acknowledge { child } => writer.u64(child.0),
+        Request::Listen { request, owner, address, only_v6, backlog } => {
+            writer.u64(*request);
+            write_owner(&mut writer, owner)?;
+            write_address(&mut writer, address)?;
+            writer.bool(*only_v6);
+            writer.i32(*backlog);
+        }
+        Request::Close { owner, address } => {
+            write_owner(&mut writer, owner)?;
+            write_address(&mut writer, address)?;
+        }
+        Request::Release { owner } => write_owner(&mut writer, owner)?,
+        Request::Hold { name, fd } => {
+            writer.bytes("name", name.as_bytes(), MAX_NAME)?;
+            fds.push(fd.as_fd());
+        }
+        Request::Drop { name } => writer.bytes("name", name.as_bytes(), MAX_NAME)?,
+        Request::Inventory | Request::Shutdown => {}
+    }
+    Packet::new(writer, fds)
+}
+
+fn tag(request: &Request) -> u8 {
+    match request {
+        Request::Hello { .. } => HELLO,
+        Request::Spawn { .. } => SPAWN,
+        Request::Acknowledge { .. } => ACKNOWLEDGE,
+        Request::Listen { .. } => LISTEN,
+        Request::Close { .. } => CLOSE,
+        Request::Release { .. } => RELEASE,
+        Request::Hold { .. } => HOLD,
+        Request::Drop { .. } => DROP,
+        Request::Inventory => INVENTORY,
+        Request::Shutdown => SHUTDOWN,
+    }
+}
+
+/// Reads a request; its descriptors are closed if it is none.
+pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireError> {
+    let (tag, mut parcel) = Parcel::open(bytes, fds)?;
+    let reader = &mut parcel.reader;
+    let request = match tag {
+        HELLO => Request::Hello { version: reader.u16()? },
+        SPAWN => Request::Spawn {
+            child: read_child(reader)?,
+            label: reader.bytes("label", MAX_LABEL)?.to_vec(),
+            spec: parcel.fd()?,
+        },
+        ACKNOWLEDGE => Request::Acknowledge { child: read_child(reader)? },
+        LISTEN => Request::Listen {
+            request: reader.u64()?,
+            owner: read_owner(reader)?,
+            address: read_address(reader)?,
+            only_v6: reader.bool("V6ONLY")?,
+            backlog: reader.i32()?,
+        },
+        CLOSE => Request::Close { owner: read_owner(reader)?, address: read_address(reader)? },
+        RELEASE => Request::Release { owner: read_owner(reader)? },
+        HOLD => Request::Hold { name: reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
+        DROP => Request::Drop { name: reader.text("name", MAX_NAME)? },
+        INVENTORY => Request::Inventory,
+        SHUTDOWN => Request::Shutdown,
+        value => return Err(WireError::Unknown { what: "request", value }),
+    };
+    parcel.finish(request)
+}
