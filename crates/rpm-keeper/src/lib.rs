@@ -7,6 +7,7 @@
 mod client;
 mod codec;
 mod message;
+pub mod ports;
 mod spec;
 mod wire;
 

@@ -1,0 +1,148 @@
+//! Sockets the daemon asks for: those of Node's workers, and of socket activation. The daemon says
+//! when they go, so they have no lease.
+
+use super::{
+    Ports,
+    hold::{Hold, HoldId, Phase},
+    key::Key,
+    source::file_of,
+};
+use crate::message::{Address, Event, Owner};
+use rpm_unix::socket::{self, Fresh};
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
+    path::Path,
+};
+
+impl Ports {
+    /// A duplicate of this owner's held socket, bound and listening; made now if there is none, by
+    /// the keeper itself and with its rights. For [`crate::Request::Listen`].
+    pub fn listen(
+        &mut self,
+        request: u64,
+        owner: Owner,
+        address: Address,
+        only_v6: bool,
+        backlog: i32,
+    ) -> Event {
+        let namespace = self.namespace(&address);
+        let only_v6 = only_v6 && is_v6(&address);
+        let key = Key { address, namespace, only_v6, device: Vec::new() };
+        if let Some(holder) = self.table.foreigner(&owner.app, &key) {
+            let holder = Some(holder.clone());
+            return Event::ListenFailed { request, errno: socket::ADDRESS_IN_USE, holder };
+        }
+        match self.asked(owner, key, backlog) {
+            Ok(fd) => Event::Listener { request, fd },
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(socket::NOT_PERMITTED);
+                Event::ListenFailed { request, errno, holder: None }
+            }
+        }
+    }
+
+    /// Closes one address of an owner. For [`crate::Request::Close`].
+    pub fn close(&mut self, owner: &Owner, address: &Address) {
+        self.drop_holds(|hold| hold.owner == *owner && hold.key.address == *address);
+    }
+
+    /// Closes all sockets of an owner. For [`crate::Request::Release`].
+    pub fn release(&mut self, owner: &Owner) {
+        self.drop_holds(|hold| hold.owner == *owner);
+        self.table.attempts.retain(|attempt| attempt.owner != *owner);
+    }
+
+    fn asked(&mut self, owner: Owner, key: Key, backlog: i32) -> io::Result<OwnedFd> {
+        let id = match self.table.find(&owner, &key) {
+            Some(id) => id,
+            None => {
+                let hold = self.open(owner, key, backlog)?;
+                self.table.insert(hold)
+            }
+        };
+        self.lend(id)
+    }
+
+    fn lend(&mut self, id: HoldId) -> io::Result<OwnedFd> {
+        let hold = self.table.holds.get_mut(&id).ok_or(io::ErrorKind::NotFound)?;
+        hold.asked = true;
+        hold.listen()?;
+        hold.phase = Phase::Listening;
+        hold.socket.try_clone()
+    }
+
+    fn open(&self, owner: Owner, key: Key, backlog: i32) -> io::Result<Hold> {
+        if !self.table.has_room(&owner.app, &key) {
+            return Err(io::Error::from_raw_os_error(socket::TOO_MANY));
+        }
+        let other = self.table.rivals(&owner.app, &key).next().map(|(_, hold)| hold);
+        if let Some(other) = other.filter(|_| key.is_unix()) {
+            return other.for_slot(owner);
+        }
+        self.open_address(&owner.app, &key, None);
+        let reuse_port = other.is_some() && !key.is_unix();
+        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog };
+        let socket = match &key.address {
+            Address::Unix(path) => {
+                open_path(path, || socket::open_listener(&key.endpoint(), &fresh))?
+            }
+            Address::Tcp(_) | Address::Udp(_) => socket::open_listener(&key.endpoint(), &fresh)?,
+        };
+        let mut hold = Hold::new(owner, key, socket, Phase::Listening)?;
+        (hold.made, hold.backlog) = (true, backlog);
+        hold.file = own_file(&hold.key.address);
+        Ok(hold)
+    }
+
+    fn drop_holds(&mut self, which: impl Fn(&Hold) -> bool) {
+        let gone: Vec<_> = self.table.holds.extract_if(.., |_, hold| which(hold)).collect();
+        for (_, hold) in gone {
+            self.unlink(&hold);
+        }
+    }
+
+    /// A path that we made goes with the last socket on it.
+    fn unlink(&self, gone: &Hold) {
+        let is_last = self.table.holds.values().all(|hold| hold.cookie != gone.cookie);
+        if let Address::Unix(path) = &gone.key.address
+            && gone.made
+            && is_last
+            && gone.file.is_some()
+            && gone.file == own_file(&gone.key.address)
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A socket file whose server was killed refuses connections, and would refuse the next server for
+/// ever: it is removed, and the bind done once more.
+fn open_path(path: &Path, open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    match open() {
+        Err(error) if error.raw_os_error() == Some(socket::ADDRESS_IN_USE) && is_dead(path) => {
+            fs::remove_file(path)?;
+            open()
+        }
+        result => result,
+    }
+}
+
+fn is_dead(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+        && socket::is_dead_path(path)
+}
+
+fn own_file(address: &Address) -> Option<(u64, u64)> {
+    match address {
+        Address::Unix(path) => file_of(i32::try_from(std::process::id()).ok()?, path),
+        Address::Tcp(_) | Address::Udp(_) => None,
+    }
+}
+
+fn is_v6(address: &Address) -> bool {
+    match address {
+        Address::Tcp(address) | Address::Udp(address) => address.is_ipv6(),
+        Address::Unix(_) => false,
+    }
+}

@@ -1,0 +1,129 @@
+//! [`Hold`]: a served socket of one slot, which outlives the workers that accept from it.
+
+use super::{key::Key, schedule::Schedule};
+use crate::message::{ChildId, Owner};
+use rpm_unix::{
+    procfd::{self, Place},
+    socket,
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
+
+/// Names a hold; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct HoldId(pub(super) u64);
+
+/// How often a hold is revived between two listens of a program, before it is given up.
+const MAX_REVIVALS: u32 = 8;
+
+/// A socket kept for a slot.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) owner: Owner,
+    pub(super) key: Key,
+    pub(super) socket: OwnedFd,
+    pub(super) cookie: u64,
+    pub(super) inode: u64,
+    /// Who used it, and where it was seen there. The last of them decides on its lease.
+    pub(super) users: BTreeMap<ChildId, Place>,
+    pub(super) last: Option<ChildId>,
+    /// The daemon asked for it, and it alone closes it.
+    pub(super) asked: bool,
+    /// We bound it; its path goes with it.
+    pub(super) made: bool,
+    /// `O_NONBLOCK` as the last program had it at its bind. It may have changed it since, on the
+    /// description that all share; the next program of the kind will do the same.
+    pub(super) nonblocking: Option<bool>,
+    /// A program of this slot shut it down for all (traps B1).
+    pub(super) shuts_down: bool,
+    /// The file of a unix socket: device and inode. Once the path names another one, nobody can
+    /// reach this socket any more.
+    pub(super) file: Option<(u64, u64)>,
+    pub(super) phase: Phase,
+    pub(super) backlog: i32,
+    revivals: u32,
+}
+
+/// Whether it accepts connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Phase {
+    /// A program's `listen` was let through; the kernel has no event for its success.
+    Announced(Schedule),
+    /// It was seen to.
+    Listening,
+}
+
+impl Hold {
+    pub(super) fn new(owner: Owner, key: Key, socket: OwnedFd, phase: Phase) -> io::Result<Self> {
+        Ok(Self {
+            cookie: socket::cookie(&socket)?,
+            inode: procfd::inode(&socket)?,
+            owner,
+            key,
+            socket,
+            users: BTreeMap::new(),
+            last: None,
+            asked: false,
+            made: false,
+            nonblocking: None,
+            shuts_down: false,
+            file: None,
+            phase,
+            backlog: 0,
+            revivals: 0,
+        })
+    }
+
+    /// A second hold on the same socket for another slot: a path has one socket.
+    pub(super) fn for_slot(&self, owner: Owner) -> io::Result<Self> {
+        let mut hold = Self::new(owner, self.key.clone(), self.socket.try_clone()?, self.phase)?;
+        (hold.file, hold.backlog, hold.made) = (self.file, self.backlog, self.made);
+        Ok(hold)
+    }
+
+    pub(super) fn used_by(&mut self, child: ChildId, place: Place) {
+        self.users.insert(child, place);
+        self.last = Some(child);
+    }
+
+    /// A program called `listen` on it and was let through.
+    pub(super) fn announced(&mut self, backlog: i32, now: Instant) {
+        self.backlog = backlog;
+        self.revivals = 0;
+        if !self.listens() {
+            self.phase = Phase::Announced(Schedule::from(now));
+        }
+    }
+
+    /// Whether a hang-up of it means that somebody shut it down.
+    pub(super) fn is_watched(&self) -> bool {
+        match self.phase {
+            Phase::Listening => !self.key.is_udp() && !self.key.is_unix(),
+            Phase::Announced(_) => false,
+        }
+    }
+
+    /// Listens again after somebody shut it down; false if that is not possible, or was done too
+    /// often.
+    pub(super) fn revive(&mut self) -> bool {
+        if self.listens() {
+            return true;
+        }
+        self.shuts_down = true;
+        self.revivals += 1;
+        self.revivals <= MAX_REVIVALS && self.listen().is_ok()
+    }
+
+    /// Makes it listen, if it does not, with the backlog it had.
+    pub(super) fn listen(&self) -> io::Result<()> {
+        if self.listens() { Ok(()) } else { socket::listen(&self.socket, self.backlog) }
+    }
+
+    pub(super) fn listens(&self) -> bool {
+        self.key.is_udp() || socket::is_listening(self.socket.as_fd()).unwrap_or(false)
+    }
+}

@@ -1,0 +1,285 @@
+//! Sharing a port: binds and listens of filtered programs are answered here, and the sockets they
+//! serve are held per slot, so that a restart, a reload or a crash refuses nobody (DESIGN "Sharing a
+//! port", facts/cluster.md 2, facts/traps.md A1-A5, B1-B8).
+//!
+//! It needs no daemon: what happens comes back as [`Event`]s, which the run loop keeps or sends. It
+//! never waits and never starts anything; it knows children only by id, owner and leader.
+//!
+//! # For the run loop
+//! Poll [`Ports::watched`] beside everything else, at most for [`Ports::timeout`]; give each ready
+//! [`Token`] to [`Ports::on_ready`], and call [`Ports::on_timeout`] when the time is up (too often
+//! does no harm). Call [`Ports::exited`] before an exit is told, so that its reason comes first.
+//!
+//! # A bind
+//! The first line that fits decides; code and test are in `verdict.rs`. "Overlapping" is the same
+//! port at the same address or at a wildcard that covers it.
+//!
+//! | socket and address | what is known | answer |
+//! |---|---|---|
+//! | not TCP, UDP or a unix stream; port 0; multicast; abstract; unreadable | | the kernel decides |
+//! | any | the socket is a held one of the app: a signal lost our answer | 0 |
+//! | | another app has it, or an overlapping one | EADDRINUSE, [`Event::Refused`] with the holder |
+//! | | an overlapping bind of the app is in flight | waits, half a second at most |
+//! | without SO_REUSEPORT | the caller's own tree serves it, or an overlapping one | the kernel decides: EADDRINUSE, as without us |
+//! | | held for this slot | the held socket takes the place of the program's, 0 |
+//! | | no room for another | the kernel decides |
+//! | | held for this slot, but the user beside it would suffer (it shuts listeners down, or O_NONBLOCK differs) | as the next |
+//! | | other sockets of the app overlap | SO_REUSEPORT on all of them, the kernel decides |
+//! | | nothing | SO_REUSEPORT off, the kernel decides |
+//!
+//! So every first bind is the program's own, with its own rights, and a stranger on the port is an
+//! honest EADDRINUSE. A path (unix socket) has one socket: all slots get that of the first, as long
+//! as the path still names it. A program that unlinks the path first gets its own, and the last one
+//! to do so has the clients; that is known and not solved.
+//!
+//! # After it
+//! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is a
+//! *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
+//! through and told as [`Event::Listening`]. Holds end by their lease (`lease.rs`), by
+//! [`Ports::release`] or [`Ports::close`]. One that a program shut down listens again at once.
+//!
+//! # Repeated calls
+//! A signal makes a thread issue its call again as a new notification, at any point. Nothing is
+//! counted per notification: the state is about sockets, named by their cookie, and the repeated
+//! call finds what the first one left.
+//!
+//! # Known weaknesses
+//! Binds by io_uring or through a 32-bit or x32 call are not seen. A socket put into an epoll before
+//! its bind is replaced behind epoll's back. A listen on port 0 is not told. A connection made to a
+//! probe socket, in the milliseconds before the program closes it, is reset when its hold goes.
+
+mod asked;
+mod attempt;
+mod bind;
+mod hold;
+mod key;
+mod lease;
+mod listen;
+mod progress;
+mod reason;
+mod schedule;
+mod source;
+mod table;
+mod verdict;
+mod waiting;
+
+use crate::message::{Address, ChildId, Event, Owner};
+use hold::HoldId;
+use rpm_unix::{
+    poll::Entry,
+    seccomp::{Call, Listener, Readiness},
+    socket,
+};
+use source::Source;
+use std::{
+    collections::BTreeMap,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixDatagram,
+    },
+    time::{Duration, Instant},
+};
+use table::Table;
+
+/// How many calls of one child are answered before others get their turn.
+const MAX_CALLS: usize = 16;
+
+/// How long after its last first-time listen a child counts as settled, if the daemon does not say so before:
+/// what it has not bound by then, of what its predecessor served, is released.
+const SETTLES_AFTER: Duration = Duration::from_secs(30);
+
+/// All shared ports of a keeper.
+#[derive(Debug)]
+pub struct Ports {
+    sources: BTreeMap<ChildId, Source>,
+    table: Table,
+    waiting: waiting::Queue,
+    /// Our own network and mount namespaces, as keys name them.
+    network: u64,
+    mounts: u64,
+}
+
+/// Names a watched descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(Watched);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Watched {
+    Calls(ChildId),
+    Hold(HoldId),
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ports {
+    /// Nothing is shared yet.
+    pub fn new() -> Self {
+        let network = UnixDatagram::unbound().map_or(0, socket::namespace);
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let mounts = source::mount_namespace(own).unwrap_or(0);
+        Self {
+            sources: BTreeMap::new(),
+            table: Table::default(),
+            waiting: waiting::Queue::default(),
+            network,
+            mounts,
+        }
+    }
+
+    /// Answers a child's calls from now on. `leader` is its pid and session, `notify` what
+    /// [`rpm_unix::seccomp::install`] returned in it.
+    ///
+    /// # Errors
+    /// The kernel has no such notifications; the child's binds fail with ENOSYS.
+    pub fn add_child(
+        &mut self,
+        child: ChildId,
+        owner: Owner,
+        leader: i32,
+        notify: OwnedFd,
+    ) -> io::Result<()> {
+        let listener = Some(Listener::new(notify)?);
+        let (forgotten, settled, settles) = (false, false, None);
+        let source = Source { owner, leader, listener, forgotten, settled, settles };
+        self.sources.insert(child, source);
+        Ok(())
+    }
+
+    /// A leader has exited: what there is to say about its last binds.
+    pub fn exited(&mut self) -> Vec<Event> {
+        let events = self.look_at_attempts(Instant::now());
+        self.known(events)
+    }
+
+    /// The daemon has acknowledged its exit: nothing more is told of it. Should processes of its
+    /// tree still live, their calls are answered until the last is gone.
+    pub fn remove_child(&mut self, child: ChildId) {
+        match self.sources.get_mut(&child) {
+            Some(source) if source.listener.is_some() => source.forgotten = true,
+            Some(_) | None => drop(self.sources.remove(&child)),
+        }
+    }
+
+    /// The child is ready: what its slot has held and no living child of it uses is released, unless
+    /// another is on its way. Without this it happens [`SETTLES_AFTER`] its first listen on each
+    /// address.
+    pub fn settled(&mut self, child: ChildId) {
+        let Some(source) = self.sources.get_mut(&child) else { return };
+        source.settled = true;
+        source.settles = None;
+        let owner = source.owner.clone();
+        self.sweep(&owner);
+    }
+
+    /// What to poll, and for what.
+    pub fn watched(&self) -> impl Iterator<Item = (Token, Entry<'_>)> {
+        let calls = self.sources.iter().filter_map(|(child, source)| {
+            let listener = source.listener.as_ref()?;
+            Some((Token(Watched::Calls(*child)), Entry::readable(listener.as_fd())))
+        });
+        let holds = self.table.holds.iter().filter(|(_, hold)| hold.is_watched());
+        let holds =
+            holds.map(|(id, hold)| (Token(Watched::Hold(*id)), Entry::hangup(hold.socket.as_fd())));
+        calls.chain(holds)
+    }
+
+    /// A watched descriptor is ready. One that is not, or is gone, does no harm.
+    pub fn on_ready(&mut self, token: Token) -> Vec<Event> {
+        let mut events = match token.0 {
+            Watched::Calls(child) => self.answer_calls(child),
+            Watched::Hold(id) => {
+                self.hung_up(id);
+                Vec::new()
+            }
+        };
+        events.extend(self.again());
+        self.known(events)
+    }
+
+    /// How long to poll at most; `None`: nothing is in flight.
+    pub fn timeout(&self) -> Option<Duration> {
+        let attempts = self.table.attempts.iter().filter_map(attempt::Attempt::next);
+        let holds = self.table.holds.values().filter_map(|hold| match &hold.phase {
+            hold::Phase::Announced(schedule) => schedule.next(),
+            hold::Phase::Listening => None,
+        });
+        let settles = self.sources.values().filter_map(|source| source.settles);
+        let next = attempts.chain(holds).chain(settles).chain(self.waiting.next()).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// The time is up.
+    pub fn on_timeout(&mut self) -> Vec<Event> {
+        let now = Instant::now();
+        self.look_at_holds(now);
+        self.settle_due(now);
+        let mut events = self.look_at_attempts(now);
+        events.extend(self.again());
+        self.known(events)
+    }
+
+    fn answer_calls(&mut self, child: ChildId) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..MAX_CALLS {
+            let Some(source) = self.sources.get(&child) else { break };
+            let Some(listener) = source.listener.as_ref() else { break };
+            match listener.readiness() {
+                Readiness::Quiet => break,
+                Readiness::Closed => {
+                    events.extend(self.ended(child));
+                    break;
+                }
+                // An error: the caller died meanwhile.
+                Readiness::Call => match listener.receive() {
+                    Ok(note) => events.extend(match note.call {
+                        Call::Bind { .. } => self.bind(child, note, None),
+                        Call::Listen { backlog } => self.listen_seen(child, note, backlog),
+                    }),
+                    Err(_) => continue,
+                },
+            }
+        }
+        events
+    }
+
+    /// Decides again about all who wait.
+    fn again(&mut self) -> Vec<Event> {
+        let waiting = self.waiting.take(Instant::now());
+        let decided = waiting.into_iter();
+        decided.flat_map(|one| self.bind(one.child, one.note, Some(one.schedule))).collect()
+    }
+
+    /// Without what is about children that the daemon has forgotten.
+    fn known(&self, mut events: Vec<Event>) -> Vec<Event> {
+        let is_known = |child| self.sources.get(&child).is_some_and(|source| !source.forgotten);
+        events.retain(|event| child_of(event).is_none_or(is_known));
+        events
+    }
+
+    /// Children of a slot whose trees are not empty.
+    fn living(&self, owner: &Owner) -> impl Iterator<Item = (ChildId, &Source)> {
+        let all = self.sources.iter().map(|(child, source)| (*child, source));
+        all.filter(move |(_, source)| source.owner == *owner && source.listener.is_some())
+    }
+
+    /// The namespace in which we would bind this address.
+    fn namespace(&self, address: &Address) -> u64 {
+        match address {
+            Address::Tcp(_) | Address::Udp(_) => self.network,
+            Address::Unix(_) => self.mounts,
+        }
+    }
+}
+
+/// The child an event of ours is about.
+fn child_of(event: &Event) -> Option<ChildId> {
+    let (Event::Listening { child, .. } | Event::Refused { child, .. }) = event else {
+        return None;
+    };
+    Some(*child)
+}
