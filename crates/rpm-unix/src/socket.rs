@@ -10,7 +10,7 @@ mod raw;
 
 pub use copy::copy_options;
 pub use name::{SocketName, local_name};
-pub use open::{Endpoint, Fresh, open_listener};
+pub use open::{Endpoint, Fresh, is_dead_path, open_listener};
 pub use options::{
     Transport, cookie, device, is_listening, is_nonblocking, namespace, only_v6, owner, reuse_port,
     set_owner, set_reuse_port, transport,
@@ -18,6 +18,15 @@ pub use options::{
 pub use queue::{AcceptQueue, accept_queue};
 
 use std::{io, os::fd::AsFd};
+
+/// The error number of an address that is taken.
+pub const ADDRESS_IN_USE: i32 = libc::EADDRINUSE;
+/// The error number of a port below the unprivileged ones, and of a path that may not be written.
+pub const ACCESS_DENIED: i32 = libc::EACCES;
+/// The error number of what needs a privilege.
+pub const NOT_PERMITTED: i32 = libc::EPERM;
+/// The error number of a table of descriptors that is full.
+pub const TOO_MANY: i32 = libc::EMFILE;
 
 /// Makes a bound socket listen, or changes the backlog of one that listens. 0: as much as the
 /// system allows (net.core.somaxconn; the kernel lowers larger values to it).

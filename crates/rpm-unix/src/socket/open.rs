@@ -1,9 +1,9 @@
 //! Fresh listening sockets, for addresses that rpm itself binds.
 
 use super::{Transport, listen, raw::set_int, set_reuse_port};
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, socket,
-};
+use nix::{errno::Errno, sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, connect, socket,
+}};
 use std::{
     io,
     net::SocketAddr,
@@ -51,6 +51,14 @@ pub fn open_listener(endpoint: &Endpoint, fresh: &Fresh) -> io::Result<OwnedFd> 
         }
         Endpoint::Unix(path) => open_unix(path, fresh.backlog),
     }
+}
+
+/// Whether nobody serves this path, though a socket file is there. Does not wait.
+pub fn is_dead_path(path: &Path) -> bool {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let Ok(fd) = socket(AddressFamily::Unix, SockType::Stream, flags, None) else { return false };
+    let Ok(address) = UnixAddr::new(path) else { return false };
+    connect(fd.as_raw_fd(), &address) == Err(Errno::ECONNREFUSED)
 }
 
 fn open_inet(address: SocketAddr, kind: SockType, fresh: &Fresh) -> io::Result<OwnedFd> {
@@ -124,6 +132,20 @@ mod tests {
             assert_eq!(is_listening(&fd).unwrap(), listens, "{endpoint:?}");
             assert_eq!(only_v6(&fd), endpoint == Endpoint::Tcp(v6), "{endpoint:?}");
         }
+    }
+
+    #[test]
+    fn a_path_is_dead_when_its_server_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        assert!(!is_dead_path(&path));
+        let fd = open_listener(&Endpoint::Unix(path.clone()), &Fresh::default()).unwrap();
+        assert!(!is_dead_path(&path));
+        drop(fd);
+        assert!(is_dead_path(&path));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "").unwrap();
+        assert!(is_dead_path(&path));
     }
 
     #[test]
