@@ -1,0 +1,139 @@
+//! Commands on instances that exist: stop, restart, reload, delete, reset, and start by name.
+
+use crate::{
+    cli::{Act, Restart, Start},
+    command::start,
+    error::CliError,
+    fleet_file,
+    session::{Session, targets},
+};
+use rpm_protocol::{Acted, Action, Client, Request};
+use std::collections::BTreeMap;
+
+/// Does `action` to the targets; an ecosystem file means the apps it names.
+pub(crate) async fn run(
+    session: &Session,
+    action: Action,
+    options: Act,
+    update_env: bool,
+) -> Result<(), CliError> {
+    let environment = environment(update_env, &options)?;
+    let words = words(&options)?;
+    let mut client = session.daemon().await?;
+    act(session, &mut client, action, words, environment).await?;
+    // As under PM2, a reload shows no table.
+    if action == Action::Reload { Ok(()) } else { session.show_table(&mut client).await }
+}
+
+/// Restarts the targets. A file is started again, with what it says now.
+pub(crate) async fn restart(session: &Session, options: Restart) -> Result<(), CliError> {
+    let Restart { act: options, update_env } = options;
+    if !options.targets.iter().any(|word| fleet_file::is_file(word)) {
+        return run(session, Action::Restart, options, update_env).await;
+    }
+    if let Some(word) = options.targets.iter().find(|word| !fleet_file::is_file(word)) {
+        let message = format!("{word} is no file, and files and names cannot be mixed here");
+        return Err(CliError::failed(message, "restart them one after the other"));
+    }
+    let Act { targets, file } = options;
+    start::run(session, Start { targets, file, ..Start::default() }).await
+}
+
+/// Asks, and says which instances it was done to.
+pub(crate) async fn act(
+    session: &Session,
+    client: &mut Client,
+    action: Action,
+    words: Vec<String>,
+    environment: Option<BTreeMap<String, String>>,
+) -> Result<(), CliError> {
+    let request = Request::Act { action, targets: targets(words), environment };
+    let acted: Acted = client.call(request).await?;
+    settle(session, done(action), acted)
+}
+
+/// Tells what was done, and fails if an instance did.
+pub(crate) fn settle(session: &Session, verb: &str, acted: Acted) -> Result<(), CliError> {
+    match acted.failure {
+        Some(failure) => Err(CliError::Failure(failure)),
+        None => {
+            by_app(&acted).iter().for_each(|line| session.say(&format!("{verb} {line}")));
+            Ok(())
+        }
+    }
+}
+
+/// `api (0, 1)` for each app.
+fn by_app(acted: &Acted) -> Vec<String> {
+    let mut apps: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (id, app) in &acted.instances {
+        apps.entry(app.as_str()).or_default().push(id.to_string());
+    }
+    apps.iter().map(|(app, ids)| format!("{app} ({})", ids.join(", "))).collect()
+}
+
+fn done(action: Action) -> &'static str {
+    match action {
+        Action::Start => "started",
+        Action::Stop => "stopped",
+        Action::Restart => "restarted",
+        Action::Reload => "reloaded",
+        Action::Delete => "deleted",
+        Action::Reset => "reset",
+    }
+}
+
+/// The words for the daemon, with names in place of files.
+fn words(options: &Act) -> Result<Vec<String>, CliError> {
+    let mut words = Vec::new();
+    for word in &options.targets {
+        if fleet_file::is_file(word) {
+            let context = fleet_file::context(&options.file)?;
+            words.extend(fleet_file::read(word, &options.file, &context)?.names(&context));
+        } else if options.file.env.is_some() || options.file.only.is_some() {
+            let message = format!("{word} is no ecosystem file, --env and --only choose from one");
+            return Err(CliError::failed(message, "name the file: rpm restart ecosystem.toml"));
+        } else {
+            words.push(word.clone());
+        }
+    }
+    Ok(words)
+}
+
+fn environment(wanted: bool, options: &Act) -> Result<Option<BTreeMap<String, String>>, CliError> {
+    if !wanted {
+        return Ok(None);
+    }
+    Ok(Some(fleet_file::context(&options.file)?.environment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::FileOptions;
+    use rpm_config::AppName;
+
+    #[test]
+    fn instances_are_told_by_app() {
+        let app = |name| AppName::new(name).unwrap();
+        let instances = vec![(2, app("web")), (0, app("api")), (1, app("api"))];
+        let acted = Acted { instances, failure: None };
+        assert_eq!(by_app(&acted), ["api (0, 1)", "web (2)"]);
+    }
+
+    #[test]
+    fn files_become_names_and_other_words_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("e.json");
+        std::fs::write(&file, r#"{"apps": [{"script": "api.js"}, {"script": "web.js"}]}"#).unwrap();
+        let file = file.display().to_string();
+        let only = |only: Option<&str>| FileOptions { only: only.map(Into::into), env: None };
+        let options = |targets, only| Act { targets, file: only };
+        let both = options(vec!["3".into(), file.clone()], only(None));
+        assert_eq!(words(&both).unwrap(), ["3", "api", "web"]);
+        let one = options(vec![file], only(Some("web")));
+        assert_eq!(words(&one).unwrap(), ["web"]);
+        let no_file = options(vec!["api".into()], only(Some("web")));
+        assert!(matches!(words(&no_file), Err(CliError::Failed { .. })));
+    }
+}

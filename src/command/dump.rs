@@ -1,0 +1,24 @@
+//! `save` and `resurrect`: the list of apps in `dump.pm2`.
+
+use crate::{command::act, error::CliError, session::Session};
+use rpm_protocol::{Acted, Request};
+use std::path::PathBuf;
+
+/// Writes the list.
+pub(crate) async fn save(session: &Session, force: bool) -> Result<(), CliError> {
+    let mut client = session.daemon().await?;
+    let path: PathBuf = client.call(Request::Save { force }).await?;
+    session.say(&format!("saved {}", path.display()));
+    Ok(())
+}
+
+/// Starts what the list has and the fleet lacks.
+pub(crate) async fn resurrect(session: &Session) -> Result<(), CliError> {
+    let mut client = session.daemon().await?;
+    let acted: Acted = client.call(Request::Resurrect).await?;
+    if acted.instances.is_empty() && acted.failure.is_none() {
+        session.say("nothing to resurrect: all of it is there");
+    }
+    act::settle(session, "resurrected", acted)?;
+    session.show_table(&mut client).await
+}

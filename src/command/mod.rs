@@ -1,0 +1,67 @@
+//! One file per kind of command; this one tells them apart.
+
+mod act;
+mod describe;
+mod dump;
+mod events;
+mod flush;
+mod ids;
+mod kill;
+mod list;
+mod logs;
+mod ping;
+mod scale;
+pub(crate) mod serve;
+mod start;
+mod start_options;
+
+use crate::{cli::Command, error::CliError, session::Session};
+use rpm_protocol::Action;
+
+/// What a newcomer needs; the rest is in `--help`.
+const WELCOME: &str = "\
+rpm keeps programs running, in any language.
+
+  rpm start app.js -i max    start a program, one instance per CPU on one port
+  rpm ls                     see what runs
+  rpm logs                   see what it says
+
+`rpm --help` lists all commands, `rpm start --help` all options.
+";
+
+/// Says what to begin with.
+pub(crate) fn welcome(session: &Session) -> Result<(), CliError> {
+    session.print(WELCOME)?;
+    // As under PM2: there was no command.
+    Err(CliError::Told)
+}
+
+/// Runs one command.
+pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Start(options) => start::run(session, *options).await,
+        Command::Stop(options) => act::run(session, Action::Stop, options, false).await,
+        Command::Restart(options) => act::restart(session, options).await,
+        Command::Reload(options) => {
+            act::run(session, Action::Reload, options.act, options.update_env).await
+        }
+        Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
+        Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
+        Command::Scale(options) => scale::run(session, options).await,
+        Command::List => list::table(session).await,
+        Command::Jlist => list::json(session).await,
+        Command::Describe(options) => describe::run(session, options).await,
+        Command::Logs(options) => logs::run(session, options).await,
+        Command::Flush(options) => flush::run(session, options).await,
+        Command::Save(options) => dump::save(session, options.force).await,
+        Command::Resurrect => dump::resurrect(session).await,
+        Command::Kill => kill::run(session).await,
+        Command::Ping => ping::run(session).await,
+        Command::Events(options) => events::run(session, options).await,
+        Command::Id(options) => ids::ids(session, &options.name).await,
+        Command::Pid(options) => ids::pids(session, options.name.as_deref()).await,
+        Command::Serve(options) => serve::start(session, *options).await,
+        // Has no part in the daemon; `run.rs` did it before.
+        Command::ServeForeground(options) => serve::foreground(&options),
+    }
+}

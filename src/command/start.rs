@@ -1,0 +1,185 @@
+//! `start`: scripts, programs, command lines, ecosystem files, and what is there but stopped.
+//!
+//! Everything is looked at before anything is started: one wrong word, and nothing is.
+
+use crate::{
+    cli::{AppFlags, Start},
+    command::{act, start_options},
+    error::CliError,
+    fleet_file,
+    render::problem,
+    session::Session,
+};
+use rpm_config::{AppSpec, Context, Warning, nearest, resolve};
+use rpm_protocol::{Action, Client, ClientError, InstanceView, Request, StartOrigin, Started};
+use std::time::Duration;
+
+/// What the words of a command line ask to be started.
+#[derive(Default)]
+struct Plan {
+    /// New apps, or new descriptions.
+    apps: Vec<(AppSpec, StartOrigin)>,
+    /// Words for what is there already.
+    existing: Vec<String>,
+    warnings: Vec<Warning>,
+}
+
+/// Starts all that is named, and shows the table.
+pub(crate) async fn run(session: &Session, mut options: Start) -> Result<(), CliError> {
+    let context = fleet_file::context(&options.file)?;
+    if options.targets.is_empty() {
+        let file = fleet_file::of_directory(&context.cwd)?;
+        options.targets.push(file.display().to_string());
+    }
+    let wait_ms = wait(options.wait)?;
+    let words = options.targets.iter();
+    let (files, others): (Vec<_>, Vec<_>) = words.partition(|word| fleet_file::is_file(word));
+    let mut plan = Plan::default();
+    for word in files {
+        plan.add_file(session, word, &options, &context)?;
+    }
+    // What is wrong with a file is told without a daemon.
+    let mut client = session.daemon().await?;
+    if !others.is_empty() {
+        let fleet: Vec<InstanceView> = client.call(Request::List).await?;
+        for word in others {
+            plan.add_word(word, &fleet, &options, &context)?;
+        }
+    }
+    plan.warnings.iter().for_each(|warning| session.warn(&warning.to_string()));
+    let environment = options.update_env.then_some(context.environment);
+    let failed = start_apps(session, &mut client, plan.apps, wait_ms).await?;
+    if !plan.existing.is_empty() {
+        act::act(session, &mut client, Action::Start, plan.existing, environment).await?;
+    }
+    session.show_table(&mut client).await?;
+    if failed { Err(CliError::Told) } else { Ok(()) }
+}
+
+/// `--wait` in milliseconds.
+fn wait(seconds: Option<f64>) -> Result<Option<u64>, CliError> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    let wait = Duration::try_from_secs_f64(seconds)
+        .map_err(|error| CliError::failed(format!("--wait: {error}"), "--wait 30"))?;
+    Ok(Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+}
+
+impl Plan {
+    /// All chosen apps of a file.
+    fn add_file(
+        &mut self,
+        session: &Session,
+        word: &str,
+        options: &Start,
+        context: &Context,
+    ) -> Result<(), CliError> {
+        if options.app != AppFlags::default() || !options.app_args.is_empty() {
+            session.warn(&format!("options that describe an app do nothing to those of {word}"));
+        }
+        let file = fleet_file::read(word, &options.file, context)?.resolve(context)?;
+        self.apps.extend(file.specs.into_iter().map(|spec| (spec, StartOrigin::File)));
+        self.warnings.extend(file.warnings);
+        Ok(())
+    }
+
+    /// An instance that is there, or a script, program or command line.
+    fn add_word(
+        &mut self,
+        word: &str,
+        fleet: &[InstanceView],
+        options: &Start,
+        context: &Context,
+    ) -> Result<(), CliError> {
+        if is_present(word, fleet) {
+            if options.app != AppFlags::default() || !options.app_args.is_empty() {
+                return Err(CliError::failed(
+                    format!("{word} is there already, and keeps the options it was started with"),
+                    format!("rpm delete {word}, then start it anew; rpm scale changes its size"),
+                ));
+            }
+            self.existing.push(word.to_owned());
+            return Ok(());
+        }
+        let app = start_options::of_script(word, options)?;
+        let resolved = resolve(&app, context).map_err(|error| {
+            let names = fleet.iter().map(|one| one.name.as_str());
+            CliError::Config { error, meant: nearest(word, names).map(str::to_owned) }
+        })?;
+        let origin = if options.force { StartOrigin::File } else { StartOrigin::CommandLine };
+        self.apps.push((resolved.spec, origin));
+        self.warnings.extend(resolved.warnings);
+        Ok(())
+    }
+}
+
+/// Whether `word` means instances that are there: PM2's order is `all`, a name, a namespace, an id.
+fn is_present(word: &str, fleet: &[InstanceView]) -> bool {
+    let is_pattern = word.len() > 2 && word.starts_with('/') && word.ends_with('/');
+    let means = |one: &InstanceView| {
+        one.name.as_str() == word || one.namespace == word || one.id.to_string() == word
+    };
+    word == "all" || is_pattern || fleet.iter().any(means)
+}
+
+/// Starts `apps`, all at once, and tells what became of each; whether one failed.
+pub(crate) async fn start_apps(
+    session: &Session,
+    client: &mut Client,
+    apps: Vec<(AppSpec, StartOrigin)>,
+    wait_ms: Option<u64>,
+) -> Result<bool, CliError> {
+    let request = |(app, origin)| Request::Start { app: Box::new(app), origin, wait_ms };
+    let requests = apps.into_iter().map(request).collect();
+    let mut failed = false;
+    for answer in client.call_many::<Started>(requests).await? {
+        match answer {
+            Ok(started) => failed |= !tell(session, started),
+            Err(error) => {
+                failed = true;
+                let error = CliError::Client(ClientError::Rpc(error));
+                session.insist(&problem::problem(&error, session.err).unwrap_or_default());
+            }
+        }
+    }
+    Ok(failed)
+}
+
+/// Tells how a start went; whether well.
+fn tell(session: &Session, started: Started) -> bool {
+    let Started { app, restarted, instances, failure } = started;
+    if let Some(failure) = failure {
+        session.insist(&problem::failure(&failure, session.err));
+        return false;
+    }
+    let verb = if restarted { "restarted" } else { "started" };
+    let ids: Vec<String> = instances.iter().map(u32::to_string).collect();
+    session.say(&format!("{verb} {app} ({})", ids.join(", ")));
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample::instance;
+
+    #[test]
+    fn words_for_what_is_there() {
+        let mut back = instance(3, "api");
+        back.namespace = "back".into();
+        let fleet = [back, instance(4, "web")];
+        for word in ["all", "api", "web", "3", "4", "back", "default", "/^a/"] {
+            assert!(is_present(word, &fleet), "{word}");
+        }
+        for word in ["server", "app.js", "5", "/", "//", "./api", "npm start"] {
+            assert!(!is_present(word, &fleet), "{word}");
+        }
+    }
+
+    #[test]
+    fn waits_are_seconds() {
+        assert_eq!(wait(None).unwrap(), None);
+        assert_eq!(wait(Some(0.5)).unwrap(), Some(500));
+        assert!(wait(Some(-1.0)).is_err());
+        assert!(wait(Some(f64::NAN)).is_err());
+    }
+}

@@ -1,0 +1,168 @@
+//! The options of `start` as what `rpm-config` takes: one key a flag.
+
+use crate::{
+    cli::{AppFlags, Start},
+    error::CliError,
+};
+use rpm_config::{AppOptions, ExecMode};
+
+/// What the flags ask for, for the script `script`.
+pub(crate) fn of_script(script: &str, options: &Start) -> Result<AppOptions, CliError> {
+    let mut app = of_flags(&options.app)?;
+    app.script = Some(script.to_owned());
+    if !options.app_args.is_empty() {
+        app.args = Some(options.app_args.clone());
+    }
+    Ok(app)
+}
+
+/// What the flags ask for.
+pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
+    let mut app = AppOptions::default();
+    for (option, key, value) in texts(flags) {
+        let Some(value) = value else { continue };
+        app.set(key, value).map_err(|value| CliError::Usage { option, value })?;
+    }
+    if !flags.stop_exit_codes.is_empty() {
+        let codes = flags.stop_exit_codes.join(" ");
+        let option = "--stop-exit-codes";
+        app.set("stop_exit_codes", &codes).map_err(|value| CliError::Usage { option, value })?;
+    }
+    if flags.execute_command {
+        app.exec_mode = Some(ExecMode::Fork);
+    }
+    app.merge_logs = flags.merge_logs.then_some(true);
+    app.disable_logs = flags.disable_logs.then_some(true);
+    app.wait_ready = flags.wait_ready.then_some(true);
+    app.shutdown_with_message = flags.shutdown_with_message.then_some(true);
+    app.autorestart = flags.no_autorestart.then_some(false);
+    app.autostart = flags.no_autostart.then_some(false);
+    app.treekill = flags.no_treekill.then_some(false);
+    Ok(app)
+}
+
+/// Option, key and value of each flag that has one.
+fn texts(flags: &AppFlags) -> [(&'static str, &'static str, Option<&str>); 19] {
+    [
+        ("--name", "name", flags.name.as_deref()),
+        ("--namespace", "namespace", flags.namespace.as_deref()),
+        ("--instances", "instances", flags.instances.as_deref()),
+        ("--cwd", "cwd", flags.cwd.as_deref()),
+        ("--interpreter", "interpreter", flags.interpreter.as_deref()),
+        ("--interpreter-args", "interpreter_args", flags.interpreter_args.as_deref()),
+        ("--instance-var", "instance_var", flags.instance_var.as_deref()),
+        ("--increment-var", "increment_var", flags.increment_var.as_deref()),
+        ("--output", "out_file", flags.output.as_deref()),
+        ("--error", "error_file", flags.error.as_deref()),
+        ("--kill-timeout", "kill_timeout", flags.kill_timeout.as_deref()),
+        ("--listen-timeout", "listen_timeout", flags.listen_timeout.as_deref()),
+        ("--drain-timeout", "drain_timeout", flags.drain_timeout.as_deref()),
+        ("--stop-signal", "stop_signal", flags.stop_signal.as_deref()),
+        ("--max-memory-restart", "max_memory_restart", flags.max_memory_restart.as_deref()),
+        ("--restart-delay", "restart_delay", flags.restart_delay.as_deref()),
+        (
+            "--exp-backoff-restart-delay",
+            "exp_backoff_restart_delay",
+            flags.exp_backoff_restart_delay.as_deref(),
+        ),
+        ("--max-restarts", "max_restarts", flags.max_restarts.as_deref()),
+        ("--min-uptime", "min_uptime", flags.min_uptime.as_deref()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+    use rpm_config::Instances;
+    use std::time::Duration;
+
+    fn start(words: &[&str]) -> Start {
+        let line = ["rpm", "start"].into_iter().chain(words.iter().copied());
+        match Cli::try_parse_from(line).unwrap().command {
+            Some(Command::Start(start)) => *start,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn app(words: &[&str]) -> AppOptions {
+        of_script("app.js", &start(words)).unwrap()
+    }
+
+    #[test]
+    fn short_and_long_forms() {
+        let words = [
+            "app.js", "-n", "web", "-i", "-1", "-o", "o.log", "-e", "e.log", "-k", "5s", "-x",
+            "--", "-i", "9",
+        ];
+        let want = AppOptions {
+            name: Some("web".into()),
+            script: Some("app.js".into()),
+            args: Some(vec!["-i".into(), "9".into()]),
+            instances: Some(Instances::AllBut(1)),
+            exec_mode: Some(ExecMode::Fork),
+            out_file: Some("o.log".into()),
+            error_file: Some("e.log".into()),
+            kill_timeout: Some(Duration::from_secs(5)),
+            ..AppOptions::default()
+        };
+        assert_eq!(app(&words), want);
+    }
+
+    #[test]
+    fn every_other_flag() {
+        let words = "--namespace back --cwd /srv --interpreter python3 --node-args=--inspect \
+                     --instance-var SLOT --increment-var PORT --listen-timeout 3000 \
+                     --drain-timeout 10s --stop-signal SIGTERM --max-memory-restart 300M \
+                     --restart-delay 100 --exp-backoff-restart-delay 200 --max-restarts 5 \
+                     --min-uptime 2s --stop-exit-codes 0 --stop-exit-codes 3 --merge-logs \
+                     --disable-logs --wait-ready --no-autorestart --no-autostart --no-treekill \
+                     --shutdown-with-message app.js";
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let want = AppOptions {
+            namespace: Some("back".into()),
+            script: Some("app.js".into()),
+            cwd: Some("/srv".into()),
+            interpreter: Some("python3".into()),
+            interpreter_args: Some(vec!["--inspect".into()]),
+            instance_var: Some("SLOT".into()),
+            increment_var: Some("PORT".into()),
+            listen_timeout: Some(Duration::from_secs(3)),
+            drain_timeout: Some(Duration::from_secs(10)),
+            stop_signal: Some(15),
+            max_memory_restart: Some(300 << 20),
+            restart_delay: Some(Duration::from_millis(100)),
+            exp_backoff_restart_delay: Some(Duration::from_millis(200)),
+            max_restarts: Some(5),
+            min_uptime: Some(Duration::from_secs(2)),
+            stop_exit_codes: Some(vec![0, 3]),
+            merge_logs: Some(true),
+            disable_logs: Some(true),
+            wait_ready: Some(true),
+            autorestart: Some(false),
+            autostart: Some(false),
+            treekill: Some(false),
+            shutdown_with_message: Some(true),
+            ..AppOptions::default()
+        };
+        assert_eq!(app(&words), want);
+    }
+
+    #[test]
+    fn a_bad_value_names_its_option() {
+        let table = [
+            (["-i", "banana"], "--instances must be a number of instances"),
+            (["--max-memory-restart", "12Q"], "--max-memory-restart must be a size"),
+            (["--kill-timeout", "soon"], "--kill-timeout must be"),
+            (["--stop-signal", "SIGNOPE"], "--stop-signal must be"),
+        ];
+        for (words, want) in table {
+            let error = of_flags(&start(&["app.js", words[0], words[1]]).app).unwrap_err();
+            let CliError::Usage { option, value } = &error else { panic!("{error:?}") };
+            let text = format!("{option} {value}");
+            assert!(text.starts_with(want), "{text}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Finds the daemon of a home, or starts keeper and daemon where none runs.
+//!
+//! The socket's listener lives in the keeper: while a daemon is replaced a command waits in its
+//! queue, and nobody starts a second one.
+
+use crate::{error::CliError, session::Session};
+use rpm_protocol::{Client, ClientError};
+use rpm_unix::{fd, home::Home, lock};
+use std::{
+    env,
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Read},
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    process::{Command, Stdio},
+    time::Duration,
+};
+use tokio::time::timeout;
+
+/// The hidden role that becomes the keeper: `rpm __keeper HOME FD`.
+pub(crate) const KEEPER_ROLE: &str = "__keeper";
+/// What the keeper writes when the daemon can be connected to; anything else is why not.
+const READY: &str = "ready";
+/// The longest line the keeper may write.
+const MAX_READY_LINE: u64 = 4096;
+/// A person who waits this long is told why.
+const NOTICE: Duration = Duration::from_secs(2);
+/// How long a daemon may take to greet, and a keeper to be ready, until it is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a daemon that goes away while it is greeted is looked for again: `kill` and a start
+/// may cross.
+const ATTEMPTS: usize = 3;
+
+/// A connection to the daemon, which is started if none runs.
+pub(crate) async fn daemon(session: &Session) -> Result<Client, CliError> {
+    for _ in 0..ATTEMPTS {
+        let client = match running(session).await? {
+            Some(client) => client,
+            None => start(session).await?,
+        };
+        match greeted(session, client).await {
+            Err(CliError::Client(ClientError::Closed)) => {}
+            result => return result,
+        }
+    }
+    Err(launch_failed(session, "the daemon goes away whenever it is asked".into()))
+}
+
+/// A connection to the daemon if one runs; not greeted yet.
+pub(crate) async fn running(session: &Session) -> Result<Option<Client>, CliError> {
+    match Client::connect(&session.home.socket()).await {
+        Ok(client) => Ok(Some(client)),
+        Err(ClientError::NobodyListens) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until the daemon takes the connection, and checks its version.
+pub(crate) async fn greeted(session: &Session, mut client: Client) -> Result<Client, CliError> {
+    let greeting = async move { client.hello().await.map(|_| client) };
+    tokio::pin!(greeting);
+    if let Ok(answer) = timeout(NOTICE, greeting.as_mut()).await {
+        return Ok(answer?);
+    }
+    session.insist(&format!("waiting for the daemon: {}", what_it_does(&session.home)));
+    match timeout(PATIENCE, greeting).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(unresponsive(session)),
+    }
+}
+
+fn unresponsive(session: &Session) -> CliError {
+    let seconds = PATIENCE.as_secs();
+    let state = what_it_does(&session.home);
+    launch_failed(session, format!("the daemon has not answered for {seconds} s: {state}"))
+}
+
+fn launch_failed(session: &Session, reason: String) -> CliError {
+    let log = session.home.daemon_log();
+    CliError::Launch { reason, hint: Some(format!("{} says more", log.display())) }
+}
+
+/// Why the daemon may be slow, from its entry in /proc.
+fn what_it_does(home: &Home) -> String {
+    let pid = fs::read_to_string(home.pid_file()).ok().and_then(|text| text.trim().parse().ok());
+    let Some(pid) = pid else { return "it is being started".into() };
+    match state(pid) {
+        Some(letter @ ('T' | 't')) => {
+            format!("pid {pid} is stopped (state {letter}); kill -CONT {pid} lets it go on")
+        }
+        Some(letter) => format!("pid {pid} is busy (state {letter})"),
+        None => "it is being restarted".into(),
+    }
+}
+
+/// The state letter of a process, as ps shows it.
+fn state(pid: u32) -> Option<char> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("State:"))?;
+    line.trim().chars().next()
+}
+
+/// Starts keeper and daemon, or waits for the one who is doing so.
+async fn start(session: &Session) -> Result<Client, CliError> {
+    session.home.create().map_err(CliError::Home)?;
+    let path = session.home.start_lock();
+    let _lock = lock::lock(&path)
+        .map_err(|error| launch_failed(session, format!("{}: {error}", path.display())))?;
+    if let Some(client) = running(session).await? {
+        return Ok(client);
+    }
+    session.say(&format!("starting the daemon, home {}", session.home.root().display()));
+    let ready = spawn_keeper(&session.home).map_err(|error| {
+        launch_failed(session, format!("the keeper cannot be started: {error}"))
+    })?;
+    let line = timeout(PATIENCE, tokio::task::spawn_blocking(move || first_line(ready))).await;
+    match line {
+        Ok(Ok(Ok(line))) if line == READY => {}
+        Ok(Ok(Ok(line))) if line.is_empty() => {
+            return Err(launch_failed(session, "the keeper ended before it was ready".into()));
+        }
+        Ok(Ok(Ok(reason))) => return Err(launch_failed(session, reason)),
+        Ok(Ok(Err(error))) => return Err(launch_failed(session, error.to_string())),
+        Ok(Err(error)) => return Err(launch_failed(session, error.to_string())),
+        Err(_) => return Err(launch_failed(session, "the keeper is not ready".into())),
+    }
+    let client = running(session).await?;
+    client.ok_or_else(|| launch_failed(session, "nobody listens on rpm.sock".into()))
+}
+
+/// Starts the keeper, away from this terminal; returns the pipe on which it says that it is ready.
+fn spawn_keeper(home: &Home) -> io::Result<File> {
+    let (read, write) = io::pipe()?;
+    let write = OwnedFd::from(write);
+    fd::set_cloexec(&write, false)?;
+    let log = File::options().append(true).create(true).mode(0o600).open(home.daemon_log())?;
+    // The keeper leaves the terminal's session itself, and outlives this process.
+    Command::new(env::current_exe()?)
+        .arg(KEEPER_ROLE)
+        .arg(home.root())
+        .arg(OsStr::new(&fd::number(&write).to_string()))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    Ok(File::from(OwnedFd::from(read)))
+}
+
+fn first_line(from: File) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(from.take(MAX_READY_LINE)).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_a_process_is_read() {
+        assert!(matches!(state(std::process::id()), Some('R' | 'S')));
+        assert_eq!(state(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_daemon_without_a_pid_file_is_being_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path());
+        assert_eq!(what_it_does(&home), "it is being started");
+        fs::write(home.pid_file(), u32::MAX.to_string()).unwrap();
+        assert_eq!(what_it_does(&home), "it is being restarted");
+    }
+
+    #[test]
+    fn a_ready_line_ends_at_its_end() {
+        let (read, mut write) = io::pipe().unwrap();
+        io::Write::write_all(&mut write, b"ready\nmore").unwrap();
+        assert_eq!(first_line(File::from(OwnedFd::from(read))).unwrap(), READY);
+    }
+}

@@ -1,0 +1,168 @@
+//! Everything about one instance, as PM2's `describe` lays it out, and what PM2 does not tell: how
+//! its last workers ended.
+
+use super::{
+    grid::grid,
+    style::{Colors, Paint},
+    table, units,
+};
+use comfy_table::Cell;
+use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
+use std::{
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// How many lines of a worker's last words are shown.
+const SHOWN_LINES: usize = 10;
+
+/// The blocks of all `details`, one after the other.
+pub(crate) fn all(details: &[InstanceDetail], colors: Colors) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    let blocks = details.iter().map(|detail| block(detail, now, colors));
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+fn block(detail: &InstanceDetail, now: u64, colors: Colors) -> String {
+    let InstanceView { id, name, .. } = &detail.view;
+    let heading = format!("Describing process with id {id} - name {name}");
+    let rows = rows(detail, now).into_iter().map(|(label, text)| {
+        let paint = if label == "status" { Some(Paint::of_status(&text)) } else { None };
+        let value = paint.map_or_else(|| Cell::new(&text), |paint| colors.cell(paint, &text));
+        vec![colors.cell(Paint::Label, label), value]
+    });
+    let mut lines = vec![colors.paint(Paint::Label, &heading)];
+    lines.push(grid(colors, rows.collect()).to_string());
+    lines.extend(exits(&detail.exits, colors));
+    lines.join("\n")
+}
+
+/// Labels and values: PM2's, in its order, then ours.
+fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
+    let InstanceDetail { view, spec, .. } = detail;
+    let launch = &spec.launch;
+    let mut rows = vec![
+        ("status", view.status.clone()),
+        ("name", view.name.to_string()),
+        ("namespace", view.namespace.clone()),
+        ("restarts", view.restarts.to_string()),
+        ("uptime", table::uptime(view, now)),
+        ("script path", launch.script.display().to_string()),
+        ("script args", words(&launch.args)),
+        ("error log path", path(detail.error_log.as_deref())),
+        ("out log path", path(detail.out_log.as_deref())),
+        ("pid path", detail.pid_file.display().to_string()),
+        ("interpreter", launch.interpreter.clone().unwrap_or_else(|| "none".into())),
+        ("interpreter args", words(&launch.interpreter_args)),
+        ("script id", view.id.to_string()),
+        ("exec cwd", spec.cwd.display().to_string()),
+        ("exec mode", format!("{}_mode", view.mode)),
+        ("unstable restarts", view.unstable_restarts.to_string()),
+        ("created at", units::timestamp(view.created_at)),
+        ("pid", view.pid.map_or_else(|| "N/A".into(), |pid| pid.to_string())),
+        ("slot", format!("{} of {}", view.slot, spec.instances)),
+        (
+            "listening",
+            if detail.listening.is_empty() { none() } else { detail.listening.join(" ") },
+        ),
+    ];
+    if let Some(bytes) = spec.restart.max_memory_restart {
+        rows.insert(4, ("max memory restart", units::memory(bytes)));
+    }
+    if let Some(exit) = &view.last_exit {
+        rows.push(("last exit", exit_line(exit)));
+    }
+    if detail.dropped_log_bytes > 0 {
+        rows.push(("log bytes lost", units::memory(detail.dropped_log_bytes)));
+    }
+    rows
+}
+
+fn none() -> String {
+    "N/A".into()
+}
+
+fn words(words: &[String]) -> String {
+    if words.is_empty() { none() } else { words.join(" ") }
+}
+
+fn path(path: Option<&Path>) -> String {
+    path.map_or_else(|| "/dev/null".into(), |path| path.display().to_string())
+}
+
+/// How the last workers ended, newest first, with their last words.
+fn exits(exits: &[ExitView], colors: Colors) -> Vec<String> {
+    let mut lines = Vec::new();
+    for exit in exits {
+        lines.push(colors.paint(Paint::Label, &format!("Ended: {}", exit_line(exit))));
+        let first = exit.stderr.len().saturating_sub(SHOWN_LINES);
+        let last = exit.stderr.get(first..).unwrap_or_default();
+        lines.extend(last.iter().map(|line| format!("  {} {line}", colors.paint(Paint::Dim, "|"))));
+    }
+    lines
+}
+
+fn exit_line(exit: &ExitView) -> String {
+    let how = match (exit.code, &exit.signal) {
+        (_, Some(signal)) => format!("by {signal}"),
+        (Some(code), None) => format!("with code {code}"),
+        (None, None) => "in an unknown way".into(),
+    };
+    format!("{how} at {}", units::timestamp(exit.at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample;
+
+    #[test]
+    fn a_whole_block() {
+        let exit = ExitView {
+            code: Some(1),
+            signal: None,
+            at: 951_782_400_000,
+            stderr: vec!["Error: no database".into()],
+        };
+        let mut detail = sample::detail(0, "api");
+        detail.view.last_exit = Some(exit.clone());
+        detail.exits = vec![exit];
+        let want = "\
+Describing process with id 0 - name api
+┌────────────────────┬─────────────────────────────────────────┐
+│ status             │ online                                  │
+│ name               │ api                                     │
+│ namespace          │ default                                 │
+│ restarts           │ 3                                       │
+│ max memory restart │ 300.0mb                                 │
+│ uptime             │ 45s                                     │
+│ script path        │ /srv/app.js                             │
+│ script args        │ --fast                                  │
+│ error log path     │ /h/logs/api-error-0.log                 │
+│ out log path       │ /h/logs/api-out-0.log                   │
+│ pid path           │ /h/pids/api-0.pid                       │
+│ interpreter        │ node                                    │
+│ interpreter args   │ N/A                                     │
+│ script id          │ 0                                       │
+│ exec cwd           │ /srv                                    │
+│ exec mode          │ cluster_mode                            │
+│ unstable restarts  │ 0                                       │
+│ created at         │ 1970-01-01T00:15:00.000Z                │
+│ pid                │ 4711                                    │
+│ slot               │ 0 of 2                                  │
+│ listening          │ 0.0.0.0:3000                            │
+│ last exit          │ with code 1 at 2000-02-29T00:00:00.000Z │
+└────────────────────┴─────────────────────────────────────────┘
+Ended: with code 1 at 2000-02-29T00:00:00.000Z
+  | Error: no database";
+        assert_eq!(block(&detail, 1_045_000, Colors::Off), want);
+    }
+
+    #[test]
+    fn signals_are_told_by_name() {
+        let exit =
+            ExitView { code: None, signal: Some("SIGKILL".into()), at: 0, stderr: Vec::new() };
+        assert_eq!(exit_line(&exit), "by SIGKILL at 1970-01-01T00:00:00.000Z");
+    }
+}

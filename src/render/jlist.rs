@@ -1,0 +1,196 @@
+//! `jlist`: PM2's JSON, field by field, for the programs that read it.
+
+use rpm_config::{ExecMode, Ready};
+use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
+use serde_json::{Map, Value, json};
+
+/// The array, without a line end, as PM2.
+pub(crate) fn text(details: &[InstanceDetail]) -> String {
+    Value::Array(details.iter().map(item).collect()).to_string()
+}
+
+fn item(detail: &InstanceDetail) -> Value {
+    let InstanceView { id, name, status, pid, cpu, memory, .. } = &detail.view;
+    let (cpu, memory) = if status == "online" { (*cpu, *memory) } else { (0.0, 0) };
+    json!({
+        "pid": pid.unwrap_or(0),
+        "name": name,
+        "pm_id": id,
+        "pm2_env": environment(detail),
+        "monit": { "memory": memory, "cpu": tenths(cpu) },
+    })
+}
+
+/// One decimal, in what JSON calls a number.
+fn tenths(percent: f32) -> f64 {
+    (f64::from(percent) * 10.0).round() / 10.0
+}
+
+/// PM2's fields, over a copy of the worker's variables as PM2 mixes them in. Where a variable has
+/// the name of a field, the field stays: PM2 loses it.
+fn environment(detail: &InstanceDetail) -> Map<String, Value> {
+    let variables = detail.environment.iter();
+    let mut fields: Map<String, Value> =
+        variables.map(|(name, value)| (name.clone(), json!(value))).collect();
+    fields.insert("env".into(), json!(detail.environment));
+    fields.insert(detail.spec.instance_var.clone(), json!(detail.view.slot));
+    for part in [identity(detail), launch(detail), files(detail), policy(detail), state(detail)] {
+        if let Value::Object(part) = part {
+            fields.extend(part.into_iter().filter(|(_, value)| !value.is_null()));
+        }
+    }
+    fields
+}
+
+fn identity(detail: &InstanceDetail) -> Value {
+    let InstanceDetail { view, spec, .. } = detail;
+    json!({
+        "name": view.name,
+        "namespace": view.namespace,
+        "username": view.user,
+        "pm_id": view.id,
+        "instance_var": spec.instance_var,
+        "increment_var": spec.increment_var,
+        "version": "N/A",
+        "axm_actions": [],
+        "axm_monitor": {},
+        "axm_options": {},
+        "axm_dynamic": {},
+    })
+}
+
+fn launch(detail: &InstanceDetail) -> Value {
+    let spec = &detail.spec;
+    let args = (!spec.launch.args.is_empty()).then_some(&spec.launch.args);
+    json!({
+        "pm_exec_path": spec.launch.script,
+        "pm_cwd": spec.cwd,
+        "exec_interpreter": spec.launch.interpreter.as_deref().unwrap_or("none"),
+        "exec_mode": match spec.mode {
+            ExecMode::Fork => "fork_mode",
+            ExecMode::Cluster => "cluster_mode",
+        },
+        "instances": spec.instances,
+        "args": args,
+        "node_args": spec.launch.interpreter_args,
+    })
+}
+
+fn files(detail: &InstanceDetail) -> Value {
+    let nowhere = std::path::Path::new("/dev/null");
+    json!({
+        "pm_out_log_path": detail.out_log.as_deref().unwrap_or(nowhere),
+        "pm_err_log_path": detail.error_log.as_deref().unwrap_or(nowhere),
+        "pm_pid_path": detail.pid_file,
+        "merge_logs": detail.spec.logs.merge.then_some(true),
+    })
+}
+
+fn policy(detail: &InstanceDetail) -> Value {
+    let spec = &detail.spec;
+    let (restart, stop) = (&spec.restart, &spec.stop);
+    let codes = (!restart.stop_exit_codes.is_empty()).then_some(&restart.stop_exit_codes);
+    let milliseconds = |duration: std::time::Duration| duration.as_millis();
+    json!({
+        "autostart": spec.autostart,
+        "autorestart": restart.autorestart,
+        "max_restarts": restart.max_restarts,
+        "min_uptime": milliseconds(restart.min_uptime),
+        "restart_delay": milliseconds(restart.restart_delay),
+        "exp_backoff_restart_delay": restart.exp_backoff_restart_delay.map(milliseconds),
+        "max_memory_restart": restart.max_memory_restart,
+        "stop_exit_codes": codes,
+        "kill_timeout": milliseconds(stop.kill_timeout),
+        "listen_timeout": spec.listen_timeout.map(milliseconds),
+        "wait_ready": (spec.ready == Ready::Message).then_some(true),
+        "shutdown_with_message": stop.with_message.then_some(true),
+        "treekill": stop.tree,
+        "kill_retry_time": 100,
+        "watch": false,
+        "vizion": false,
+        "vizion_running": false,
+        "pmx": false,
+        "automation": false,
+        "km_link": false,
+        "windowsHide": true,
+        "filter_env": [],
+    })
+}
+
+fn state(detail: &InstanceDetail) -> Value {
+    let view = &detail.view;
+    let back_off = (detail.previous_delay_ms > 0).then_some(detail.previous_delay_ms);
+    json!({
+        "status": view.status,
+        "pm_uptime": view.started_at.unwrap_or(view.created_at),
+        "created_at": view.created_at,
+        "restart_time": view.restarts,
+        "unstable_restarts": view.unstable_restarts,
+        "prev_restart_delay": back_off,
+        "exit_code": view.last_exit.as_ref().and_then(exit_code),
+        "exit_signal": view.last_exit.as_ref().and_then(|exit| exit.signal.as_ref()),
+    })
+}
+
+/// The code; for a signal 128 and its number, as a shell says it. PM2 says 0, which looks like
+/// success.
+fn exit_code(exit: &ExitView) -> Option<i32> {
+    let signal = || rpm_unix::signal::number(exit.signal.as_deref()?);
+    exit.code.or_else(|| signal().map(|number| number.saturating_add(128)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample;
+
+    #[test]
+    fn a_whole_item() {
+        let mut detail = sample::detail(0, "api");
+        detail.view.last_exit =
+            Some(ExitView { code: None, signal: Some("SIGKILL".into()), at: 1, stderr: vec![] });
+        let want = r#"[{
+            "pid": 4711, "name": "api", "pm_id": 0,
+            "monit": { "memory": 54083584, "cpu": 2.2 },
+            "pm2_env": {
+                "env": { "PATH": "/bin", "NODE_APP_INSTANCE": "0", "name": "oops" },
+                "PATH": "/bin", "NODE_APP_INSTANCE": 0,
+                "name": "api", "namespace": "default", "username": "me", "pm_id": 0,
+                "instance_var": "NODE_APP_INSTANCE", "version": "N/A",
+                "axm_actions": [], "axm_monitor": {}, "axm_options": {}, "axm_dynamic": {},
+                "pm_exec_path": "/srv/app.js", "pm_cwd": "/srv", "exec_interpreter": "node",
+                "exec_mode": "cluster_mode", "instances": 2, "args": ["--fast"], "node_args": [],
+                "pm_out_log_path": "/h/logs/api-out-0.log",
+                "pm_err_log_path": "/h/logs/api-error-0.log",
+                "pm_pid_path": "/h/pids/api-0.pid",
+                "autostart": true, "autorestart": true, "max_restarts": 16, "min_uptime": 1000,
+                "restart_delay": 0, "max_memory_restart": 314572800, "kill_timeout": 1600,
+                "treekill": true, "kill_retry_time": 100, "watch": false, "vizion": false,
+                "vizion_running": false, "pmx": false, "automation": false, "km_link": false,
+                "windowsHide": true, "filter_env": [],
+                "status": "online", "pm_uptime": 1000000, "created_at": 900000,
+                "restart_time": 3, "unstable_restarts": 0,
+                "exit_code": 137, "exit_signal": "SIGKILL"
+            }
+        }]"#;
+        let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let text = text(&[detail]);
+        assert_eq!(parse(&text), parse(want));
+        assert!(!text.ends_with('\n'));
+    }
+
+    #[test]
+    fn what_does_not_run_uses_nothing() {
+        let mut detail = sample::detail(0, "api");
+        detail.view.status = "stopped".into();
+        detail.view.pid = None;
+        let item = item(&detail);
+        assert_eq!(item["pid"], json!(0));
+        assert_eq!(item["monit"], json!({ "memory": 0, "cpu": 0.0 }));
+    }
+
+    #[test]
+    fn no_apps_are_an_empty_array() {
+        assert_eq!(text(&[]), "[]");
+    }
+}

@@ -1,0 +1,12 @@
+//! From views to text: pure functions, no output here.
+
+pub(crate) mod detail;
+pub(crate) mod grid;
+pub(crate) mod jlist;
+pub(crate) mod log_line;
+pub(crate) mod problem;
+#[cfg(test)]
+pub(crate) mod sample;
+pub(crate) mod style;
+pub(crate) mod table;
+pub(crate) mod units;

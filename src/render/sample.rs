@@ -1,0 +1,90 @@
+//! An instance for tests of rendering.
+
+use rpm_config::{
+    AppName, AppSpec, ExecMode, Launch, LogFile, LogSpec, Ready, RestartPolicy, Runtime, StopPolicy,
+};
+use rpm_protocol::{InstanceDetail, InstanceView};
+use std::{collections::BTreeMap, time::Duration};
+
+/// An online cluster instance, up since 1,000,000 ms after the epoch.
+pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
+    InstanceView {
+        id,
+        name: AppName::new(name).unwrap(),
+        namespace: "default".into(),
+        slot: id,
+        mode: "cluster".into(),
+        status: "online".into(),
+        pid: Some(4711),
+        started_at: Some(1_000_000),
+        created_at: 900_000,
+        restarts: 3,
+        unstable_restarts: 0,
+        cpu: 2.2,
+        memory: 54_083_584,
+        user: "me".into(),
+        last_exit: None,
+        leaving: Vec::new(),
+    }
+}
+
+/// The same with all rpm knows, one of two.
+pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
+    let variables = [("PATH", "/bin"), ("NODE_APP_INSTANCE", "0"), ("name", "oops")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    InstanceDetail {
+        view: instance(id, name),
+        spec: spec(name),
+        environment: variables.into_iter().collect(),
+        out_log: Some(format!("/h/logs/{name}-out-{id}.log").into()),
+        error_log: Some(format!("/h/logs/{name}-error-{id}.log").into()),
+        pid_file: format!("/h/pids/{name}-{id}.pid").into(),
+        listening: vec!["0.0.0.0:3000".into()],
+        exits: Vec::new(),
+        previous_delay_ms: 0,
+        dropped_log_bytes: 0,
+    }
+}
+
+fn spec(name: &str) -> AppSpec {
+    AppSpec {
+        name: AppName::new(name).unwrap(),
+        namespace: "default".into(),
+        launch: Launch {
+            script: "/srv/app.js".into(),
+            interpreter: Some("node".into()),
+            interpreter_args: Vec::new(),
+            args: vec!["--fast".into()],
+            runtime: Runtime::Node,
+        },
+        cwd: "/srv".into(),
+        env: BTreeMap::new(),
+        inherited_env: BTreeMap::new(),
+        mode: ExecMode::Cluster,
+        instances: 2,
+        instance_var: "NODE_APP_INSTANCE".into(),
+        increment_var: None,
+        share_ports: true,
+        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
+        restart: RestartPolicy {
+            autorestart: true,
+            stop_exit_codes: Vec::new(),
+            max_restarts: 16,
+            min_uptime: Duration::from_secs(1),
+            restart_delay: Duration::ZERO,
+            exp_backoff_restart_delay: None,
+            max_memory_restart: Some(300 << 20),
+        },
+        ready: Ready::Listening,
+        listen_timeout: None,
+        stop: StopPolicy {
+            signal: 2,
+            kill_timeout: Duration::from_millis(1600),
+            drain_timeout: Duration::from_secs(30),
+            tree: true,
+            with_message: false,
+        },
+        max_surge: 1,
+        autostart: true,
+    }
+}

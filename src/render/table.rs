@@ -1,0 +1,250 @@
+//! The table of all instances. Where it does not fit, columns are left out in a fixed order, as
+//! PM2's condensed and mini tables do, and then names are cut.
+
+use super::{
+    grid::{cut, grid},
+    style::{Colors, Paint},
+    units,
+};
+use comfy_table::Cell;
+use rpm_protocol::{InstanceView, LeavingView};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The columns, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Id,
+    Name,
+    Namespace,
+    Mode,
+    Pid,
+    Uptime,
+    Restarts,
+    Status,
+    Cpu,
+    Memory,
+    User,
+}
+
+const COLUMNS: [Column; 11] = [
+    Column::Id,
+    Column::Name,
+    Column::Namespace,
+    Column::Mode,
+    Column::Pid,
+    Column::Uptime,
+    Column::Restarts,
+    Column::Status,
+    Column::Cpu,
+    Column::Memory,
+    Column::User,
+];
+
+/// What goes first where the table is too wide: what is the same in most rows.
+const DROPPED: [Column; 6] =
+    [Column::User, Column::Namespace, Column::Pid, Column::Mode, Column::Uptime, Column::Restarts];
+
+/// What a column takes beside its text: a line and two blanks.
+const PADDING: usize = 3;
+/// Names are not cut shorter than this: the table then breaks, but can be read.
+const SHORTEST_NAME: usize = 8;
+
+/// The fleet for a terminal `width` columns wide, or for a pipe.
+pub(crate) fn fleet(instances: &[InstanceView], width: Option<u16>, colors: Colors) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    at(instances, width, colors, u64::try_from(now).unwrap_or(u64::MAX))
+}
+
+fn at(instances: &[InstanceView], width: Option<u16>, colors: Colors, now: u64) -> String {
+    if instances.is_empty() {
+        return "no apps; start one: rpm start app.js".into();
+    }
+    let (columns, name_width) = fit(instances, width, now);
+    let heading = columns.iter().map(|column| colors.cell(Paint::Label, column.title()));
+    let row = |one: &InstanceView| -> Vec<Cell> {
+        columns.iter().map(|column| column.cell(one, now, name_width, colors)).collect()
+    };
+    let mut table = grid(colors, instances.iter().map(row).collect());
+    table.set_header(heading.collect::<Vec<_>>());
+    let leaving = instances.iter().flat_map(|one| one.leaving.iter().map(move |old| (one, old)));
+    let mut lines = vec![table.to_string()];
+    lines.extend(leaving.map(|(one, old)| leaving_line(one, old)));
+    lines.join("\n")
+}
+
+/// A worker that was replaced and is still there.
+fn leaving_line(instance: &InstanceView, old: &LeavingView) -> String {
+    let InstanceView { id, name, .. } = instance;
+    let LeavingView { pid, phase, left_ms } = old;
+    let left = units::age(*left_ms);
+    format!("{name} {id}: its former worker, pid {pid}, is {phase} ({left} left)")
+}
+
+/// The columns that fit, and how many characters a name may have.
+fn fit(instances: &[InstanceView], width: Option<u16>, now: u64) -> (Vec<Column>, usize) {
+    let Some(width) = width.map(usize::from) else { return (COLUMNS.to_vec(), usize::MAX) };
+    let mut columns = COLUMNS.to_vec();
+    let needed = |columns: &[Column]| -> usize {
+        columns.iter().map(|column| column.width(instances, now).saturating_add(PADDING)).sum()
+    };
+    for dropped in DROPPED {
+        // One more line closes the box.
+        if needed(&columns) < width {
+            break;
+        }
+        columns.retain(|column| *column != dropped);
+    }
+    let over = needed(&columns).saturating_add(1).saturating_sub(width);
+    let name = Column::Name.width(instances, now).saturating_sub(over).max(SHORTEST_NAME);
+    (columns, name)
+}
+
+impl Column {
+    /// PM2's words.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Name => "name",
+            Self::Namespace => "namespace",
+            Self::Mode => "mode",
+            Self::Pid => "pid",
+            Self::Uptime => "uptime",
+            Self::Restarts => "↺",
+            Self::Status => "status",
+            Self::Cpu => "cpu",
+            Self::Memory => "mem",
+            Self::User => "user",
+        }
+    }
+
+    fn width(self, instances: &[InstanceView], now: u64) -> usize {
+        let texts = instances.iter().map(|one| self.text(one, now).chars().count());
+        texts.chain([self.title().chars().count()]).max().unwrap_or(0)
+    }
+
+    fn text(self, one: &InstanceView, now: u64) -> String {
+        match self {
+            Self::Id => one.id.to_string(),
+            Self::Name => one.name.to_string(),
+            Self::Namespace => one.namespace.clone(),
+            Self::Mode => one.mode.clone(),
+            Self::Pid => one.pid.unwrap_or(0).to_string(),
+            Self::Uptime => uptime(one, now),
+            Self::Restarts => one.restarts.to_string(),
+            Self::Status => one.status.clone(),
+            Self::Cpu => format!("{:.1}%", one.cpu),
+            Self::Memory => units::memory(one.memory),
+            Self::User => one.user.clone(),
+        }
+    }
+
+    fn cell(self, one: &InstanceView, now: u64, name_width: usize, colors: Colors) -> Cell {
+        let text = self.text(one, now);
+        match self {
+            Self::Id => colors.cell(Paint::Label, &text),
+            Self::Name => Cell::new(cut(&text, name_width)),
+            Self::Status => colors.cell(Paint::of_status(&text), &text),
+            Self::Namespace
+            | Self::Mode
+            | Self::Pid
+            | Self::Uptime
+            | Self::Restarts
+            | Self::Cpu
+            | Self::Memory
+            | Self::User => Cell::new(text),
+        }
+    }
+}
+
+/// PM2's uptime: `0` for what is not online.
+pub(crate) fn uptime(one: &InstanceView, now: u64) -> String {
+    match one.started_at.filter(|_| one.status == "online") {
+        Some(started) => units::age(now.saturating_sub(started)),
+        None => "0".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample::instance;
+
+    fn fleet_of_three() -> Vec<InstanceView> {
+        let stopped = InstanceView {
+            status: "stopped".into(),
+            pid: None,
+            started_at: None,
+            cpu: 0.0,
+            memory: 0,
+            mode: "fork".into(),
+            ..instance(2, "a-rather-long-name-of-an-app")
+        };
+        vec![instance(0, "api"), instance(1, "api"), stopped]
+    }
+
+    const NOW: u64 = 1_000_000 + 45_000;
+
+    #[test]
+    fn a_pipe_gets_every_column() {
+        let want = "\
+┌────┬──────────────────────────────┬───────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┐
+│ id │ name                         │ namespace │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │
+├────┼──────────────────────────────┼───────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┤
+│ 0  │ api                          │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
+│ 1  │ api                          │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
+│ 2  │ a-rather-long-name-of-an-app │ default   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │
+└────┴──────────────────────────────┴───────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┘";
+        assert_eq!(at(&fleet_of_three(), None, Colors::Off, NOW), want);
+    }
+
+    #[test]
+    fn eighty_columns_lose_what_says_least() {
+        let want = "\
+┌────┬──────────────────────────────┬────────┬───┬─────────┬──────┬────────┐
+│ id │ name                         │ uptime │ ↺ │ status  │ cpu  │ mem    │
+├────┼──────────────────────────────┼────────┼───┼─────────┼──────┼────────┤
+│ 0  │ api                          │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │
+│ 1  │ api                          │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │
+│ 2  │ a-rather-long-name-of-an-app │ 0      │ 3 │ stopped │ 0.0% │ 0b     │
+└────┴──────────────────────────────┴────────┴───┴─────────┴──────┴────────┘";
+        assert_eq!(at(&fleet_of_three(), Some(80), Colors::Off, NOW), want);
+    }
+
+    #[test]
+    fn a_narrow_terminal_cuts_names() {
+        let want = "\
+┌────┬──────────┬─────────┬──────┬────────┐
+│ id │ name     │ status  │ cpu  │ mem    │
+├────┼──────────┼─────────┼──────┼────────┤
+│ 0  │ api      │ online  │ 2.2% │ 51.5mb │
+│ 1  │ api      │ online  │ 2.2% │ 51.5mb │
+│ 2  │ a-rathe… │ stopped │ 0.0% │ 0b     │
+└────┴──────────┴─────────┴──────┴────────┘";
+        assert_eq!(at(&fleet_of_three(), Some(43), Colors::Off, NOW), want);
+    }
+
+    #[test]
+    fn no_width_is_exceeded_until_names_are_at_their_shortest() {
+        for width in 43..200_u16 {
+            let text = at(&fleet_of_three(), Some(width), Colors::Off, NOW);
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= usize::from(width), "{widest} in {width}");
+        }
+    }
+
+    #[test]
+    fn former_workers_and_colours() {
+        let leaving = LeavingView { pid: 7, phase: "draining".into(), left_ms: 12_000 };
+        let one = InstanceView { leaving: vec![leaving], ..instance(0, "api") };
+        let text = at(std::slice::from_ref(&one), None, Colors::Off, NOW);
+        let last = text.lines().last().unwrap();
+        assert_eq!(last, "api 0: its former worker, pid 7, is draining (12s left)");
+        let colored = at(&[one], None, Colors::On, NOW);
+        assert!(colored.contains("\u{1b}["), "{colored}");
+    }
+
+    #[test]
+    fn an_empty_fleet_says_what_to_do() {
+        assert_eq!(fleet(&[], Some(80), Colors::On), "no apps; start one: rpm start app.js");
+    }
+}

@@ -1,0 +1,58 @@
+//! One command from its words to its exit code: parse, run, print the error once.
+
+use crate::{
+    cli::{Cli, Command},
+    command,
+    error::CliError,
+    render::problem::problem,
+    session::Session,
+    words,
+};
+use clap::Parser;
+use std::{ffi::OsString, process::ExitCode};
+use tokio::runtime::Builder;
+
+/// Runs the command line `words`, the program's name first.
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(words::ordered(words.collect())) {
+        Ok(cli) => cli,
+        // Help goes to standard output and is no error; the rest is wrong usage, exit code 2.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let session = match Session::new(&cli.global) {
+        Ok(session) => session,
+        Err(error) => return told(&error, None),
+    };
+    match execute(&session, cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => told(&error, Some(&session)),
+    }
+}
+
+fn execute(session: &Session, command: Option<Command>) -> Result<(), CliError> {
+    let Some(command) = command else { return command::welcome(session) };
+    if let Command::ServeForeground(serve) = command {
+        return command::serve::foreground(&serve);
+    }
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::io("no event loop", &error))?;
+    let result = runtime.block_on(command::run(session, command));
+    // A thread that reads a pipe or waits for a lock shall not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// The one place where an error is printed.
+fn told(error: &CliError, session: Option<&Session>) -> ExitCode {
+    let colors = session.map_or(crate::render::style::Colors::Off, |session| session.err);
+    if let Some(text) = problem(error, colors) {
+        // Where standard error is closed, the exit code says it.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
+    }
+    ExitCode::from(error.exit_code())
+}
