@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The daemon: the engine that owns the fleet, and the tasks that feed it.
+//!
+//! It is a child of the keeper and the parent of nothing. It can be killed at any moment: what it
+//! knew is in the keeper, and the next one goes on from there.
+#![forbid(unsafe_code)]
+
+mod async_fd;
+mod channel;
+mod clock;
+mod control;
+mod diagnose;
+mod dump;
+mod engine;
+mod error;
+mod events;
+#[cfg(test)]
+mod fixture;
+mod handler;
+mod inbox;
+mod keeper_events;
+mod keeper_link;
+mod launch;
+mod listeners;
+mod log_files;
+mod output;
+mod perform;
+mod pid_file;
+mod recover;
+mod replies;
+mod run;
+mod sample;
+mod server;
+mod store;
+mod targets;
+mod tree;
+mod view;
+mod worker;
+
+pub use run::run;

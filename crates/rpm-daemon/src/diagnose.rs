@@ -1,0 +1,177 @@
+//! Failures in words: what happened, and what to do next.
+//!
+//! The one guess in here: a program that dies complaining about its port gets the holder of that
+//! port looked up, because that is the next thing a person would do.
+
+use rpm_config::{AppName, AppSpec};
+use crate::listeners;
+use rpm_keeper::{Address, Owner, SpawnStage};
+use rpm_protocol::FailureView;
+use rpm_supervisor::{Cause, Exit, Failure, Instance, InstanceId};
+use std::{io, time::Duration};
+
+/// Linux's number of EADDRINUSE.
+const EADDRINUSE: i32 = 98;
+
+/// Why a program could not be executed.
+pub(crate) fn spawn_failure(spec: &AppSpec, stage: SpawnStage, errno: i32) -> String {
+    let error = io::Error::from_raw_os_error(errno);
+    let launch = &spec.launch;
+    let program = match &launch.interpreter {
+        Some(interpreter) => interpreter.clone(),
+        None => launch.script.display().to_string(),
+    };
+    match stage {
+        SpawnStage::Spec => format!("its arguments or environment are too large: {error}"),
+        SpawnStage::Descriptors => format!("no pipes for its output could be made: {error}"),
+        SpawnStage::Fork => format!("no process could be made: {error}"),
+        SpawnStage::Directory => {
+            format!("its working directory {} cannot be entered: {error}", spec.cwd.display())
+        }
+        SpawnStage::Credentials => format!("its user could not be taken: {error}"),
+        SpawnStage::Limits => format!("its limits could not be set: {error}"),
+        SpawnStage::Filter => format!("its ports cannot be shared on this machine: {error}"),
+        SpawnStage::Exec => format!("{program} cannot be executed: {error}"),
+    }
+}
+
+/// A failed request, with the last lines its worker wrote and the address it was refused, if any.
+pub(crate) fn failure(
+    app: &AppName,
+    failure: &Failure,
+    (stderr, refused): (Vec<String>, Option<String>),
+    shares_ports: bool,
+) -> FailureView {
+    let (reason, hint) = match &failure.cause {
+        Cause::NotSpawned(reason) => (reason.clone(), None),
+        Cause::Exited(exit) => {
+            let hint = refused.or_else(|| port_hint(&stderr));
+            (format!("{} before it was ready", ended(*exit)), hint)
+        }
+        Cause::NotReady(after) => {
+            let hint = if shares_ports {
+                "it must listen on a port, or raise listen_timeout"
+            } else {
+                "it must send 'ready', or raise listen_timeout"
+            };
+            (format!("not ready after {}", seconds(*after)), Some(hint.to_owned()))
+        }
+        Cause::Superseded => ("another command took it away".to_owned(), None),
+    };
+    FailureView { app: app.clone(), instance: failure.instance.0, reason, hint, stderr }
+}
+
+/// An address that was refused.
+pub(crate) fn refused(address: &Address, errno: i32, holder: Option<&Owner>) -> String {
+    let place = listeners::text(address);
+    if let Some(owner) = holder {
+        return format!("{place} is in use by the app {}", owner.app);
+    }
+    let (Address::Tcp(socket) | Address::Udp(socket)) = address else {
+        return format!("{place}: {}", io::Error::from_raw_os_error(errno));
+    };
+    match rpm_unix::procfd::port_holder(socket.port()) {
+        Some((pid, name)) if errno == EADDRINUSE => {
+            format!("port {} is in use by {name} (pid {pid})", socket.port())
+        }
+        Some(_) | None => format!("{place}: {}", io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// `--wait` ran out.
+pub(crate) fn not_ready(app: &AppName, instance: InstanceId, after: Duration) -> FailureView {
+    FailureView {
+        app: app.clone(),
+        instance: instance.0,
+        reason: format!("not ready in {}", seconds(after)),
+        hint: None,
+        stderr: Vec::new(),
+    }
+}
+
+/// `--wait` found it settled, but not online.
+pub(crate) fn not_online(app: &AppName, instance: &Instance) -> FailureView {
+    let ended = instance.last_exit.map(|(exit, _)| ended(exit));
+    FailureView {
+        app: app.clone(),
+        instance: instance.id.0,
+        reason: ended.unwrap_or_else(|| format!("it is {}", instance.status())),
+        hint: None,
+        stderr: Vec::new(),
+    }
+}
+
+/// How a process ended, as a phrase.
+pub(crate) fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(signal) => format!("was ended by {}", signal_name(signal)),
+        Exit::Unknown => "ended in an unknown way".to_owned(),
+    }
+}
+
+/// The name of a signal, or its number.
+pub(crate) fn signal_name(signal: i32) -> String {
+    rpm_unix::signal::name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+fn seconds(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis.is_multiple_of(1000) {
+        format!("{} s", millis / 1000)
+    } else {
+        format!("{millis} ms")
+    }
+}
+
+/// `port 3000 is in use by nginx (pid 123)`, where a dying program complained about its port.
+fn port_hint(stderr: &[String]) -> Option<String> {
+    const COMPLAINTS: [&str; 3] =
+        ["EADDRINUSE", "Address already in use", "address already in use"];
+    let complains = |line: &&String| COMPLAINTS.iter().any(|words| line.contains(words));
+    stderr.iter().find(complains)?;
+    let Some(port) = stderr.iter().find_map(|line| port_in(line)) else {
+        return Some("its port is in use by another program".to_owned());
+    };
+    let holder = rpm_unix::procfd::port_holder(port);
+    Some(match holder {
+        Some((pid, name)) => format!("port {port} is in use by {name} (pid {pid})"),
+        None => format!("port {port} is in use by another program"),
+    })
+}
+
+/// The number after the last colon-digit run of a line, or after `port: `, as Node and others print.
+fn port_in(line: &str) -> Option<u16> {
+    let after_colon = line.rsplit(':').find_map(|part| {
+        let digits: String = part.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok().filter(|port| *port > 0)
+    });
+    after_colon.filter(|_| line.contains("EADDRINUSE") || line.contains("port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_in_complaints() {
+        let node = "Error: listen EADDRINUSE: address already in use :::3000";
+        assert_eq!(port_in(node), Some(3000));
+        assert_eq!(port_in("  port: 8080"), Some(8080));
+        assert_eq!(port_in("    at Server.setupListenHandle (node:net:1908:16)"), None);
+        assert_eq!(port_in("OSError: [Errno 98] Address already in use"), None);
+    }
+
+    #[test]
+    fn ends_in_words() {
+        assert_eq!(ended(Exit::Code(3)), "exited with code 3");
+        assert_eq!(ended(Exit::Signal(9)), "was ended by SIGKILL");
+        assert_eq!(ended(Exit::Unknown), "ended in an unknown way");
+    }
+
+    #[test]
+    fn whole_seconds_read_as_seconds() {
+        assert_eq!(seconds(Duration::from_millis(3000)), "3 s");
+        assert_eq!(seconds(Duration::from_millis(1600)), "1600 ms");
+    }
+}

@@ -1,0 +1,157 @@
+//! The engine: the one task that owns the fleet. It takes an event, lets the supervisor decide, and
+//! performs the effects; everything else in this crate feeds it or is asked by it.
+//!
+//! One turn: select an event → `step` → perform → commit. Commit writes the state into the keeper
+//! before the turn's other requests follow on the same link, so that a daemon killed anywhere is
+//! continued by its successor.
+
+use crate::{
+    clock,
+    control::Control,
+    error::Error,
+    events::EventLog,
+    inbox::{Inbox, Message},
+    keeper_link::KeeperLink,
+    launch::Places,
+    listeners::Listeners,
+    log_files::LogFiles,
+    replies::Replies,
+    sample::Sampler,
+    store::{self, Exits, Saved},
+    targets::Specs,
+    worker::Workers,
+};
+use rpm_keeper::Request;
+use rpm_supervisor::{Effect, Event, Fleet};
+use rpm_unix::home::Home;
+use std::{collections::VecDeque, time::Duration};
+
+/// How often the memory of apps with a limit is looked at.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
+/// How many messages one turn takes before it commits: bounds what a flood can delay.
+const MESSAGES_A_TURN: usize = 64;
+
+/// The fleet and all it takes to run it.
+pub(crate) struct Engine {
+    pub(crate) home: Home,
+    pub(crate) places: Places,
+    pub(crate) fleet: Fleet,
+    pub(crate) specs: Specs,
+    pub(crate) workers: Workers,
+    pub(crate) exits: Exits,
+    pub(crate) events: EventLog,
+    pub(crate) keeper: KeeperLink,
+    pub(crate) listeners: Listeners,
+    pub(crate) files: LogFiles,
+    pub(crate) replies: Replies,
+    pub(crate) sampler: Sampler,
+    pub(crate) control: Control,
+    pub(crate) inbox: Inbox,
+    /// Events that performing an effect caused; stepped before the turn ends.
+    pub(crate) queue: VecDeque<Event>,
+    /// What differs from what the keeper holds.
+    pub(crate) dirty: Dirty,
+    /// `rpm kill` is under way: exit when the fleet is empty.
+    pub(crate) ending: bool,
+}
+
+/// What differs from what the keeper holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dirty {
+    /// Fleet or worker records.
+    pub(crate) state: bool,
+    /// Exit records.
+    pub(crate) exits: bool,
+}
+
+impl Engine {
+    /// Runs until `rpm kill` is done or the keeper is gone.
+    pub(crate) async fn run(mut self) -> Result<(), Error> {
+        let mut memory_timer = tokio::time::interval(MEMORY_INTERVAL);
+        memory_timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.commit()?;
+        while !self.is_done() {
+            let deadline = self.until_deadline();
+            let limited = self.has_memory_limits();
+            tokio::select! {
+                event = self.keeper.receive() => self.on_keeper(event?),
+                message = self.inbox.receive() => self.on_messages(message),
+                () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
+                _ = memory_timer.tick(), if limited => self.start_sample(),
+            }
+            self.settle();
+            self.commit()?;
+        }
+        self.keeper.send(Request::Shutdown);
+        Ok(self.keeper.flush_all().await?)
+    }
+
+    fn is_done(&self) -> bool {
+        self.ending && self.fleet.apps.is_empty() && self.workers.is_empty()
+    }
+
+    /// How long until the supervisor wants to be called; far away when it does not.
+    fn until_deadline(&self) -> Duration {
+        const FAR: Duration = Duration::from_secs(24 * 3600);
+        self.fleet.deadline().map_or(FAR, |at| at.since(clock::now()))
+    }
+
+    fn on_messages(&mut self, first: Message) {
+        self.on_message(first);
+        for _ in 1..MESSAGES_A_TURN {
+            let Some(message) = self.inbox.try_receive() else { return };
+            self.on_message(message);
+        }
+    }
+
+    fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Request { request, respond } => self.on_request(request, respond),
+            Message::Channel { worker, said } => self.on_channel(worker, said),
+            Message::Control(news) => self.on_control(news),
+            Message::TreeChanged { worker } => self.check_tree(worker),
+            Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::Sampled(sample) => self.on_sample(*sample),
+        }
+    }
+
+    /// Feeds an event to the supervisor and performs what it decides.
+    pub(crate) fn step(&mut self, event: Event) {
+        self.queue.push_back(event);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some(event) = self.queue.pop_front() {
+            let effects = self.fleet.step(event, clock::now());
+            self.dirty.state = true;
+            self.perform_all(effects);
+        }
+    }
+
+    /// Performs effects in order.
+    pub(crate) fn perform_all(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.perform(effect);
+        }
+    }
+
+    /// Hands the state to the keeper, ahead of this turn's requests.
+    fn commit(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.dirty.state) {
+            let mut saved = Saved::new(self.fleet.clone(), self.workers.records());
+            saved.next_event = self.events.next();
+            saved.next_ticket = self.replies.next_ticket();
+            saved.keys = self.listeners.keys.clone();
+            saved.ports = self.listeners.ports.clone();
+            let fd = store::seal(&saved).map_err(Error::State)?;
+            self.keeper.send_first(Request::Hold { name: store::STATE.to_owned(), fd });
+        }
+        if std::mem::take(&mut self.dirty.exits) {
+            let fd = store::seal(&self.exits).map_err(Error::State)?;
+            self.keeper.send(Request::Hold { name: store::EXITS.to_owned(), fd });
+        }
+        self.keeper.release()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! The supervisor's answers, in the words of the protocol.
+
+use crate::{
+    diagnose,
+    engine::Engine,
+    keeper_events::STDERR_LINES,
+    replies::{Question, Waiting, respond},
+};
+use rpm_config::AppName;
+use rpm_protocol::{Acted, FailureView, RpcError, Started};
+use rpm_supervisor::{Answer, Failure, InstanceId, State, Ticket, WorkerId};
+use std::collections::BTreeMap;
+
+/// Names of instances when a request came.
+type Names = BTreeMap<InstanceId, AppName>;
+
+impl Engine {
+    /// Passes an answer on to the client that waits for it, if one does.
+    pub(crate) fn on_answer(&mut self, ticket: Ticket, answer: Answer) {
+        if let Answer::Denied(reason) = &answer {
+            tracing::warn!("a request was denied: {reason}");
+        }
+        let Some(Waiting { question, respond: to }) = self.replies.take(ticket) else { return };
+        let (touched, failure) = match answer {
+            Answer::Denied(reason) => {
+                return respond::<()>(to, Err(RpcError::failed(reason.to_string(), None)));
+            }
+            Answer::Done(touched) => (touched, None),
+            Answer::Failed(failure) => {
+                let view = self.failure_view(&failure, &question);
+                (vec![failure.instance], view)
+            }
+        };
+        match question {
+            Question::Start { app, restarted, strict } => {
+                let failure = failure.or_else(|| strict.then(|| self.not_online(&touched))?);
+                let instances = self.ids_of(&app);
+                respond(to, Ok(Started { app, restarted, instances, failure }));
+            }
+            Question::Act(names) => respond(to, Ok(self.acted(&names, &touched, failure))),
+        }
+    }
+
+    fn acted(&self, names: &Names, touched: &[InstanceId], failure: Option<FailureView>) -> Acted {
+        let named = |id: &InstanceId| {
+            let present = self.fleet.instance(*id).map(|found| found.0);
+            Some((id.0, present.or_else(|| names.get(id))?.clone()))
+        };
+        Acted { instances: touched.iter().filter_map(named).collect(), failure }
+    }
+
+    /// The first of these instances that is not online, as a failure: what `--wait` calls one.
+    fn not_online(&self, instances: &[InstanceId]) -> Option<FailureView> {
+        let found = instances.iter().filter_map(|id| self.fleet.instance(*id));
+        let (app, _, instance) =
+            found.into_iter().find(|(_, _, one)| !matches!(one.state, State::Online { .. }))?;
+        let mut failure = diagnose::not_online(app, instance);
+        failure.stderr = self.stderr_of(instance.id, None);
+        Some(failure)
+    }
+
+    fn failure_view(&self, failure: &Failure, question: &Question) -> Option<FailureView> {
+        let present = self.fleet.instance(failure.instance).map(|found| found.0);
+        let app = present.or_else(|| match question {
+            Question::Start { app, .. } => Some(app),
+            Question::Act(names) => names.get(&failure.instance),
+        })?;
+        let stderr = self.stderr_of(failure.instance, failure.worker);
+        let shares = self.specs.get(app).is_some_and(|spec| crate::launch::shares_ports(spec));
+        let worker = failure.worker.and_then(|id| self.workers.get(id));
+        let trouble = worker.and_then(|worker| worker.trouble.clone());
+        Some(diagnose::failure(app, failure, (stderr, trouble), shares))
+    }
+
+    /// The last lines of standard error of a worker that lives, or of the instance's last that died.
+    pub(crate) fn stderr_of(&self, instance: InstanceId, worker: Option<WorkerId>) -> Vec<String> {
+        let living = worker.filter(|id| self.workers.process(*id).is_some_and(|p| !p.exited));
+        if let Some(worker) = living {
+            return self.last_stderr(worker);
+        }
+        let last = self.exits.get(&instance).and_then(|exits| exits.first());
+        let mut lines = last.map(|exit| exit.stderr.clone()).unwrap_or_default();
+        lines.truncate(STDERR_LINES);
+        lines
+    }
+}

@@ -1,0 +1,68 @@
+//! One file per kind of request; this one tells them apart.
+
+mod act;
+mod answer;
+mod fleet_file;
+mod look;
+mod start;
+
+use crate::{
+    engine::Engine,
+    inbox::{Responder, Response},
+    replies::respond,
+    targets::{self, Unknown},
+};
+use rpm_protocol::{Request, RpcError, Targets, Welcome};
+use rpm_supervisor::InstanceId;
+
+impl Engine {
+    /// Takes one request of a client.
+    pub(crate) fn on_request(&mut self, request: Request, to: Responder) {
+        if self.ending && !matches!(request, Request::Hello { .. } | Request::Ping) {
+            return respond::<()>(to, Err(RpcError::failed("the daemon is shutting down", None)));
+        }
+        match request {
+            Request::Hello { .. } | Request::Ping => respond(to, Ok(welcome())),
+            Request::Start { app, origin, wait_ms } => self.start_app(*app, origin, wait_ms, to),
+            Request::Act { action, targets, environment } => {
+                self.act(action, &targets, environment, to);
+            }
+            Request::Scale { app, to: count } => self.scale(app, &count, to),
+            Request::List => self.list(to),
+            Request::Describe { targets } => self.describe(&targets, to),
+            Request::Logs { targets } => respond(to, self.log_sources(&targets)),
+            Request::Flush { targets } => respond(to, self.flush(&targets)),
+            Request::Save { force } => respond(to, self.save(force)),
+            Request::Resurrect => self.resurrect(to),
+            Request::Events { since, targets } => self.events_since(since, &targets, to),
+            Request::Kill => self.kill(to),
+        }
+    }
+
+    /// The instances of `targets`; no words mean all there are.
+    fn resolve(&self, targets: &Targets) -> Result<Vec<InstanceId>, RpcError> {
+        if targets.words.is_empty() {
+            return Ok(targets::instances_of(&self.fleet, |_| true));
+        }
+        targets::resolve(targets, &self.fleet, &self.specs).map_err(|unknown| {
+            let Unknown { message, hint } = unknown;
+            RpcError::failed(message, Some(hint))
+        })
+    }
+
+    fn events_since(&self, since: Option<u64>, targets: &Targets, to: Responder) {
+        let answer = self.resolve(targets).map(|_| {
+            let (past, live) = self.events.subscribe(since);
+            Response::Events(past, live)
+        });
+        let _ = to.send(answer);
+    }
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        version: rpm_protocol::VERSION,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: crate::tree::own_pid(),
+    }
+}

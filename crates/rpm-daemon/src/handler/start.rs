@@ -1,0 +1,144 @@
+//! `start`: a new app, or an existing one with a new description.
+
+use crate::{
+    clock, diagnose,
+    engine::Engine,
+    inbox::{Message, Responder},
+    launch,
+    replies::{Question, respond},
+    store,
+};
+use rpm_config::{AppName, AppSpec};
+use rpm_keeper::Request;
+use rpm_protocol::{RpcError, StartOrigin};
+use rpm_supervisor::{Command, Event, InstanceId, Policy, State, Ticket};
+use std::{sync::Arc, time::Duration};
+
+impl Engine {
+    /// Starts an app; answered when its instances settled.
+    pub(super) fn start_app(
+        &mut self,
+        spec: AppSpec,
+        origin: StartOrigin,
+        wait_ms: Option<u64>,
+        to: Responder,
+    ) {
+        if let Err(error) = self.check_launch(&spec, origin) {
+            return respond::<()>(to, Err(error));
+        }
+        let restarted = self.fleet.apps.contains_key(&spec.name);
+        let app = spec.name.clone();
+        let question = Question::Start { app: app.clone(), restarted, strict: wait_ms.is_some() };
+        let ticket = self.replies.add(question, to);
+        if let Some(limit) = wait_ms {
+            self.expire_after(ticket, Duration::from_millis(limit));
+        }
+        let command = if restarted {
+            self.take_over(&spec, origin)
+        } else {
+            Command::Register {
+                app,
+                policy: Policy::from(&spec),
+                instances: spec.instances,
+                autostart: spec.autostart,
+            }
+        };
+        self.keep_spec(spec);
+        self.step(Event::Command { ticket, command });
+    }
+
+    /// What can be refused before anything is touched.
+    fn check_launch(&self, spec: &AppSpec, origin: StartOrigin) -> Result<(), RpcError> {
+        let seat =
+            launch::Seat { instance: InstanceId(0), slot: 0, worker: rpm_supervisor::WorkerId(0) };
+        launch::spawn_spec(spec, &self.places, seat)
+            .map_err(|reason| RpcError::failed(format!("{}: {reason}", spec.name), None))?;
+        if origin == StartOrigin::CommandLine && self.is_running(&spec.name) {
+            let message = format!("{} is running already", spec.name);
+            let hint = format!("rpm restart {0}, or start it under another --name", spec.name);
+            return Err(RpcError::failed(message, Some(hint)));
+        }
+        Ok(())
+    }
+
+    fn is_running(&self, name: &AppName) -> bool {
+        let at_rest = |state: &State| matches!(state, State::Stopped | State::Errored);
+        self.fleet
+            .apps
+            .get(name)
+            .is_some_and(|app| app.instances.values().any(|one| !at_rest(&one.state)))
+    }
+
+    /// Gives an existing app its new rules and size; its instances are restarted, as PM2 does.
+    fn take_over(&mut self, spec: &AppSpec, origin: StartOrigin) -> Command {
+        let policy = Policy::from(spec);
+        let amend = Command::Amend { app: spec.name.clone(), policy };
+        let ticket = self.replies.unattended();
+        self.step(Event::Command { ticket, command: amend });
+        let present = self.fleet.apps.get(&spec.name).map_or(0, |app| app.instances.len());
+        if present != spec.instances as usize {
+            let scale = Command::Scale { app: spec.name.clone(), instances: spec.instances };
+            let ticket = self.replies.unattended();
+            self.step(Event::Command { ticket, command: scale });
+        }
+        let all = crate::targets::instances_of(&self.fleet, |app| *app == spec.name);
+        match origin {
+            StartOrigin::File => Command::Restart(all),
+            StartOrigin::CommandLine => Command::Start(all),
+        }
+    }
+
+    /// Makes `spec` the description of its app, for this daemon and the next.
+    pub(crate) fn keep_spec(&mut self, spec: AppSpec) {
+        let name = store::spec_name(&spec.name);
+        match store::seal(&spec) {
+            Ok(fd) => self.keeper.send(Request::Hold { name, fd }),
+            Err(error) => tracing::error!(app = %spec.name, "description not kept: {error}"),
+        }
+        self.specs.insert(spec.name.clone(), Arc::new(spec));
+    }
+
+    /// Ends the wait for `ticket` after `limit`, if it still waits then.
+    fn expire_after(&self, ticket: Ticket, limit: Duration) {
+        let sender = self.inbox.sender();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(limit).await;
+            let _ = sender.send(Message::Expired { ticket, after: limit }).await;
+        });
+    }
+
+    /// The time limit of `--wait` has passed.
+    pub(crate) fn on_expired(&mut self, ticket: Ticket, after: Duration) {
+        let Some(waiting) = self.replies.take(ticket) else { return };
+        let Question::Start { app, restarted, .. } = waiting.question else { return };
+        let lagging = self.fleet.apps.get(&app).and_then(|app| {
+            app.instances.values().find(|one| !matches!(one.state, State::Online { .. }))
+        });
+        let started = lagging.map(|one| {
+            let mut failure = diagnose::not_ready(&app, one.id, after);
+            failure.stderr = self.stderr_of(one.id, None);
+            rpm_protocol::Started {
+                app: app.clone(),
+                restarted,
+                instances: self.ids_of(&app),
+                failure: Some(failure),
+            }
+        });
+        tracing::debug!(at = clock::now().0, %app, "a wait expired");
+        match started {
+            Some(started) => respond(waiting.respond, Ok(started)),
+            None => respond::<()>(
+                waiting.respond,
+                Err(RpcError::failed(format!("{app} is gone"), None)),
+            ),
+        }
+    }
+
+    /// The ids of an app's instances.
+    pub(crate) fn ids_of(&self, app: &AppName) -> Vec<u32> {
+        crate::targets::instances_of(&self.fleet, |name| name == app)
+            .into_iter()
+            .map(|id| id.0)
+            .collect()
+    }
+}

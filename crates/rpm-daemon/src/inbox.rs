@@ -1,0 +1,88 @@
+//! The engine's inbox: what tasks of this process tell it, bounded.
+
+use crate::{control, sample::Sample};
+use rpm_protocol::{Request, RpcError};
+use rpm_supervisor::{Ticket, WorkerId};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many messages may wait; a task that has more to say waits itself.
+const CAPACITY: usize = 256;
+
+/// The one answer to a request.
+pub(crate) type Responder = oneshot::Sender<Result<Response, RpcError>>;
+
+/// What a request is answered with.
+pub(crate) enum Response {
+    /// A result.
+    Value(serde_json::Value),
+    /// The event stream: past events first, then the live ones.
+    Events(Vec<rpm_protocol::EventView>, tokio::sync::broadcast::Receiver<rpm_protocol::EventView>),
+}
+
+/// One thing a task tells the engine.
+pub(crate) enum Message {
+    /// A client asks.
+    Request {
+        /// What.
+        request: Request,
+        /// Where the answer goes; the client may be gone.
+        respond: Responder,
+    },
+    /// A Node worker said something on its channel.
+    Channel {
+        /// Which.
+        worker: WorkerId,
+        /// What.
+        said: rpm_cluster::message::Message,
+    },
+    /// A Node behind a wrapper said something on the control socket.
+    Control(control::News),
+    /// A process of this worker's tree ended.
+    TreeChanged {
+        /// Whose.
+        worker: WorkerId,
+    },
+    /// The time limit of a wait has passed.
+    Expired {
+        /// Whose.
+        ticket: Ticket,
+        /// How long it was.
+        after: Duration,
+    },
+    /// Memory and CPU of all workers.
+    Sampled(Box<Sample>),
+}
+
+/// The receiving end, and a sender to hand out.
+pub(crate) struct Inbox {
+    sender: mpsc::Sender<Message>,
+    receiver: mpsc::Receiver<Message>,
+}
+
+impl Inbox {
+    /// An empty inbox.
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        Self { sender, receiver }
+    }
+
+    /// A way to write into it.
+    pub(crate) fn sender(&self) -> mpsc::Sender<Message> {
+        self.sender.clone()
+    }
+
+    /// The next message. Cancel safe.
+    pub(crate) async fn receive(&mut self) -> Message {
+        match self.receiver.recv().await {
+            Some(message) => message,
+            // Cannot happen: this inbox holds a sender itself.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next message, if there is one already.
+    pub(crate) fn try_receive(&mut self) -> Option<Message> {
+        self.receiver.try_recv().ok()
+    }
+}

@@ -1,0 +1,203 @@
+//! What the keeper tells the engine, turned into events for the supervisor.
+
+use crate::{
+    diagnose,
+    engine::Engine,
+    log_files,
+    output::Output,
+    tree::{self, Leader},
+    worker::Process,
+};
+use rpm_config::Ready;
+use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
+use rpm_protocol::ExitView;
+use rpm_supervisor::{Event, Exit, WorkerId};
+
+/// How many ends of workers are remembered for each instance.
+const EXITS_KEPT: usize = 5;
+/// How many addresses of a worker are remembered.
+const MAX_LISTENING: usize = 32;
+/// How many lines of standard error are kept of each.
+pub(crate) const STDERR_LINES: usize = 50;
+
+impl Engine {
+    /// Takes one event of the keeper.
+    pub(crate) fn on_keeper(&mut self, event: rpm_keeper::Event) {
+        use rpm_keeper::Event as News;
+        match event {
+            News::Spawned(child) => self.on_spawned(child),
+            News::SpawnFailed { child, stage, errno } => self.on_spawn_failed(child, stage, errno),
+            News::Exited { child, status } => self.on_exited(worker_of(child), status),
+            News::Listening { child, address } => self.on_listening(worker_of(child), &address),
+            News::Refused { child, address, errno, holder } => {
+                self.on_refused(worker_of(child), &address, errno, holder.as_ref());
+            }
+            News::Listener { request, fd } => self.on_listener(request, Ok(fd)),
+            News::ListenFailed { request, errno, holder } => {
+                self.on_listener(request, Err((errno, holder)));
+            }
+            News::Unfiltered { child, errno } => self.on_unfiltered(worker_of(child), errno),
+            News::Error { text } => tracing::error!("the keeper refused a request: {text}"),
+            // Answers to questions that only a starting daemon asks; `recover` took them.
+            News::Welcome { .. } | News::Known { .. } | News::Held { .. } | News::InventoryEnd => {}
+        }
+    }
+
+    fn on_spawned(&mut self, child: Child) {
+        let worker = worker_of(child.child);
+        self.attach(child);
+        self.step(Event::Spawned { worker });
+    }
+
+    /// Takes over a running child's descriptors: just spawned, or found after a daemon restart.
+    pub(crate) fn attach(&mut self, child: Child) {
+        let worker = worker_of(child.child);
+        let Some(spec) = self.spec_of(worker) else { return };
+        let Some(known) = self.workers.get(worker) else { return };
+        let label = known.label.clone();
+        let paths = log_files::paths(&self.home, &spec, label.instance, label.slot);
+        let sinks = self.files.open(paths, &mut self.keeper);
+        let output = Output::start(child.stdout, child.stderr, sinks);
+        let sender = self.inbox.sender();
+        let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
+        let token = crate::launch::token(&self.places, worker);
+        let leader = Leader { pid: child.pid, start_time: child.start_time, token };
+        self.write_pid_file(&label, child.pid);
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.process = Some(Process { leader, exited: false, output, channel });
+        }
+    }
+
+    fn on_spawn_failed(&mut self, child: ChildId, stage: rpm_keeper::SpawnStage, errno: i32) {
+        let worker = worker_of(child);
+        let reason = match self.spec_of(worker) {
+            Some(spec) => diagnose::spawn_failure(&spec, stage, errno),
+            None => std::io::Error::from_raw_os_error(errno).to_string(),
+        };
+        self.workers.remove(worker);
+        self.step(Event::SpawnFailed { worker, reason });
+    }
+
+    /// A leader ended: what its pipes hold now belongs to it, then the supervisor decides.
+    pub(crate) fn on_exited(&mut self, worker: WorkerId, status: ExitStatus) {
+        if self.workers.process(worker).is_none_or(|process| process.exited) {
+            // Repeated, or of a worker nobody knows: only the keeper has to be told.
+            return self.acknowledge(worker);
+        }
+        if let Some(process) = self.workers.get_mut(worker).and_then(|w| w.process.as_mut()) {
+            process.exited = true;
+            process.output.drain_now();
+        }
+        self.record_exit(worker, status);
+        self.step(Event::Exited { worker, exit: exit_of(status) });
+        self.check_tree(worker);
+    }
+
+    /// Looks whether anything of a dead leader's tree still lives; if not, the worker is over.
+    pub(crate) fn check_tree(&mut self, worker: WorkerId) {
+        if self.workers.process(worker).is_none_or(|process| !process.exited) {
+            return;
+        }
+        let left = self.tree_of(worker);
+        if left.is_empty() {
+            self.finish(worker);
+        } else {
+            tree::watch(worker, &left, self.inbox.sender());
+        }
+    }
+
+    fn finish(&mut self, worker: WorkerId) {
+        self.step(Event::TreeGone { worker });
+        self.acknowledge(worker);
+        self.listeners.forget_worker(worker);
+        let Some(gone) = self.workers.remove(worker) else { return };
+        if let Some(process) = gone.process {
+            process.output.drain_now();
+            self.remove_pid_file(&gone.label, process.leader.pid);
+        }
+        self.files.release_unused(&mut self.keeper);
+    }
+
+    /// Tells the keeper that an exit is recorded; sent after the state that records it.
+    fn acknowledge(&mut self, worker: WorkerId) {
+        self.keeper.send(Request::Acknowledge { child: ChildId(worker.0) });
+    }
+
+    fn record_exit(&mut self, worker: WorkerId, status: ExitStatus) {
+        let stderr = self.last_stderr(worker);
+        let Some(known) = self.workers.get(worker) else { return };
+        let exits = self.exits.entry(known.label.instance).or_default();
+        exits.insert(0, exit_view(status, stderr));
+        exits.truncate(EXITS_KEPT);
+        self.dirty.exits = true;
+    }
+
+    /// The last lines a worker wrote to its standard error, as far as its file has them.
+    pub(crate) fn last_stderr(&self, worker: WorkerId) -> Vec<String> {
+        let (Some(known), Some(spec)) = (self.workers.get(worker), self.spec_of(worker)) else {
+            return Vec::new();
+        };
+        let label = &known.label;
+        let (_, path) = log_files::paths(&self.home, &spec, label.instance, label.slot);
+        let offset = known.record.error_offset;
+        path.map(|path| log_files::lines_since(&path, offset, STDERR_LINES)).unwrap_or_default()
+    }
+
+    fn on_listening(&mut self, worker: WorkerId, address: &Address) {
+        self.note_listening(worker, crate::listeners::text(address));
+        self.on_proof(worker, Ready::Listening);
+    }
+
+    /// Remembers where a worker listens, for people.
+    pub(crate) fn note_listening(&mut self, worker: WorkerId, address: String) {
+        let Some(known) = self.workers.get_mut(worker) else { return };
+        let listening = &mut known.record.listening;
+        if listening.len() < MAX_LISTENING && !listening.contains(&address) {
+            listening.push(address);
+            self.dirty.state = true;
+        }
+    }
+
+    /// A worker runs without the filter that lets it share ports (traps B6).
+    fn on_unfiltered(&mut self, worker: WorkerId, errno: i32) {
+        let Some(known) = self.workers.get(worker) else { return };
+        let error = std::io::Error::from_raw_os_error(errno);
+        tracing::warn!(app = %known.label.app, "its ports are not shared: no bind filter ({error})");
+    }
+
+    /// A worker was refused an address: remembered, because it will hardly live without it.
+    pub(crate) fn on_refused(
+        &mut self,
+        worker: WorkerId,
+        address: &Address,
+        errno: i32,
+        holder: Option<&Owner>,
+    ) {
+        let trouble = diagnose::refused(address, errno, holder);
+        let Some(known) = self.workers.get_mut(worker) else { return };
+        tracing::warn!(app = %known.label.app, "{trouble}");
+        known.trouble = Some(trouble);
+    }
+}
+
+/// The worker a child is.
+pub(crate) fn worker_of(child: ChildId) -> WorkerId {
+    WorkerId(child.0)
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    match status {
+        ExitStatus::Code(code) => Exit::Code(code),
+        ExitStatus::Signal(signal) => Exit::Signal(signal),
+        ExitStatus::Unknown => Exit::Unknown,
+    }
+}
+
+fn exit_view(status: ExitStatus, stderr: Vec<String>) -> ExitView {
+    let (code, signal) = match status {
+        ExitStatus::Code(code) => (Some(code), None),
+        ExitStatus::Signal(signal) => (None, Some(diagnose::signal_name(signal))),
+        ExitStatus::Unknown => (None, None),
+    };
+    ExitView { code, signal, at: crate::clock::epoch_millis(), stderr }
+}

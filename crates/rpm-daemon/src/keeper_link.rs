@@ -1,0 +1,86 @@
+//! The daemon's end of the keeper link, as tokio sees it: events in, requests out in order.
+
+use rpm_keeper::{Event, Link, Request};
+use std::{collections::VecDeque, io};
+use tokio::io::{Interest, Ready, unix::AsyncFd};
+
+/// An open link. Requests are gathered by `send` and go out when a turn is committed.
+pub(crate) struct KeeperLink {
+    link: AsyncFd<Link>,
+    /// This turn's requests.
+    turn: VecDeque<Request>,
+    /// Committed requests the socket had no room for yet.
+    outbox: VecDeque<Request>,
+}
+
+impl KeeperLink {
+    /// Wraps the link this process was started with.
+    pub(crate) fn new(link: Link) -> io::Result<Self> {
+        let link = crate::async_fd::register(link)?;
+        Ok(Self { link, turn: VecDeque::new(), outbox: VecDeque::new() })
+    }
+
+    /// The keeper's next event; sends what is left of committed turns while it waits. Cancel safe:
+    /// a datagram is taken or sent whole or not at all.
+    pub(crate) async fn receive(&mut self) -> io::Result<Event> {
+        loop {
+            let interest = if self.outbox.is_empty() {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
+            let mut ready = self.link.ready(interest).await?;
+            if ready.ready().is_writable() {
+                ready.clear_ready_matching(Ready::WRITABLE);
+                Self::write_out(&self.link, &mut self.outbox)?;
+                continue;
+            }
+            match ready.get_inner().receive()? {
+                Some(event) => return Ok(event),
+                None => ready.clear_ready_matching(Ready::READABLE),
+            }
+        }
+    }
+
+    /// Sends `request` when this turn is committed.
+    pub(crate) fn send(&mut self, request: Request) {
+        self.turn.push_back(request);
+    }
+
+    /// Sends `request` before all others of this turn.
+    pub(crate) fn send_first(&mut self, request: Request) {
+        self.turn.push_front(request);
+    }
+
+    /// Commits the turn: its requests go out now, as far as the socket takes them.
+    pub(crate) fn release(&mut self) -> io::Result<()> {
+        self.outbox.append(&mut self.turn);
+        Self::write_out(&self.link, &mut self.outbox)
+    }
+
+    /// Writes everything.
+    pub(crate) async fn flush_all(&mut self) -> io::Result<()> {
+        self.release()?;
+        while !self.outbox.is_empty() {
+            self.link.writable().await?.clear_ready();
+            Self::write_out(&self.link, &mut self.outbox)?;
+        }
+        Ok(())
+    }
+
+    fn write_out(link: &AsyncFd<Link>, outbox: &mut VecDeque<Request>) -> io::Result<()> {
+        while let Some(request) = outbox.front() {
+            match link.get_ref().send(request) {
+                Ok(()) => drop(outbox.pop_front()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    // One request that cannot be said (a path beyond all bounds) must not end all.
+                    tracing::error!("a request to the keeper is left out: {error}");
+                    outbox.pop_front();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

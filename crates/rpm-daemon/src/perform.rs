@@ -1,0 +1,147 @@
+//! Performs the supervisor's effects: each becomes a request to the keeper, signals, a line to a
+//! worker, or an answer to a client.
+
+use crate::{
+    engine::Engine,
+    launch::{self, Seat},
+    log_files, store,
+    tree::{self, own_pid},
+    worker::Worker,
+};
+use rpm_config::{AppName, AppSpec};
+use rpm_keeper::{ChildId, Owner, Request};
+use rpm_supervisor::{Effect, Event, InstanceId, WorkerId};
+use std::{os::fd::OwnedFd, sync::Arc};
+
+/// Linux's number of SIGKILL.
+const SIGKILL: i32 = 9;
+
+impl Engine {
+    /// Performs one effect. What fails becomes an event, never an error of the engine.
+    pub(crate) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Spawn { worker, app, instance, slot } => {
+                self.spawn(app, Seat { instance, slot, worker });
+            }
+            Effect::Drain { worker } => self.drain(worker),
+            Effect::Stop { worker } => self.stop(worker),
+            Effect::Kill { worker } => self.signal_tree(worker, SIGKILL),
+            Effect::Release { app, slot } => {
+                self.keeper.send(Request::Release { owner: Owner { app: app.to_string(), slot } });
+            }
+            Effect::Forget { app } => self.forget(&app),
+            Effect::Answer { ticket, answer } => self.on_answer(ticket, answer),
+            Effect::Notice(notice) => {
+                tracing::info!(app = %notice.app, id = %notice.instance, "{:?}", notice.kind);
+                if matches!(notice.kind, rpm_supervisor::NoticeKind::Deleted) {
+                    self.forget_instance(notice.instance);
+                }
+                self.events.push(notice);
+            }
+        }
+    }
+
+    fn spawn(&mut self, app: AppName, seat: Seat) {
+        let worker = seat.worker;
+        let Some(spec) = self.specs.get(&app).cloned() else {
+            let reason = format!("the description of {app} is lost");
+            return self.queue.push_back(Event::SpawnFailed { worker, reason });
+        };
+        let label = store::Label { app, instance: seat.instance, slot: seat.slot };
+        match self.spawn_request(&spec, seat, &label) {
+            Ok(request) => {
+                let record = self.new_record(&spec, seat);
+                self.workers.insert(worker, Worker { label, record, trouble: None, process: None });
+                self.keeper.send(request);
+            }
+            Err(reason) => self.queue.push_back(Event::SpawnFailed { worker, reason }),
+        }
+    }
+
+    fn spawn_request(
+        &self,
+        spec: &AppSpec,
+        seat: Seat,
+        label: &store::Label,
+    ) -> Result<Request, String> {
+        let spec = launch::spawn_spec(spec, &self.places, seat)?;
+        let label = serde_json::to_vec(label).map_err(|error| error.to_string())?;
+        let memory: OwnedFd =
+            spec.seal().map_err(|error| format!("out of memory files: {error}"))?;
+        Ok(Request::Spawn { child: ChildId(seat.worker.0), label, spec: memory })
+    }
+
+    fn new_record(&self, spec: &AppSpec, seat: Seat) -> store::WorkerRecord {
+        let (_, error) = log_files::paths(&self.home, spec, seat.instance, seat.slot);
+        store::WorkerRecord {
+            started_at: crate::clock::epoch_millis(),
+            error_offset: error.map_or(0, |path| log_files::length(&path)),
+            listening: Vec::new(),
+        }
+    }
+
+    /// Asks a worker to finish what it has. A program that cannot be asked is told to stop at once.
+    fn drain(&mut self, worker: WorkerId) {
+        let process = self.workers.process(worker);
+        let by_channel = process.and_then(|p| p.channel.as_ref()).is_some_and(|c| c.drain());
+        let by_control = !by_channel && process.is_some() && self.control.drain(worker);
+        if !by_channel && !by_control {
+            self.queue.push_back(Event::Drained { worker });
+        }
+    }
+
+    /// Sends the stop signal, or PM2's `shutdown` message, to a worker's tree.
+    fn stop(&mut self, worker: WorkerId) {
+        let Some(spec) = self.spec_of(worker) else { return };
+        let process = self.workers.process(worker);
+        let channel = process.and_then(|p| p.channel.as_ref());
+        if spec.stop.with_message && channel.is_some_and(|one| one.tell(&"shutdown".into())) {
+            return;
+        }
+        if spec.stop.tree {
+            self.signal_tree(worker, spec.stop.signal);
+        } else if let Some(process) = process.filter(|process| !process.exited) {
+            tree::signal_all(&[process.leader.pid], spec.stop.signal);
+        }
+    }
+
+    fn signal_tree(&mut self, worker: WorkerId, signal: i32) {
+        tree::signal_all(&self.tree_of(worker), signal);
+    }
+
+    /// The living processes of a worker's tree.
+    pub(crate) fn tree_of(&self, worker: WorkerId) -> Vec<i32> {
+        match self.workers.process(worker) {
+            Some(process) => tree::members(&process.leader, &self.orphans()),
+            None => Vec::new(),
+        }
+    }
+
+    /// The keeper's children that are neither a leader nor this daemon.
+    pub(crate) fn orphans(&self) -> Vec<i32> {
+        let mut orphans = rpm_unix::procfs::children_of(rpm_unix::process::parent());
+        let known: std::collections::BTreeSet<i32> = self
+            .workers
+            .iter()
+            .filter_map(|(_, worker)| worker.process.as_ref().map(|p| p.leader.pid))
+            .chain([own_pid()])
+            .collect();
+        orphans.retain(|pid| !known.contains(pid));
+        orphans
+    }
+
+    /// The description a worker was started from, or its app's present one.
+    pub(crate) fn spec_of(&self, worker: WorkerId) -> Option<Arc<AppSpec>> {
+        self.specs.get(&self.workers.get(worker)?.label.app).cloned()
+    }
+
+    fn forget(&mut self, app: &AppName) {
+        self.specs.remove(app);
+        self.keeper.send(Request::Drop { name: store::spec_name(app) });
+        self.listeners.forget(app);
+    }
+
+    fn forget_instance(&mut self, instance: InstanceId) {
+        self.dirty.exits |= self.exits.remove(&instance).is_some();
+    }
+}

@@ -1,0 +1,149 @@
+//! A new daemon takes over: it asks the keeper what there is and continues where its predecessor
+//! was killed. A first daemon does the same and finds nothing.
+
+use crate::{
+    engine::Engine,
+    error::Error,
+    keeper_events::worker_of,
+    keeper_link::KeeperLink,
+    store::{self, Exits, Label, Saved},
+    targets::Specs,
+    tree,
+    worker::Worker,
+};
+use rpm_config::Ready;
+use rpm_keeper::{Child, Event, ExitStatus, Request};
+use rpm_supervisor::WorkerId;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::fd::OwnedFd,
+    sync::Arc,
+};
+
+/// Linux's number of SIGKILL.
+const SIGKILL: i32 = 9;
+
+/// All the keeper keeps.
+#[derive(Default)]
+pub(crate) struct Inventory {
+    children: Vec<Found>,
+    held: BTreeMap<String, OwnedFd>,
+    /// Exits that were told while the inventory was.
+    exits: BTreeMap<u64, ExitStatus>,
+}
+
+struct Found {
+    child: Child,
+    label: Vec<u8>,
+    status: Option<ExitStatus>,
+    listening: bool,
+}
+
+/// Greets the keeper and asks for everything it keeps.
+pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> {
+    keeper.send(Request::Hello { version: rpm_keeper::VERSION });
+    keeper.send(Request::Inventory);
+    keeper.flush_all().await?;
+    let mut all = Inventory::default();
+    loop {
+        match keeper.receive().await? {
+            Event::Known { child, label, status, listening } => {
+                all.children.push(Found { child, label, status, listening });
+            }
+            Event::Held { name, fd } => drop(all.held.insert(name, fd)),
+            Event::Exited { child, status } => drop(all.exits.insert(child.0, status)),
+            Event::InventoryEnd => return Ok(all),
+            Event::Welcome { version, deaths } => {
+                tracing::debug!(version, deaths, "the keeper answered");
+            }
+            // A spawn or a listen that the predecessor asked for: the child is in the inventory, or
+            // its worker asks again.
+            Event::Spawned(_)
+            | Event::SpawnFailed { .. }
+            | Event::Unfiltered { .. }
+            | Event::Listening { .. }
+            | Event::Refused { .. }
+            | Event::Listener { .. }
+            | Event::ListenFailed { .. } => {}
+            Event::Error { text } => return Err(io::Error::other(text)),
+        }
+    }
+}
+
+impl Inventory {
+    /// The predecessor's state, if there was one that can be read.
+    pub(crate) fn state(&self) -> Result<Option<Saved>, Error> {
+        self.held.get(store::STATE).map(store::open_state).transpose().map_err(Error::State)
+    }
+
+    /// The exit records; none are no reason to stop.
+    pub(crate) fn exits(&self) -> Exits {
+        self.held.get(store::EXITS).and_then(|fd| store::open(fd).ok()).unwrap_or_default()
+    }
+
+    /// The specs of all apps.
+    pub(crate) fn specs(&self) -> Specs {
+        let held = self.held.iter().filter(|(name, _)| name.starts_with(store::SPEC));
+        held.filter_map(|(_, fd)| store::open_spec(fd).ok())
+            .map(|spec| (spec.name.clone(), Arc::new(spec)))
+            .collect()
+    }
+
+    /// Takes a held descriptor out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<OwnedFd> {
+        self.held.remove(name)
+    }
+
+    /// Takes the log files out, by path.
+    pub(crate) fn take_logs(&mut self) -> BTreeMap<String, OwnedFd> {
+        let held = std::mem::take(&mut self.held).into_iter();
+        held.filter_map(|(name, fd)| Some((name.strip_prefix(store::LOG)?.to_owned(), fd)))
+            .collect()
+    }
+}
+
+impl Engine {
+    /// Takes over the children of the inventory and lets the supervisor settle what changed.
+    pub(crate) fn adopt(&mut self, inventory: Inventory, saved: Option<Saved>) {
+        let records = saved.map(|saved| saved.workers).unwrap_or_default();
+        let mut alive = BTreeSet::new();
+        let mut ended = Vec::new();
+        for mut found in inventory.children {
+            let worker = worker_of(found.child.child);
+            found.status = found.status.or_else(|| inventory.exits.get(&worker.0).copied());
+            let Ok(label) = serde_json::from_slice::<Label>(&found.label) else { continue };
+            if self.fleet.worker(worker).is_none() {
+                self.remove_stray(worker, &label, &found);
+                continue;
+            }
+            alive.insert(worker);
+            ended.extend(found.status.map(|status| (worker, status)));
+            let record = records.get(&worker).cloned().unwrap_or_default();
+            self.workers.insert(worker, Worker { label, record, trouble: None, process: None });
+            self.attach(found.child);
+            if found.listening {
+                self.on_proof(worker, Ready::Listening);
+            }
+        }
+        let effects = self.fleet.recover(&alive, crate::clock::now());
+        self.dirty.state = true;
+        self.perform_all(effects);
+        for (worker, status) in ended {
+            self.on_exited(worker, status);
+        }
+    }
+
+    /// A child that no state knows: its app was deleted while no daemon lived. It is ended.
+    fn remove_stray(&mut self, worker: WorkerId, label: &Label, found: &Found) {
+        tracing::warn!(app = %label.app, pid = found.child.pid, "ending a worker nobody wants");
+        let token = crate::launch::token(&self.places, worker);
+        let leader =
+            tree::Leader { pid: found.child.pid, start_time: found.child.start_time, token };
+        tree::signal_all(&tree::members(&leader, &[]), SIGKILL);
+        // Its exit is acknowledged when it comes, as that of any worker nobody knows.
+        if found.status.is_some() {
+            self.keeper.send(Request::Acknowledge { child: found.child.child });
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Brings a daemon up: everything it needs is made or taken over, then the engine runs.
+
+use crate::{
+    control::Control,
+    engine::{Dirty, Engine},
+    error::Error,
+    events::EventLog,
+    inbox::Inbox,
+    keeper_link::KeeperLink,
+    launch::Places,
+    listeners::Listeners,
+    log_files::LogFiles,
+    recover,
+    replies::Replies,
+    sample::Sampler,
+    server, store,
+    worker::Workers,
+};
+use rpm_keeper::{DaemonDescriptors, Link, daemon_descriptors};
+use rpm_unix::home::Home;
+use std::{collections::VecDeque, fs, os::unix::fs::PermissionsExt, path::Path};
+use tokio::{runtime, sync::mpsc, task::LocalSet};
+
+/// How long a daemon that ends waits for its last answers to be read.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Runs the daemon of the home at `root` until `rpm kill`; returns the exit code of the process.
+///
+/// Its descriptors come from the keeper that started it; its standard error is `rpm.log`.
+pub fn run(root: &Path) -> i32 {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    match start(Home::new(root)) {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("the daemon ends: {error}");
+            1
+        }
+    }
+}
+
+fn start(home: Home) -> Result<(), Error> {
+    let runtime =
+        runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Home)?;
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async {
+        let (unanswered, mut all_answered) = mpsc::channel(1);
+        // As long as the lock is open no other daemon of this home can start.
+        let DaemonDescriptors { rpc: listener, lock: _lock } = daemon_descriptors()?;
+        let engine = assemble(&home).await?;
+        let server = rpm_protocol::Server::new(listener).map_err(Error::Home)?;
+        let requests = engine.inbox.sender();
+        let serving = tokio::task::spawn_local(server::run(server, requests, unanswered));
+        let ended = engine.run().await;
+        serving.abort();
+        // Who asked for the end shall read the answer, but not hold it up.
+        let _ = tokio::time::timeout(LAST_WORDS, all_answered.recv()).await;
+        ended.map(|()| clean_up(&home))
+    })
+}
+
+/// Removes what only a running daemon needs. What cannot be removed harms nobody.
+fn clean_up(home: &Home) {
+    let _ = fs::remove_file(home.pid_file());
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
+    let _ = fs::remove_dir_all(home.run(runtime.as_deref().map(Path::new)));
+}
+
+async fn assemble(home: &Home) -> Result<Engine, Error> {
+    let mut keeper = KeeperLink::new(Link::adopt()?)?;
+    let mut inventory = recover::inventory(&mut keeper).await?;
+    let saved = inventory.state()?;
+    let (next_event, next_ticket) =
+        saved.as_ref().map_or((1, 1), |s| (s.next_event, s.next_ticket));
+    let places = places(home).map_err(Error::Home)?;
+    let inbox = Inbox::new();
+    let control = Control::start(
+        &places.control,
+        inventory.take(store::CONTROL),
+        inbox.sender(),
+        &mut keeper,
+    )
+    .map_err(Error::Home)?;
+    let mut engine = Engine {
+        fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
+        specs: inventory.specs(),
+        exits: inventory.exits(),
+        listeners: saved
+            .as_ref()
+            .map(|saved| Listeners::new(saved.keys.clone(), saved.ports.clone()))
+            .unwrap_or_default(),
+        files: LogFiles::adopt(inventory.take_logs()),
+        events: EventLog::starting_at(next_event),
+        replies: Replies::starting_at(next_ticket),
+        workers: Workers::default(),
+        sampler: Sampler::default(),
+        queue: VecDeque::new(),
+        dirty: Dirty::default(),
+        ending: false,
+        home: home.clone(),
+        places,
+        keeper,
+        control,
+        inbox,
+    };
+    engine.adopt(inventory, saved);
+    fs::write(engine.home.pid_file(), std::process::id().to_string()).map_err(Error::Home)?;
+    tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
+    Ok(engine)
+}
+
+/// Makes what apps must reach: the preload and the place of the control socket.
+fn places(home: &Home) -> std::io::Result<Places> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
+    let directory =
+        home.create_run(runtime.as_deref().map(Path::new)).map_err(std::io::Error::other)?;
+    let preload = directory.join("preload.cjs");
+    rpm_unix::atomic::write(&preload, rpm_cluster::preload::PRELOAD.as_bytes())?;
+    fs::set_permissions(&preload, fs::Permissions::from_mode(0o644))?;
+    Ok(Places {
+        home: home.root().to_owned(),
+        hash: home.hash(),
+        preload,
+        control: directory.join("control.sock"),
+    })
+}

@@ -1,0 +1,89 @@
+//! Clients of `rpm.sock`: one task each, which passes requests to the engine and answers back.
+
+use crate::inbox::{Message, Response};
+use rpm_protocol::{Connection, EventView, Id, Request, RpcError, Sender, Server};
+use serde_json::Value;
+use tokio::{
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc, oneshot,
+    },
+    task::spawn_local,
+};
+
+/// Held by everything that still has an answer to write; when all are dropped, the daemon may exit.
+pub(crate) type Unanswered = mpsc::Sender<std::convert::Infallible>;
+
+/// Serves clients for ever.
+pub(crate) async fn run(server: Server, engine: mpsc::Sender<Message>, unanswered: Unanswered) {
+    loop {
+        let connection = server.accept().await;
+        spawn_local(serve(connection, engine.clone(), unanswered.downgrade()));
+    }
+}
+
+/// Serves one client until it hangs up. Its requests are answered in any order.
+async fn serve(
+    mut connection: Connection,
+    engine: mpsc::Sender<Message>,
+    unanswered: mpsc::WeakSender<std::convert::Infallible>,
+) {
+    while let Some(received) = connection.receive().await {
+        let Some(unanswered) = unanswered.upgrade() else { return };
+        match received {
+            Ok((id, request)) => {
+                let client = connection.sender();
+                spawn_local(answer(id, request, client, engine.clone(), unanswered));
+            }
+            // The client was told already.
+            Err(error) => tracing::debug!("a client's line was refused: {error}"),
+        }
+    }
+}
+
+async fn answer(
+    id: Id,
+    request: Request,
+    client: Sender,
+    engine: mpsc::Sender<Message>,
+    unanswered: Unanswered,
+) {
+    let (respond, answer) = oneshot::channel();
+    let sent = engine.send(Message::Request { request, respond }).await;
+    let answer = match sent {
+        Ok(()) => answer.await.map_err(|_| ()),
+        Err(_) => Err(()),
+    };
+    match answer {
+        Ok(Ok(Response::Value(value))) => client.reply(id, Ok(value)),
+        Ok(Ok(Response::Events(past, live))) => {
+            client.reply(id, Ok(Value::Null));
+            drop(unanswered);
+            return tell(past, live, &client).await;
+        }
+        Ok(Err(error)) => client.reply(id, Err(error)),
+        Err(()) => client.reply(id, Err(RpcError::failed("the daemon is shutting down", None))),
+    }
+    client.flushed().await;
+}
+
+/// Tells events until the client hangs up or falls too far behind.
+async fn tell(past: Vec<EventView>, mut live: broadcast::Receiver<EventView>, client: &Sender) {
+    for event in past {
+        if client.notify(&event).is_err() {
+            return;
+        }
+    }
+    loop {
+        let event = tokio::select! {
+            event = live.recv() => event,
+            () = client.hung_up() => return,
+        };
+        match event {
+            Ok(event) if client.notify(&event).is_ok() => {}
+            // A gap shows in the cursors; the client may ask again with `since`.
+            Err(RecvError::Lagged(missed)) => tracing::warn!("a client missed {missed} events"),
+            Ok(_) | Err(RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What outlives the daemon: the state blob and the specs, as sealed memory files the keeper holds.
+//!
+//! Everything is written before the requests that follow from it go down the same ordered link, so
+//! a successor never meets a worker its state does not know to be coming.
+
+use crate::listeners::ChosenPorts;
+use rpm_cluster::key_data::KeyData;
+use rpm_config::{AppName, AppSpec};
+use rpm_protocol::ExitView;
+use rpm_supervisor::{Fleet, InstanceId, WorkerId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd};
+
+/// The version of [`Saved`]. A daemon reads its own and older ones.
+const VERSION: u32 = 1;
+/// The largest state that is read back: some kilobytes for each of tens of thousands of instances.
+const MAX_BYTES: usize = 256 << 20;
+/// The name the state is held under.
+pub(crate) const STATE: &str = "state";
+/// The name the exit records are held under.
+pub(crate) const EXITS: &str = "exits";
+/// The name the control socket is held under.
+pub(crate) const CONTROL: &str = "control";
+/// Prefix of the names of specs.
+pub(crate) const SPEC: &str = "spec:";
+/// Prefix of the names of log files.
+pub(crate) const LOG: &str = "log:";
+
+/// The state of a daemon: what changes with nearly every event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    version: u32,
+    /// All policy's state.
+    pub(crate) fleet: Fleet,
+    /// What the engine knows of workers and the supervisor need not.
+    pub(crate) workers: BTreeMap<WorkerId, WorkerRecord>,
+    /// The cursor of the next event.
+    pub(crate) next_event: u64,
+    /// The next ticket.
+    pub(crate) next_ticket: u64,
+    /// What Node workers of an app must be told alike.
+    pub(crate) keys: BTreeMap<AppName, KeyData>,
+    /// Ports chosen for listeners on port 0.
+    pub(crate) ports: ChosenPorts,
+}
+
+/// What the engine must remember of a worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkerRecord {
+    /// When it was started, milliseconds since the epoch.
+    pub(crate) started_at: u64,
+    /// How long its error log was then.
+    pub(crate) error_offset: u64,
+    /// Addresses it listens on.
+    pub(crate) listening: Vec<String>,
+}
+
+/// How the last workers of each instance ended, newest first.
+pub(crate) type Exits = BTreeMap<InstanceId, Vec<ExitView>>;
+
+/// The label of a spawn: enough to know a worker by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Label {
+    /// Its app.
+    pub(crate) app: AppName,
+    /// Its instance.
+    pub(crate) instance: InstanceId,
+    /// Its slot.
+    pub(crate) slot: u32,
+}
+
+impl Saved {
+    /// The present state.
+    pub(crate) fn new(fleet: Fleet, workers: BTreeMap<WorkerId, WorkerRecord>) -> Self {
+        Self {
+            version: VERSION,
+            fleet,
+            workers,
+            next_event: 0,
+            next_ticket: 0,
+            keys: BTreeMap::new(),
+            ports: BTreeMap::new(),
+        }
+    }
+}
+
+/// The held name of an app's spec.
+pub(crate) fn spec_name(app: &AppName) -> String {
+    format!("{SPEC}{app}")
+}
+
+/// Any of the above as a sealed memory file.
+pub(crate) fn seal<T: Serialize>(value: &T) -> io::Result<OwnedFd> {
+    rpm_unix::memfd::seal(&serde_json::to_vec(value)?)
+}
+
+/// The content of such a file.
+pub(crate) fn open<T: DeserializeOwned>(file: &OwnedFd) -> io::Result<T> {
+    Ok(serde_json::from_slice(&rpm_unix::memfd::read(file, MAX_BYTES)?)?)
+}
+
+/// A spec from its held file.
+pub(crate) fn open_spec(file: &OwnedFd) -> io::Result<AppSpec> {
+    open(file)
+}
+
+/// The state from its held file; a state of a version this program cannot read is an error.
+pub(crate) fn open_state(file: &OwnedFd) -> io::Result<Saved> {
+    let saved: Saved = open(file)?;
+    let known = saved.version == VERSION;
+    known.then_some(saved).ok_or_else(|| io::Error::other("state of an unknown version"))
+}

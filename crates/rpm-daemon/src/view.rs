@@ -1,0 +1,97 @@
+//! The fleet as clients see it: from state to the protocol's views.
+
+use crate::{clock, diagnose, engine::Engine, launch, log_files};
+use rpm_config::{AppName, ExecMode};
+use rpm_protocol::{ExitView, InstanceDetail, InstanceView, LeavingView};
+use rpm_supervisor::{Exit, Instance, Leaving, LeavingPhase, Moment, WorkerId};
+
+/// One instance, as a list shows it.
+pub(crate) fn instance(
+    engine: &Engine,
+    app: &AppName,
+    slot: u32,
+    instance: &Instance,
+) -> Option<InstanceView> {
+    let spec = engine.specs.get(app)?;
+    let worker = instance.current();
+    let process = worker.and_then(|id| engine.workers.process(id)).filter(|p| !p.exited);
+    let record = worker.and_then(|id| engine.workers.get(id)).map(|worker| &worker.record);
+    let usage = worker.map(|id| engine.sampler.usage(id)).unwrap_or_default();
+    Some(InstanceView {
+        id: instance.id.0,
+        name: app.clone(),
+        namespace: spec.namespace.clone(),
+        slot,
+        mode: mode_word(spec.mode).to_owned(),
+        status: instance.status().to_string(),
+        pid: process.map(|process| process.leader.pid),
+        started_at: record.map(|record| record.started_at),
+        created_at: clock::epoch_of(instance.created),
+        restarts: instance.restarts,
+        unstable_restarts: instance.unstable,
+        cpu: usage.cpu,
+        memory: usage.memory,
+        user: spec.inherited_env.get("USER").cloned().unwrap_or_else(|| "root".to_owned()),
+        last_exit: instance.last_exit.map(|(exit, at)| exit_view(exit, at)),
+        leaving: instance.leaving.iter().filter_map(|one| leaving(engine, one)).collect(),
+    })
+}
+
+/// One instance, with all rpm knows.
+pub(crate) fn detail(
+    engine: &Engine,
+    app: &AppName,
+    slot: u32,
+    one: &Instance,
+) -> Option<InstanceDetail> {
+    let view = instance(engine, app, slot, one)?;
+    let spec = engine.specs.get(app)?;
+    let worker = one.current();
+    let known = worker.and_then(|id| engine.workers.get(id));
+    let (out_log, error_log) = log_files::paths(&engine.home, spec, one.id, slot);
+    let worker = worker.unwrap_or(WorkerId(0));
+    let seat = launch::Seat { instance: one.id, slot, worker };
+    Some(InstanceDetail {
+        view,
+        spec: spec.as_ref().clone(),
+        environment: launch::environment(spec, &engine.places, seat),
+        out_log,
+        error_log,
+        pid_file: crate::pid_file::path(&engine.home, app, one.id),
+        listening: known.map(|worker| worker.record.listening.clone()).unwrap_or_default(),
+        exits: engine.exits.get(&one.id).cloned().unwrap_or_default(),
+        previous_delay_ms: one.previous_delay_ms,
+        dropped_log_bytes: known
+            .and_then(|worker| worker.process.as_ref())
+            .map_or(0, |process| process.output.dropped()),
+    })
+}
+
+/// PM2's short words for the modes.
+fn mode_word(mode: ExecMode) -> &'static str {
+    match mode {
+        ExecMode::Fork => "fork",
+        ExecMode::Cluster => "cluster",
+    }
+}
+
+fn exit_view(exit: Exit, at: Moment) -> ExitView {
+    let (code, signal) = match exit {
+        Exit::Code(code) => (Some(code), None),
+        Exit::Signal(signal) => (None, Some(diagnose::signal_name(signal))),
+        Exit::Unknown => (None, None),
+    };
+    ExitView { code, signal, at: clock::epoch_of(at), stderr: Vec::new() }
+}
+
+fn leaving(engine: &Engine, leaving: &Leaving) -> Option<LeavingView> {
+    let pid = engine.workers.process(leaving.worker)?.leader.pid;
+    let left =
+        |until: Moment| u64::try_from(until.since(clock::now()).as_millis()).unwrap_or(u64::MAX);
+    let (phase, left_ms) = match leaving.phase {
+        LeavingPhase::Draining { until } => ("draining", left(until)),
+        LeavingPhase::Stopping { deadline } => ("stopping", left(deadline)),
+        LeavingPhase::Killed => ("killed", 0),
+    };
+    Some(LeavingView { pid, phase: phase.to_owned(), left_ms })
+}
