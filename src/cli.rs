@@ -20,10 +20,10 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Global {
     /// Say nothing but errors and machine-readable output.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 100)]
     pub(crate) silent: bool,
     /// No colours; `NO_COLOR=1` says the same.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 101)]
     pub(crate) no_color: bool,
 }
 
@@ -80,7 +80,7 @@ pub(crate) enum Command {
     ServeForeground(ServeForeground),
 }
 
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Start {
     /// A script, program, "command line", file.toml, file.json, `-`, or a name, id or namespace
     /// that is stopped; without any, the ecosystem file of this directory.
@@ -327,4 +327,100 @@ pub(crate) struct Site {
 pub(crate) struct ServeForeground {
     #[command(flatten)]
     pub(crate) site: Site,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, error::ErrorKind};
+
+    fn parse(line: &str) -> Result<Command, ErrorKind> {
+        match Cli::try_parse_from(line.split(' ')) {
+            Ok(cli) => cli.command.ok_or(ErrorKind::MissingSubcommand),
+            Err(error) => Err(error.kind()),
+        }
+    }
+
+    fn act(targets: &[&str]) -> Act {
+        let targets = targets.iter().map(|word| (*word).to_owned()).collect();
+        Act { targets, file: FileOptions::default() }
+    }
+
+    #[test]
+    fn the_types_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_have_pm2s_other_names() {
+        for line in ["rpm list", "rpm ls", "rpm l", "rpm ps", "rpm status"] {
+            assert_eq!(parse(line), Ok(Command::List), "{line}");
+        }
+        for line in ["rpm describe 0", "rpm show 0", "rpm desc 0", "rpm info 0"] {
+            let want = Describe { targets: vec!["0".into()], json: false };
+            assert_eq!(parse(line), Ok(Command::Describe(want)), "{line}");
+        }
+        assert_eq!(parse("rpm del api 1"), Ok(Command::Delete(act(&["api", "1"]))));
+        assert_eq!(parse("rpm dump --force"), Ok(Command::Save(Save { force: true })));
+        assert!(matches!(parse("rpm log api"), Ok(Command::Logs(_))));
+        assert!(matches!(parse("rpm expose . 8080"), Ok(Command::Serve(_))));
+    }
+
+    #[test]
+    fn words_and_options_of_commands() {
+        let scale = |to: &str| Command::Scale(Scale { app: "api".into(), instances: to.into() });
+        assert_eq!(parse("rpm scale api 4"), Ok(scale("4")));
+        assert_eq!(parse("rpm scale api +2"), Ok(scale("+2")));
+        assert_eq!(parse("rpm scale api -1"), Ok(scale("-1")));
+        let restart = Restart { act: act(&["api"]), update_env: true };
+        assert_eq!(parse("rpm restart api -a"), Ok(Command::Restart(restart)));
+        let logs = Logs {
+            targets: vec!["api".into()],
+            lines: 3,
+            nostream: true,
+            raw: true,
+            err: true,
+            out: false,
+        };
+        let line = "rpm logs api --lines 3 --nostream --raw --err";
+        assert_eq!(parse(line), Ok(Command::Logs(logs)));
+        let events = Events { targets: vec![], json: true, since: Some(7) };
+        assert_eq!(parse("rpm events --json --since 7"), Ok(Command::Events(events)));
+    }
+
+    #[test]
+    fn options_stand_anywhere_before_two_dashes() {
+        let start = Start {
+            targets: vec!["a.js".into(), "b.js".into()],
+            file: FileOptions { only: None, env: Some("production".into()) },
+            force: true,
+            wait: Some(60.0),
+            app: AppFlags { instances: Some("2".into()), ..AppFlags::default() },
+            app_args: vec!["-n".into(), "x".into()],
+            ..Start::default()
+        };
+        for line in [
+            "rpm start a.js b.js -i 2 --env production -f --wait -- -n x",
+            "rpm start -i 2 a.js --wait -f --env=production b.js -- -n x",
+            "rpm start --wait=60 -fi2 --env production a.js b.js -- -n x",
+        ] {
+            assert_eq!(parse(line), Ok(Command::Start(Box::new(start.clone()))), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for (line, kind) in [
+            ("rpm", ErrorKind::MissingSubcommand),
+            ("rpm nonsense", ErrorKind::InvalidSubcommand),
+            ("rpm stop", ErrorKind::MissingRequiredArgument),
+            ("rpm start app.js --foo", ErrorKind::UnknownArgument),
+            ("rpm logs --lines many", ErrorKind::ValueValidation),
+            ("rpm --version", ErrorKind::DisplayVersion),
+            ("rpm -V", ErrorKind::DisplayVersion),
+            ("rpm start --help", ErrorKind::DisplayHelp),
+        ] {
+            assert_eq!(parse(line), Err(kind), "{line}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ pub(crate) async fn daemon(session: &Session) -> Result<Client, CliError> {
 }
 
 /// A connection to the daemon if one runs; not greeted yet.
-pub(crate) async fn running(session: &Session) -> Result<Option<Client>, CliError> {
+async fn running(session: &Session) -> Result<Option<Client>, CliError> {
     match Client::connect(&session.home.socket()).await {
         Ok(client) => Ok(Some(client)),
         Err(ClientError::NobodyListens) => Ok(None),
@@ -55,8 +55,16 @@ pub(crate) async fn running(session: &Session) -> Result<Option<Client>, CliErro
     }
 }
 
+/// A connection to the daemon if one runs, ready to be asked.
+pub(crate) async fn greeted_if_running(session: &Session) -> Result<Option<Client>, CliError> {
+    match running(session).await? {
+        Some(client) => greeted(session, client).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Waits until the daemon takes the connection, and checks its version.
-pub(crate) async fn greeted(session: &Session, mut client: Client) -> Result<Client, CliError> {
+async fn greeted(session: &Session, mut client: Client) -> Result<Client, CliError> {
     let greeting = async move { client.hello().await.map(|_| client) };
     tokio::pin!(greeting);
     if let Ok(answer) = timeout(NOTICE, greeting.as_mut()).await {

@@ -12,11 +12,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stops all apps, the daemon and the keeper, and returns when they are gone.
 pub(crate) async fn run(session: &Session) -> Result<(), CliError> {
-    let Some(client) = launch::running(session).await? else {
+    let Some(mut client) = launch::greeted_if_running(session).await? else {
         session.say("no daemon runs");
         return Ok(());
     };
-    let mut client = launch::greeted(session, client).await?;
     match client.call::<Value>(Request::Kill).await {
         // It may be gone before its answer is.
         Ok(_) | Err(ClientError::Closed) => {}

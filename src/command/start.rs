@@ -6,7 +6,7 @@ use crate::{
     cli::{AppFlags, Start},
     command::{act, start_options},
     error::CliError,
-    fleet_file,
+    fleet_file, launch,
     render::problem,
     session::Session,
 };
@@ -32,21 +32,14 @@ pub(crate) async fn run(session: &Session, mut options: Start) -> Result<(), Cli
         options.targets.push(file.display().to_string());
     }
     let wait_ms = wait(options.wait)?;
-    let words = options.targets.iter();
-    let (files, others): (Vec<_>, Vec<_>) = words.partition(|word| fleet_file::is_file(word));
-    let mut plan = Plan::default();
-    for word in files {
-        plan.add_file(session, word, &options, &context)?;
-    }
-    // What is wrong with a file is told without a daemon.
-    let mut client = session.daemon().await?;
-    if !others.is_empty() {
-        let fleet: Vec<InstanceView> = client.call(Request::List).await?;
-        for word in others {
-            plan.add_word(word, &fleet, &options, &context)?;
-        }
-    }
+    start_options::of_flags(&options.app)?;
+    let mut running = launch::greeted_if_running(session).await?;
+    let plan = Plan::make(session, &options, &context, running.as_mut()).await?;
     plan.warnings.iter().for_each(|warning| session.warn(&warning.to_string()));
+    let mut client = match running {
+        Some(client) => client,
+        None => session.daemon().await?,
+    };
     let environment = options.update_env.then_some(context.environment);
     let failed = start_apps(session, &mut client, plan.apps, wait_ms).await?;
     if !plan.existing.is_empty() {
@@ -65,6 +58,30 @@ fn wait(seconds: Option<f64>) -> Result<Option<u64>, CliError> {
 }
 
 impl Plan {
+    /// Looks at every word. A daemon is asked for what is there, and not started for it: what is
+    /// wrong is told without one.
+    async fn make(
+        session: &Session,
+        options: &Start,
+        context: &Context,
+        daemon: Option<&mut Client>,
+    ) -> Result<Self, CliError> {
+        let words = options.targets.iter();
+        let (files, others): (Vec<_>, Vec<_>) = words.partition(|word| fleet_file::is_file(word));
+        let mut plan = Self::default();
+        for word in files {
+            plan.add_file(session, word, options, context)?;
+        }
+        let fleet: Vec<InstanceView> = match daemon {
+            Some(client) if !others.is_empty() => client.call(Request::List).await?,
+            Some(_) | None => Vec::new(),
+        };
+        for word in others {
+            plan.add_word(word, &fleet, options, context)?;
+        }
+        Ok(plan)
+    }
+
     /// All chosen apps of a file.
     fn add_file(
         &mut self,

@@ -177,37 +177,41 @@ mod tests {
             cpu: 0.0,
             memory: 0,
             mode: "fork".into(),
-            ..instance(2, "a-rather-long-name-of-an-app")
+            ..instance(2, "worker-of-all")
         };
         vec![instance(0, "api"), instance(1, "api"), stopped]
     }
 
     const NOW: u64 = 1_000_000 + 45_000;
 
+    fn shown(width: Option<u16>) -> String {
+        at(&fleet_of_three(), width, Colors::Off, NOW)
+    }
+
     #[test]
     fn a_pipe_gets_every_column() {
         let want = "\
-┌────┬──────────────────────────────┬───────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┐
-│ id │ name                         │ namespace │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │
-├────┼──────────────────────────────┼───────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┤
-│ 0  │ api                          │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
-│ 1  │ api                          │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
-│ 2  │ a-rather-long-name-of-an-app │ default   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │
-└────┴──────────────────────────────┴───────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┘";
-        assert_eq!(at(&fleet_of_three(), None, Colors::Off, NOW), want);
+┌────┬───────────────┬───────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┐
+│ id │ name          │ namespace │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │
+├────┼───────────────┼───────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┤
+│ 0  │ api           │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
+│ 1  │ api           │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
+│ 2  │ worker-of-all │ default   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │
+└────┴───────────────┴───────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┘";
+        assert_eq!(shown(None), want);
     }
 
     #[test]
     fn eighty_columns_lose_what_says_least() {
         let want = "\
-┌────┬──────────────────────────────┬────────┬───┬─────────┬──────┬────────┐
-│ id │ name                         │ uptime │ ↺ │ status  │ cpu  │ mem    │
-├────┼──────────────────────────────┼────────┼───┼─────────┼──────┼────────┤
-│ 0  │ api                          │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │
-│ 1  │ api                          │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │
-│ 2  │ a-rather-long-name-of-an-app │ 0      │ 3 │ stopped │ 0.0% │ 0b     │
-└────┴──────────────────────────────┴────────┴───┴─────────┴──────┴────────┘";
-        assert_eq!(at(&fleet_of_three(), Some(80), Colors::Off, NOW), want);
+┌────┬───────────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┐
+│ id │ name          │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │
+├────┼───────────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┤
+│ 0  │ api           │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │
+│ 1  │ api           │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │
+│ 2  │ worker-of-all │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │
+└────┴───────────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┘";
+        assert_eq!(shown(Some(80)), want);
     }
 
     #[test]
@@ -218,15 +222,15 @@ mod tests {
 ├────┼──────────┼─────────┼──────┼────────┤
 │ 0  │ api      │ online  │ 2.2% │ 51.5mb │
 │ 1  │ api      │ online  │ 2.2% │ 51.5mb │
-│ 2  │ a-rathe… │ stopped │ 0.0% │ 0b     │
+│ 2  │ worker-… │ stopped │ 0.0% │ 0b     │
 └────┴──────────┴─────────┴──────┴────────┘";
-        assert_eq!(at(&fleet_of_three(), Some(43), Colors::Off, NOW), want);
+        assert_eq!(shown(Some(43)), want);
     }
 
     #[test]
     fn no_width_is_exceeded_until_names_are_at_their_shortest() {
         for width in 43..200_u16 {
-            let text = at(&fleet_of_three(), Some(width), Colors::Off, NOW);
+            let text = shown(Some(width));
             let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(widest <= usize::from(width), "{widest} in {width}");
         }
