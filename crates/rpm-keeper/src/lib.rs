@@ -4,11 +4,23 @@
 //! One thread, one poll loop, no runtime. It knows nothing of configuration, policy, logs or JSON.
 #![forbid(unsafe_code)]
 
+mod children;
 mod client;
 mod codec;
+mod daemon;
+mod holder;
+mod inventory;
+mod keeper;
+mod log;
 mod message;
+mod outbox;
 pub mod ports;
+mod ready;
+mod requests;
+mod run;
+mod spawner;
 mod spec;
+mod start;
 mod wire;
 
 pub use client::{DaemonDescriptors, Link, daemon_descriptors};
@@ -18,3 +30,4 @@ pub use message::{
     Owner, RPC_FD, Request, SpawnStage, VERSION,
 };
 pub use spec::SpawnSpec;
+pub use start::keeper_main;

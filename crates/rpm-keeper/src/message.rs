@@ -68,6 +68,12 @@ pub enum Request {
         /// Whose.
         child: ChildId,
     },
+    /// This child is ready: it binds nothing more of what its slot's former child served, so what
+    /// nobody of the slot has open any more may be closed (traps A1).
+    Settled {
+        /// Which.
+        child: ChildId,
+    },
     /// Give me the held listening socket of this owner and address, made now if there is none.
     Listen {
         /// Comes back in the answer.

@@ -37,6 +37,31 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// A duplicate of an inherited descriptor, with a number above the standard streams; it closes at
+/// exec. The number itself stays as it is.
+pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: makes a new descriptor of one that is open or answers EBADF; takes integers only.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    crate::syscall::owned(copy.into())
+}
+
+/// Closes every descriptor above the standard streams but this one: what whoever started us left open
+/// is not for us to keep. Call it first thing in a process, before anything is opened; on kernels
+/// before 5.9 nothing is closed.
+pub fn close_inherited(kept: &OwnedFd) {
+    let kept = libc::c_long::from(kept.as_raw_fd());
+    close_range(3, kept - 1);
+    close_range(kept + 1, libc::c_long::from(libc::c_uint::MAX));
+}
+
+fn close_range(first: libc::c_long, last: libc::c_long) {
+    if first <= last {
+        // SAFETY: takes integers only. By the contract of `close_inherited` no object of this process
+        // owns any of these.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    }
+}
+
 /// Whether the descriptor closes at exec.
 pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
     let flags = if on { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };

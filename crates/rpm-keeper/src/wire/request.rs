@@ -20,6 +20,7 @@ const HOLD: u8 = 7;
 const DROP: u8 = 8;
 const INVENTORY: u8 = 9;
 const SHUTDOWN: u8 = 10;
+const SETTLED: u8 = 11;
 
 /// Lays a request out.
 pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
@@ -32,7 +33,7 @@ pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
             writer.bytes("label", label, MAX_LABEL)?;
             fds.push(spec.as_fd());
         }
-        Request::Acknowledge { child } => writer.u64(child.0),
+        Request::Acknowledge { child } | Request::Settled { child } => writer.u64(child.0),
         Request::Listen { request, owner, address, only_v6, backlog } => {
             writer.u64(*request);
             write_owner(&mut writer, owner)?;
@@ -60,6 +61,7 @@ fn tag(request: &Request) -> u8 {
         Request::Hello { .. } => HELLO,
         Request::Spawn { .. } => SPAWN,
         Request::Acknowledge { .. } => ACKNOWLEDGE,
+        Request::Settled { .. } => SETTLED,
         Request::Listen { .. } => LISTEN,
         Request::Close { .. } => CLOSE,
         Request::Release { .. } => RELEASE,
@@ -82,6 +84,7 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireErr
             spec: parcel.fd()?,
         },
         ACKNOWLEDGE => Request::Acknowledge { child: read_child(reader)? },
+        SETTLED => Request::Settled { child: read_child(reader)? },
         LISTEN => Request::Listen {
             request: reader.u64()?,
             owner: read_owner(reader)?,

@@ -62,6 +62,7 @@ fn request() -> impl Strategy<Value = Request> {
         any::<u16>().prop_map(|version| Request::Hello { version }),
         (id(), label()).prop_map(|(child, label)| Request::Spawn { child, label, spec: file(1) }),
         id().prop_map(|child| Request::Acknowledge { child }),
+        id().prop_map(|child| Request::Settled { child }),
         (any::<u64>(), owner(), address(), any::<bool>(), any::<i32>()).prop_map(
             |(request, owner, address, only_v6, backlog)| Request::Listen {
                 request,

@@ -1,0 +1,199 @@
+//! From a spec to a forked child: its pipes, its Node channel, its descriptors.
+
+use crate::{
+    message::{Child, ChildId, SpawnStage},
+    spec::SpawnSpec,
+};
+use rpm_unix::{
+    fd, fdpass,
+    limits::OpenFiles,
+    pipe::{self, Pipe},
+    process,
+    spawn::{self, Baseline, Setup, SpawnError, Spawned, Stage, Starting},
+};
+use std::{
+    ffi::CString,
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
+
+/// Descriptors that stay free when spawns are refused: for the daemon's restart, for `/proc`, for the
+/// answers to binds.
+const RESERVE: i32 = 64;
+/// Where a Node program finds its end of the channel, and the duplicate of ours.
+const CHANNEL_FD: i32 = 3;
+const CHANNEL_PEER_FD: i32 = 4;
+
+/// What every spawn has in common.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    null: OwnedFd,
+    baseline: Baseline,
+    large_pipes: bool,
+    /// The first descriptor number that is not ours to use.
+    limit: i32,
+}
+
+/// What the keeper keeps for a child beside its pidfd.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    channel: Option<OwnedFd>,
+}
+
+/// Why there is no child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) stage: SpawnStage,
+    pub(crate) errno: i32,
+}
+
+/// The ends of a Node channel: ours, and that of the program.
+struct Channel {
+    ours: OwnedFd,
+    theirs: OwnedFd,
+}
+
+impl Spawner {
+    /// `baseline`: what programs get back of the limits we changed for ourselves.
+    pub(crate) fn new(baseline: Baseline) -> io::Result<Self> {
+        let limit = i32::try_from(OpenFiles::current()?.soft).unwrap_or(i32::MAX);
+        let large_pipes = process::may_exceed_limits();
+        Ok(Self { null: pipe::null()?, baseline, large_pipes, limit: limit - RESERVE })
+    }
+
+    /// What programs get back.
+    pub(crate) fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    /// Forks a child for this spec.
+    pub(crate) fn start(&self, mut spec: SpawnSpec) -> Result<(Starting, Kept), Failure> {
+        let stdout = pipe::pipe(self.large_pipes).map_err(no_descriptors)?;
+        let stderr = pipe::pipe(self.large_pipes).map_err(no_descriptors)?;
+        let channel = spec.channel.then(Channel::new).transpose().map_err(no_descriptors)?;
+        self.check_room(&stderr, channel.as_ref())?;
+        if channel.is_some() {
+            announce_channel(&mut spec.program.environment);
+        }
+        let starting = self.fork(&spec, &stdout, &stderr, channel.as_ref())?;
+        let channel = channel.map(|channel| channel.ours);
+        Ok((starting, Kept { stdout: stdout.read, stderr: stderr.read, channel }))
+    }
+
+    fn fork(
+        &self,
+        spec: &SpawnSpec,
+        stdout: &Pipe,
+        stderr: &Pipe,
+        channel: Option<&Channel>,
+    ) -> Result<Starting, Failure> {
+        let inherited = channel.map(|channel| {
+            [(channel.theirs.as_fd(), CHANNEL_FD), (channel.ours.as_fd(), CHANNEL_PEER_FD)]
+        });
+        let setup = Setup {
+            input: self.null.as_fd(),
+            output: stdout.write.as_fd(),
+            error: stderr.write.as_fd(),
+            inherited: inherited.as_ref().map_or(&[], |both| both.as_slice()),
+            filter: spec.share.is_some(),
+            baseline: &self.baseline,
+        };
+        Ok(spawn::start(&spec.program, &setup)?)
+    }
+
+    /// The kernel gives the lowest free number, so a high one means that most are taken.
+    fn check_room(&self, pipe: &Pipe, channel: Option<&Channel>) -> Result<(), Failure> {
+        let pipe = fd::number(&pipe.read).max(fd::number(&pipe.write));
+        let highest = channel.map_or(pipe, |channel| pipe.max(fd::number(&channel.theirs)));
+        if highest < self.limit {
+            return Ok(());
+        }
+        Err(no_descriptors(io::Error::from_raw_os_error(EMFILE)))
+    }
+}
+
+/// "Too many open files", the same number on every Linux.
+const EMFILE: i32 = 24;
+
+impl Channel {
+    fn new() -> io::Result<Self> {
+        let (ours, theirs) = fdpass::stream_pair()?;
+        fd::set_nonblocking(&ours, true)?;
+        Ok(Self { ours, theirs })
+    }
+}
+
+/// Tells a Node program where its channel is, in place of any other that the environment speaks of.
+fn announce_channel(environment: &mut Vec<CString>) {
+    environment.retain(|entry| !entry.to_bytes().starts_with(b"NODE_CHANNEL_"));
+    environment.push(c"NODE_CHANNEL_FD=3".to_owned());
+    environment.push(c"NODE_CHANNEL_SERIALIZATION_MODE=json".to_owned());
+}
+
+fn no_descriptors(error: io::Error) -> Failure {
+    Failure { stage: SpawnStage::Descriptors, errno: error.raw_os_error().unwrap_or(EMFILE) }
+}
+
+impl From<SpawnError> for Failure {
+    fn from(error: SpawnError) -> Self {
+        let stage = match error.stage {
+            Stage::Descriptors => SpawnStage::Descriptors,
+            Stage::Fork => SpawnStage::Fork,
+            Stage::Limits => SpawnStage::Limits,
+            Stage::Filter => SpawnStage::Filter,
+            Stage::Credentials => SpawnStage::Credentials,
+            Stage::Directory => SpawnStage::Directory,
+            Stage::Exec => SpawnStage::Exec,
+        };
+        Self { stage, errno: error.errno }
+    }
+}
+
+impl Kept {
+    /// The child as the daemon is told of it.
+    pub(crate) fn into_child(self, child: ChildId, spawned: Spawned) -> Child {
+        Child {
+            child,
+            pid: spawned.pid,
+            start_time: spawned.start_time,
+            pidfd: spawned.pidfd,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            channel: self.channel,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_channel_replaces_an_inherited_one() {
+        let mut environment: Vec<CString> =
+            ["A=1", "NODE_CHANNEL_FD=9", "NODE_OPTIONS=x", "NODE_CHANNEL_SERIALIZATION_MODE=y"]
+                .map(|entry| CString::new(entry).unwrap())
+                .to_vec();
+        announce_channel(&mut environment);
+        let expected: Vec<CString> =
+            ["A=1", "NODE_OPTIONS=x", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json"]
+                .map(|entry| CString::new(entry).unwrap())
+                .to_vec();
+        assert_eq!(environment, expected);
+    }
+
+    #[test]
+    fn spawns_are_refused_while_some_descriptors_are_still_free() {
+        let baseline = Baseline::capture().unwrap();
+        let mut spawner = Spawner::new(baseline).unwrap();
+        let stderr = pipe::pipe(false).unwrap();
+        let highest = fd::number(&stderr.read).max(fd::number(&stderr.write));
+        spawner.limit = highest + 1;
+        assert_eq!(spawner.check_room(&stderr, None), Ok(()));
+        spawner.limit = highest;
+        let refused = Failure { stage: SpawnStage::Descriptors, errno: EMFILE };
+        assert_eq!(spawner.check_room(&stderr, None), Err(refused));
+    }
+}
