@@ -27,6 +27,9 @@ const WRAPPERS: [&str; 8] =
 /// The word that means rpm's own static server.
 const SERVE: &str = "serve";
 
+/// The hidden command of rpm that is this server itself; `rpm serve` starts an app that runs it.
+const SERVE_ROLE: &str = "__serve";
+
 /// Finds what `options` execute. `executable` is rpm itself.
 pub(crate) fn find(
     options: &AppOptions,
@@ -140,7 +143,7 @@ impl Finder<'_> {
 
     /// rpm's own static server.
     fn serve(&self, executable: &Path, rest: &[String]) -> Found {
-        let args = std::iter::once(SERVE.to_owned()).chain(rest.iter().cloned()).collect();
+        let args = std::iter::once(SERVE_ROLE.to_owned()).chain(rest.iter().cloned()).collect();
         self.found(executable.to_owned(), by_itself(), args)
     }
 

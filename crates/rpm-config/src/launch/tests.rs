@@ -73,7 +73,7 @@ fn one_word() {
         ("tool", "Node: node | /m/app/tool"),
         ("bin/npm", "Other: node | /m/app/bin/npm"),
         ("ls", "Other: /m/bin/ls"),
-        ("serve", "Other: /opt/rpm | serve"),
+        ("serve", "Other: /opt/rpm | __serve"),
     ];
     for (script, want) in table {
         assert_eq!(line(&machine, &options(script)), want, "{script}");
@@ -94,7 +94,7 @@ fn a_command_line() {
         ("python3 main.py", "Other: /m/bin/python3 | main.py"),
         ("server.js --port 1", "Node: node | /m/app/server.js | --port | 1"),
         ("./native -x", "Other: /m/app/native | -x"),
-        ("rpm serve site 80", "Other: /opt/rpm | serve | site | 80"),
+        ("rpm serve site 80", "Other: /opt/rpm | __serve | site | 80"),
         ("npm start | cat", "Other: /m/bin/bash | -c | npm start | cat"),
         ("PORT=1 npm start", "Other: /m/bin/bash | -c | PORT=1 npm start"),
         ("npm start --id {instance}", "Other: /m/bin/npm | start | --id | {instance}"),
@@ -118,7 +118,7 @@ fn arguments_and_interpreters_that_were_asked_for() {
         (flags(options("native")), "Other: /m/app/native"),
         (args(options("npm start")), "Other: /m/bin/npm | start | -a | b c"),
         (args(options("a | b")), "Other: /m/bin/bash | -c | a | b | rpm | -a | b c"),
-        (args(options("serve")), "Other: /opt/rpm | serve | -a | b c"),
+        (args(options("serve")), "Other: /opt/rpm | __serve | -a | b c"),
         (with_interpreter("server.js", "bun"), "Other: bun | /m/app/server.js"),
         (with_interpreter("notes.txt", "perl"), "Other: perl | /m/app/notes.txt"),
         (with_interpreter("native", "none"), "Other: /m/app/native"),
