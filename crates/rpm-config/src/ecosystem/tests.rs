@@ -243,7 +243,7 @@ fn the_example_starts_without_node() {
         format!("{} {} {args} x{}", spec.name, spec.launch.script.display(), spec.instances)
     };
     let summaries: Vec<String> = specs.iter().map(summary).collect();
-    assert_eq!(summaries, ["hello /opt/rpm serve examples/site 8080 x4"]);
+    assert_eq!(summaries, ["hello /opt/rpm __serve examples/site 8080 x4"]);
     assert_eq!(warnings, []);
 }
 
