@@ -3,7 +3,7 @@
 //! The socket's listener lives in the keeper: while a daemon is replaced a command waits in its
 //! queue, and nobody starts a second one.
 
-use crate::{error::CliError, session::Session};
+use crate::{error::CliError, role, session::Session};
 use rpm_protocol::{Client, ClientError};
 use rpm_unix::{fd, home::Home, lock};
 use std::{
@@ -17,10 +17,8 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// The hidden role that becomes the keeper: `rpm __keeper HOME FD`.
-pub(crate) const KEEPER_ROLE: &str = "__keeper";
 /// What the keeper writes when the daemon can be connected to; anything else is why not.
-const READY: &str = "ready";
+const READY: &str = "ok";
 /// The longest line the keeper may write.
 const MAX_READY_LINE: u64 = 4096;
 /// A person who waits this long is told why.
@@ -144,7 +142,7 @@ fn spawn_keeper(home: &Home) -> io::Result<File> {
     let log = File::options().append(true).create(true).mode(0o600).open(home.daemon_log())?;
     // The keeper leaves the terminal's session itself, and outlives this process.
     Command::new(env::current_exe()?)
-        .arg(KEEPER_ROLE)
+        .arg(role::KEEPER)
         .arg(home.root())
         .arg(OsStr::new(&fd::number(&write).to_string()))
         .current_dir("/")
@@ -183,7 +181,7 @@ mod tests {
     #[test]
     fn a_ready_line_ends_at_its_end() {
         let (read, mut write) = io::pipe().unwrap();
-        io::Write::write_all(&mut write, b"ready\nmore").unwrap();
+        io::Write::write_all(&mut write, b"ok\nmore").unwrap();
         assert_eq!(first_line(File::from(OwnedFd::from(read))).unwrap(), READY);
     }
 }

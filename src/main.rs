@@ -1,4 +1,4 @@
-//! The `rpm` binary: one program, several roles, chosen before any thread exists.
+//! The `rpm` binary: one program, three roles, chosen before any thread exists.
 
 mod cli;
 mod command;
@@ -6,6 +6,7 @@ mod error;
 mod fleet_file;
 mod launch;
 mod render;
+mod role;
 mod run;
 mod session;
 mod words;
@@ -13,5 +14,10 @@ mod words;
 use std::{env, process::ExitCode};
 
 fn main() -> ExitCode {
-    run::run(env::args_os())
+    match role::of(env::args_os()) {
+        role::Role::Keeper { home, ready } => role::code(rpm_keeper::keeper_main(&home, ready)),
+        role::Role::Daemon { home } => role::code(rpm_daemon::run(&home)),
+        role::Role::Wrong => role::wrong(),
+        role::Role::CommandLine => run::run(env::args_os()),
+    }
 }

@@ -1,0 +1,76 @@
+//! Which of its roles this process has. The hidden ones are told from a command by their first word,
+//! and are for rpm itself only.
+
+use rpm_unix::home::Home;
+use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
+
+/// `rpm __keeper HOME FD`: what the command line starts where nothing runs.
+pub(crate) const KEEPER: &str = "__keeper";
+/// `rpm __daemon HOME`: what the keeper starts.
+const DAEMON: &str = "__daemon";
+
+/// What to be.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Role {
+    /// The keeper of a home, which says on a descriptor that it is ready.
+    Keeper { home: Home, ready: RawFd },
+    /// The daemon of a home.
+    Daemon { home: PathBuf },
+    /// The command line.
+    CommandLine,
+    /// A hidden role without what it needs.
+    Wrong,
+}
+
+/// The role that `words` ask for, the program's name first.
+pub(crate) fn of(words: impl Iterator<Item = OsString>) -> Role {
+    let mut words = words.skip(1);
+    let role = match words.next() {
+        Some(word) if word == KEEPER => keeper(words.next(), words.next()),
+        Some(word) if word == DAEMON => words.next().map(|home| Role::Daemon { home: home.into() }),
+        Some(_) | None => Some(Role::CommandLine),
+    };
+    role.unwrap_or(Role::Wrong)
+}
+
+fn keeper(home: Option<OsString>, ready: Option<OsString>) -> Option<Role> {
+    let ready = ready?.to_str()?.parse().ok()?;
+    Some(Role::Keeper { home: Home::new(PathBuf::from(home?)), ready })
+}
+
+/// An exit code as the system takes it.
+pub(crate) fn code(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// A hidden role was asked for by somebody else.
+pub(crate) fn wrong() -> ExitCode {
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        b"error: __keeper and __daemon are started by rpm itself\n",
+    );
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_decides() {
+        let role = |line: &str| of(line.split(' ').map(OsString::from));
+        let table = [
+            ("rpm", Role::CommandLine),
+            ("pm2 ls", Role::CommandLine),
+            ("rpm start __daemon", Role::CommandLine),
+            ("rpm __keeper /h 5", Role::Keeper { home: Home::new("/h"), ready: 5 }),
+            ("rpm __daemon /h", Role::Daemon { home: "/h".into() }),
+            ("rpm __keeper /h", Role::Wrong),
+            ("rpm __keeper /h five", Role::Wrong),
+            ("rpm __daemon", Role::Wrong),
+        ];
+        for (line, want) in table {
+            assert_eq!(role(line), want, "{line}");
+        }
+    }
+}
