@@ -157,6 +157,7 @@ impl Keeper {
 
     fn daemon_ended(&mut self, end: End) {
         self.daemon.died(boot_milliseconds());
+        self.read_last_requests();
         self.link_closed();
         if self.life == Life::Ending {
             self.life = Life::Done(0);

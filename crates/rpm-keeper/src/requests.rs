@@ -34,14 +34,32 @@ impl Keeper {
     /// Answers what the daemon asked, as long as there is room for answers.
     pub(crate) fn read_requests(&mut self) {
         for _ in 0..MAX_REQUESTS {
-            let Some(link) = self.link.as_ref().filter(|_| self.outbox.has_room()) else { return };
-            match receive(link) {
+            if !self.outbox.has_room() {
+                return;
+            }
+            match self.read_request() {
                 Incoming::Request(request) => self.answer(request),
                 Incoming::Garbage(text) => self.tell(Event::Error { text }),
                 Incoming::Quiet => return,
                 Incoming::Closed => return self.link_closed(),
             }
         }
+    }
+
+    /// Does what a dead daemon had still asked for: it may have known that this is done first. There is
+    /// no more of it than the socket's buffer holds.
+    pub(crate) fn read_last_requests(&mut self) {
+        loop {
+            match self.read_request() {
+                Incoming::Request(request) => self.answer(request),
+                Incoming::Garbage(_) => {}
+                Incoming::Quiet | Incoming::Closed => return,
+            }
+        }
+    }
+
+    fn read_request(&self) -> Incoming {
+        self.link.as_ref().map_or(Incoming::Closed, receive)
     }
 
     fn answer(&mut self, request: Request) {
