@@ -3,6 +3,7 @@
 use crate::harness::{App, Home, Output, ask, compiled, get, port, repository, who_answers};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 
 /// CPUs this process may run on: what `max` means without a cgroup quota.
 fn cpus() -> usize {
@@ -147,33 +148,30 @@ fn start_without_a_daemon_says_so_and_answers_within_the_first_command() {
 /// The two commands of the README, on a machine without Node.
 #[test]
 fn the_example_serves_a_page_on_one_port_without_node() {
-    let home = Home::new();
-    let example = repository().join("ecosystem.example.toml");
-    let text = fs::read_to_string(&example).expect("ecosystem.example.toml");
-    let port = text.lines().find_map(example_port).expect("a PORT or port in the example");
+    let (home, port) = (Home::new(), port());
+    let example = fs::read_to_string(repository().join("ecosystem.example.toml")).unwrap();
+    assert!(example.contains("\"8080\""), "the README says port 8080");
+    // Somebody else may have that port on this machine.
+    home.write("ecosystem.example.toml", &example.replace("8080", &port.to_string()));
+    symlink(repository().join("examples"), home.work().join("examples")).unwrap();
     let empty = home.work().display().to_string();
-    home.rpm(["start", "ecosystem.example.toml"]).cwd(repository()).env("PATH", empty).success();
-    let apps = home.app("hello");
-    assert_eq!(apps.len(), cpus(), "{apps:#?}");
-    let pids: BTreeSet<u32> = apps.iter().map(App::pid).collect();
+    home.rpm(["start", "ecosystem.example.toml"]).env("PATH", empty).success();
+    let pids: BTreeSet<u32> = home.pids("hello").into_iter().collect();
+    assert_eq!(pids.len(), cpus());
+    assert_eq!(pages_come_from(port, &pids), pids);
+}
+
+/// The workers that sent the example's page, asked until all of `wanted` did, or 500 times.
+fn pages_come_from(port: u16, wanted: &BTreeSet<u32>) -> BTreeSet<u32> {
     let mut seen = BTreeSet::new();
     for _ in 0..500 {
         let page = get(port, "/?probe").expect("the page");
         assert_eq!(page.status, 200);
         assert!(page.body.contains("rpm is running"), "{}", page.body);
         seen.insert(page.header("x-rpm-pid").and_then(|pid| pid.parse().ok()).expect("a pid"));
-        if seen == pids {
-            return;
+        if seen == *wanted {
+            break;
         }
     }
-    panic!("{pids:?} run, {seen:?} answered");
-}
-
-/// The number of `port = 8080`, `PORT = "8080"` or `args = ["…", "8080"]` outside of comments.
-fn example_port(line: &str) -> Option<u16> {
-    let line = line.split('#').next()?;
-    let digits =
-        |text: &str| text.split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse().ok());
-    let named = line.to_lowercase().contains("port") || line.contains("serve");
-    named.then(|| digits(line))?
+    seen
 }
