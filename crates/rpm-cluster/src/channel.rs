@@ -75,13 +75,16 @@ impl Channel {
     /// Sends `line`, with `descriptor` if it needs one; what the kernel does not take now is sent
     /// by [`Self::receive`] and [`Self::flush`]. The line ends in its only newline, as those of
     /// [`crate::reply`] do.
+    ///
+    /// The descriptor is made non-blocking, for all who share it: Node takes connections until the
+    /// socket would block, and before Node 20 hangs in a socket that blocks.
     pub fn send(
         &mut self,
         line: Vec<u8>,
         descriptor: Option<BorrowedFd<'_>>,
     ) -> Result<(), SendError> {
-        let descriptor = descriptor.map(|one| one.try_clone_to_owned()).transpose();
-        self.outbox.push(line, descriptor.map_err(SendError::Broken)?)?;
+        let descriptor = descriptor.map(nonblocking).transpose().map_err(SendError::Broken)?;
+        self.outbox.push(line, descriptor)?;
         self.outbox.flush(&self.socket).map_err(SendError::Broken)?;
         Ok(())
     }
@@ -161,6 +164,11 @@ impl Channel {
         let inner = value.get("msg").cloned().unwrap_or(Value::Null);
         Ok(Some(Message::from_value(inner)))
     }
+}
+
+fn nonblocking(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    rpm_unix::fd::set_nonblocking(descriptor, true)?;
+    descriptor.try_clone_to_owned()
 }
 
 impl AsFd for Channel {
