@@ -146,9 +146,12 @@ fn an_unknown_target() {
 fn a_second_daemon_on_one_home() {
     let steady = Steady::new();
     let before = (steady.home.keeper(), steady.home.daemon());
-    let output = steady.home.rpm(["__keeper"]).output();
-    assert_ne!(output.code, 0, "{output:#?}");
-    output.is_clear();
+    let home = steady.home.path().display().to_string();
+    for words in [&["__keeper", &home, "1"][..], &["__daemon", &home]] {
+        let output = steady.home.rpm_under(&[], words).output();
+        assert_ne!(output.code, 0, "{output:#?}");
+        assert!(!output.text().contains("panicked"), "{output:#?}");
+    }
     assert_eq!((steady.home.keeper(), steady.home.daemon()), before);
     steady.has_only_its_app();
 }

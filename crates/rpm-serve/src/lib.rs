@@ -4,7 +4,7 @@
 //! knows nothing of daemons, apps or terminals: who starts it, prints about it and restarts it is
 //! up to others. Listings (`--ftp`) and passwords are not here.
 //!
-//! The way of a request: [`mod@server`] accepts a connection, `path` judges the path, `site` finds
+//! The way of a request: `server` accepts a connection, `path` judges the path, `site` finds
 //! the file, `answer` adds the headers.
 
 #![forbid(unsafe_code)]
