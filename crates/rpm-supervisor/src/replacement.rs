@@ -50,8 +50,16 @@ impl Instance {
         match seat.verdict(replacement.since, turn.now) {
             Verdict::Wait(until) => replacement.deadline = until,
             Verdict::Ready => self.replacement_ready(seat, turn),
-            Verdict::Late(patience) => self.reject(Cause::NotReady(patience), seat, turn),
+            Verdict::Late(patience) => self.give_up_on(Cause::NotReady(patience), seat, turn),
         }
+    }
+
+    /// It lives but never proved itself. It may hold connections nevertheless: it listens on the
+    /// slot's socket beside the old one, so it drains as any other that leaves.
+    fn give_up_on(&mut self, cause: Cause, seat: &Seat<'_>, turn: &mut Turn) {
+        let Some(replacement) = self.replacement.take() else { return };
+        self.drain(replacement.worker, seat, turn);
+        self.blame(replacement, cause, seat, turn);
     }
 
     /// Nobody wants it any more.

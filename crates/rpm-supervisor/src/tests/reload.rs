@@ -76,11 +76,13 @@ fn a_replacement_that_is_not_ready_in_time_or_cannot_be_executed_fails_the_roll(
     assert_eq!(
         bench.pass(1),
         [
-            "stop 1",
+            "drain 1",
+            "notice 0 draining",
             "notice 0 reload failed",
             "answer 2: failed, instance 0, worker 1, NotReady(30s)",
         ]
     );
+    assert_eq!(bench.pass(30_000), ["stop 1"]);
     assert_eq!(bench.pass(1600), ["kill 1"]);
     assert_eq!(bench.gone(1), NOTHING);
 
