@@ -3,15 +3,37 @@
 //! The one guess in here: a program that dies complaining about its port gets the holder of that
 //! port looked up, because that is the next thing a person would do.
 
-use rpm_config::{AppName, AppSpec};
 use crate::listeners;
+use rpm_config::{AppName, AppSpec};
 use rpm_keeper::{Address, Owner, SpawnStage};
 use rpm_protocol::FailureView;
-use rpm_supervisor::{Cause, Exit, Failure, Instance, InstanceId};
-use std::{io, time::Duration};
+use rpm_supervisor::{Cause, Exit, Failure, Instance, InstanceId, WorkerId};
+use std::{collections::BTreeMap, io, time::Duration};
 
 /// Linux's number of EADDRINUSE.
 const EADDRINUSE: i32 = 98;
+
+/// How many refused addresses are remembered: a request may settle long after a worker has gone.
+const MAX_TROUBLES: usize = 256;
+
+/// The last address each of the latest workers was refused, in words.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles(BTreeMap<WorkerId, String>);
+
+impl Troubles {
+    /// Remembers one.
+    pub(crate) fn note(&mut self, worker: WorkerId, trouble: String) {
+        self.0.insert(worker, trouble);
+        if self.0.len() > MAX_TROUBLES {
+            self.0.pop_first();
+        }
+    }
+
+    /// That of a worker.
+    pub(crate) fn of(&self, worker: WorkerId) -> Option<String> {
+        self.0.get(&worker).cloned()
+    }
+}
 
 /// Why a program could not be executed.
 pub(crate) fn spawn_failure(spec: &AppSpec, stage: SpawnStage, errno: i32) -> String {

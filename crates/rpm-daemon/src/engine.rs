@@ -8,6 +8,7 @@
 use crate::{
     clock,
     control::Control,
+    diagnose::Troubles,
     error::Error,
     events::EventLog,
     inbox::{Inbox, Message},
@@ -45,6 +46,7 @@ pub(crate) struct Engine {
     pub(crate) files: LogFiles,
     pub(crate) replies: Replies,
     pub(crate) sampler: Sampler,
+    pub(crate) troubles: Troubles,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
     /// Events that performing an effect caused; stepped before the turn ends.

@@ -174,9 +174,9 @@ impl Engine {
         holder: Option<&Owner>,
     ) {
         let trouble = diagnose::refused(address, errno, holder);
-        let Some(known) = self.workers.get_mut(worker) else { return };
+        let Some(known) = self.workers.get(worker) else { return };
         tracing::warn!(app = %known.label.app, "{trouble}");
-        known.trouble = Some(trouble);
+        self.troubles.note(worker, trouble);
     }
 }
 

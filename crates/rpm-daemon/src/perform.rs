@@ -51,7 +51,7 @@ impl Engine {
         match self.spawn_request(&spec, seat, &label) {
             Ok(request) => {
                 let record = self.new_record(&spec, seat);
-                self.workers.insert(worker, Worker { label, record, trouble: None, process: None });
+                self.workers.insert(worker, Worker { label, record, process: None });
                 self.keeper.send(request);
             }
             Err(reason) => self.queue.push_back(Event::SpawnFailed { worker, reason }),

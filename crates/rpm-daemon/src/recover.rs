@@ -120,7 +120,7 @@ impl Engine {
             alive.insert(worker);
             ended.extend(found.status.map(|status| (worker, status)));
             let record = records.get(&worker).cloned().unwrap_or_default();
-            self.workers.insert(worker, Worker { label, record, trouble: None, process: None });
+            self.workers.insert(worker, Worker { label, record, process: None });
             self.attach(found.child);
             if found.listening {
                 self.on_proof(worker, Ready::Listening);

@@ -2,6 +2,7 @@
 
 use crate::{
     control::Control,
+    diagnose::Troubles,
     engine::{Dirty, Engine},
     error::Error,
     events::EventLog,
@@ -93,6 +94,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         replies: Replies::starting_at(next_ticket),
         workers: Workers::default(),
         sampler: Sampler::default(),
+        troubles: Troubles::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         ending: false,

@@ -5,6 +5,7 @@ use crate::{
     engine::Engine,
     inbox::{Message, Responder},
     tree::{self, Leader},
+    worker::Workers,
 };
 use rpm_supervisor::{Event, InstanceId, State, WorkerId};
 use std::{
@@ -60,15 +61,17 @@ impl Sampler {
         self.last.get(&worker).copied().unwrap_or_default()
     }
 
-    fn is_fresh(&self) -> bool {
-        self.taken.is_some_and(|at| at.elapsed() < FRESH)
+    /// Whether the last sample is young and knows every worker.
+    fn is_fresh(&self, workers: &Workers) -> bool {
+        let young = self.taken.is_some_and(|at| at.elapsed() < FRESH);
+        young && workers.iter().all(|(id, _)| self.last.contains_key(&id))
     }
 }
 
 impl Engine {
     /// Answers `waiting` with figures that are not old.
     pub(crate) fn with_fresh_sample(&mut self, waiting: Waiting) {
-        if self.sampler.is_fresh() || self.workers.is_empty() {
+        if self.sampler.is_fresh(&self.workers) || self.workers.is_empty() {
             return self.answer_look(waiting);
         }
         self.sampler.waiting.push(waiting);

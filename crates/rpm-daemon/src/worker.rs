@@ -15,8 +15,6 @@ pub(crate) struct Worker {
     pub(crate) label: Label,
     /// What a successor daemon must know of it.
     pub(crate) record: WorkerRecord,
-    /// The last address it was refused, in words: what a person wants to know when it fails.
-    pub(crate) trouble: Option<String>,
     /// Its process, once the keeper executed it.
     pub(crate) process: Option<Process>,
 }

@@ -67,8 +67,7 @@ impl Engine {
         })?;
         let stderr = self.stderr_of(failure.instance, failure.worker);
         let shares = self.specs.get(app).is_some_and(|spec| crate::launch::shares_ports(spec));
-        let worker = failure.worker.and_then(|id| self.workers.get(id));
-        let trouble = worker.and_then(|worker| worker.trouble.clone());
+        let trouble = failure.worker.and_then(|worker| self.troubles.of(worker));
         Some(diagnose::failure(app, failure, (stderr, trouble), shares))
     }
 
