@@ -16,6 +16,8 @@ use std::{
     process::ExitCode,
 };
 
+/// What is told when the descriptors are given away.
+pub(crate) const GIVEN: u8 = b'G';
 /// What is told when SIGTERM came.
 pub(crate) const TERM: u8 = b'T';
 
@@ -29,6 +31,8 @@ pub(crate) fn run(home: &Path) -> ExitCode {
     let signals = Signals::block(&[libc_sigterm()]).unwrap();
     let mut test = UnixStream::connect(meeting_point(home)).unwrap();
     give(&test);
+    // From here on the test alone has them.
+    test.write_all(&[GIVEN]).unwrap();
     loop {
         let mut entries = [Entry::readable(test.as_fd()), Entry::readable(signals.as_fd())];
         poll(&mut entries, None).unwrap();

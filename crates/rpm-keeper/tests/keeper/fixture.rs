@@ -1,6 +1,6 @@
 //! A keeper in a home of its own, and the test's end of whatever daemon it started last.
 
-use crate::daemon::{TERM, meeting_point};
+use crate::daemon::{GIVEN, TERM, meeting_point};
 use rpm_keeper::{Child, ChildId, Event, ExitStatus, Link, Owner, Request, SpawnSpec, VERSION};
 use rpm_unix::{
     fdpass,
@@ -104,9 +104,10 @@ impl Keeper {
     /// The next daemon that the keeper starts.
     pub(crate) fn daemon(&self) -> Daemon {
         wait_readable(self.meeting.as_fd());
-        let (control, _) = self.meeting.accept().unwrap();
+        let (mut control, _) = self.meeting.accept().unwrap();
         let (_, fds) = fdpass::receive(&control, &mut [0; 1]).unwrap();
         let [link, rpc, lock] = <[OwnedFd; 3]>::try_from(fds).unwrap();
+        assert_eq!(read_byte(&mut control), GIVEN);
         let pid = peer::of(&control).unwrap().pid;
         Daemon { link: Link::new(link).unwrap(), rpc, lock, control, pid }
     }
@@ -230,11 +231,15 @@ impl Daemon {
 
     /// Waits until the daemon's process was sent SIGTERM.
     pub(crate) fn terminated(&mut self) {
-        wait_readable(self.control.as_fd());
-        let mut byte = [0];
-        self.control.read_exact(&mut byte).unwrap();
-        assert_eq!(byte, [TERM]);
+        assert_eq!(read_byte(&mut self.control), TERM);
     }
+}
+
+fn read_byte(socket: &mut UnixStream) -> u8 {
+    wait_readable(socket.as_fd());
+    let mut byte = [0];
+    socket.read_exact(&mut byte).unwrap();
+    byte[0]
 }
 
 /// Everything up to the end of a non-blocking pipe.

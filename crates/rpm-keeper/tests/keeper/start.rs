@@ -50,7 +50,9 @@ fn a_home_that_cannot_be_is_told() {
 
 fn a_daemon_that_dies_first_is_told() {
     let mut keeper = Keeper::start();
-    keeper.daemon().leave(3);
+    // Kept, or the keeper would end a daemon whose link is closed.
+    let mut daemon = keeper.daemon();
+    daemon.leave(3);
     let line = "the daemon ended at once (exit code 3), see its log\n";
     assert_eq!(keeper.ready_line(), line);
     assert_eq!(keeper.process.wait().unwrap().code(), Some(1));
