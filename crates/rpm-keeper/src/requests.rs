@@ -4,7 +4,7 @@ use crate::{
     children::Start,
     daemon::StartFailure,
     keeper::{Keeper, Life},
-    message::{ChildId, Event, MAX_LABEL, Request, SpawnStage, VERSION},
+    message::{ChildId, Event, Request, SpawnStage, VERSION},
     ready,
     spawner::Failure,
     spec::SpawnSpec,
@@ -125,7 +125,6 @@ impl Keeper {
         if self.children.is_full() {
             return Err(Failure { stage: SpawnStage::Fork, errno: EAGAIN });
         }
-        debug_assert!(label.len() <= MAX_LABEL, "the wire bounds it");
         let spec = SpawnSpec::open(spec).map_err(|error| unreadable(&error))?;
         let share = spec.share.clone();
         let (starting, kept) = self.spawner.start(spec)?;
