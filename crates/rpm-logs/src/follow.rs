@@ -1,0 +1,252 @@
+//! [`Follower`]: the lines that files get, as they come, told by inotify. It reads the files, so a
+//! follower that is slow or stopped costs nobody but itself; no timer, no daemon.
+//!
+//! A file may not exist yet, be truncated, or be replaced (rotation). The last few replaced files
+//! are read beside their successor, for the writer may still have one open. What is not seen: a
+//! file that came and was replaced again before its coming was read of.
+
+use crate::{
+    growing::{Block, Growing},
+    lines::{Piece, Splitter},
+};
+use futures_util::StreamExt;
+use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    ffi::OsString,
+    io,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+};
+
+/// Replaced files of one source that are still read.
+const MAX_PREVIOUS: usize = 4;
+/// Bytes of events read at once.
+const EVENT_BYTES: usize = 16 << 10;
+
+/// A file to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is, or will be; its directory must exist.
+    pub path: PathBuf,
+    /// Where to begin in the file that is there now; `None`: at its end. A file that appears later
+    /// is read from its beginning.
+    pub from: Option<u64>,
+}
+
+/// A line of a followed file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Which of the sources, in the order given.
+    pub source: usize,
+    /// Without its newline, at most 1 MiB.
+    pub text: Vec<u8>,
+    /// Whether the line ends here. `false`: it is longer than 1 MiB and goes on in the source's
+    /// next one, or its file was emptied or replaced before its end came.
+    pub ends: bool,
+}
+
+/// Follows files until dropped.
+pub struct Follower {
+    events: EventStream<[u8; EVENT_BYTES]>,
+    watches: Watches,
+    sources: Vec<State>,
+    /// Which sources a watched file belongs to, and which watched directory holds which names.
+    files: HashMap<WatchDescriptor, HashSet<usize>>,
+    directories: HashMap<WatchDescriptor, HashMap<OsString, Vec<usize>>>,
+    /// Sources that may have bytes to read, each once, in the order the events came.
+    due: VecDeque<usize>,
+    is_due: HashSet<usize>,
+    /// Lines of one block, at most.
+    ready: VecDeque<Line>,
+}
+
+#[derive(Debug)]
+struct State {
+    path: PathBuf,
+    current: Option<Watched>,
+    /// What `current` was before, oldest first, at most [`MAX_PREVIOUS`].
+    previous: VecDeque<Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    file: Growing,
+    splitter: Splitter,
+    watch: WatchDescriptor,
+}
+
+impl Follower {
+    /// Starts to follow. Must be called inside a tokio runtime with I/O.
+    ///
+    /// # Errors
+    /// A source's directory does not exist or cannot be watched, a file cannot be read.
+    pub fn new(sources: Vec<Source>) -> io::Result<Self> {
+        let events = Inotify::init()?.into_event_stream([0; EVENT_BYTES])?;
+        let watches = events.watches();
+        let mut follower = Self {
+            events,
+            watches,
+            sources: Vec::new(),
+            files: HashMap::new(),
+            directories: HashMap::new(),
+            due: VecDeque::new(),
+            is_due: HashSet::new(),
+            ready: VecDeque::new(),
+        };
+        for Source { path, from } in sources {
+            follower.add(path, from)?;
+        }
+        Ok(follower)
+    }
+
+    /// The next line. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> io::Result<Line> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Ok(line);
+            }
+            if let Some(source) = self.due.pop_front() {
+                self.is_due.remove(&source);
+                self.read(source)?;
+                continue;
+            }
+            match self.events.next().await {
+                Some(event) => self.on_event(&event?)?,
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, from: Option<u64>) -> io::Result<()> {
+        let source = self.sources.len();
+        // The directory first: a file that appears in between is seen twice, not never.
+        self.watch_directory(&path, source)?;
+        self.sources.push(State { path, current: None, previous: VecDeque::new() });
+        self.open(source, from)?;
+        self.mark(source);
+        Ok(())
+    }
+
+    fn watch_directory(&mut self, path: &Path, source: usize) -> io::Result<()> {
+        let Some(name) = path.file_name() else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new("."));
+        let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
+        let watch = self.watches.add(directory, mask)?;
+        let names = self.directories.entry(watch).or_default();
+        names.entry(name.to_owned()).or_default().push(source);
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: &EventOwned) -> io::Result<()> {
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            return self.look_everywhere();
+        }
+        if event.mask.contains(EventMask::IGNORED) {
+            self.files.remove(&event.wd);
+        }
+        for source in self.files.get(&event.wd).cloned().unwrap_or_default() {
+            self.mark(source);
+        }
+        let name = event.name.as_ref();
+        let names = self.directories.get(&event.wd);
+        let named = names.zip(name).and_then(|(names, name)| names.get(name));
+        for source in named.cloned().unwrap_or_default() {
+            self.appeared(source)?;
+        }
+        Ok(())
+    }
+
+    /// Events were lost: whatever could have happened is looked at.
+    fn look_everywhere(&mut self) -> io::Result<()> {
+        (0..self.sources.len()).try_for_each(|source| {
+            self.mark(source);
+            self.appeared(source)
+        })
+    }
+
+    /// A file came to the source's path.
+    fn appeared(&mut self, source: usize) -> io::Result<()> {
+        let Some(state) = self.sources.get(source) else { return Ok(()) };
+        let known = state.current.as_ref().is_some_and(|current| current.file.is_at(&state.path));
+        if !known {
+            self.open(source, Some(0))?;
+        }
+        self.mark(source);
+        Ok(())
+    }
+
+    fn open(&mut self, source: usize, from: Option<u64>) -> io::Result<()> {
+        let Some(state) = self.sources.get_mut(source) else { return Ok(()) };
+        let Some(file) = Growing::open(&state.path, from)? else { return Ok(()) };
+        // Not by its path, which may name another file by now.
+        let itself = format!("/proc/self/fd/{}", file.file().as_raw_fd());
+        let watch = self.watches.add(itself, WatchMask::MODIFY)?;
+        self.files.entry(watch.clone()).or_default().insert(source);
+        let watched = Watched { file, splitter: Splitter::default(), watch };
+        state.previous.extend(state.current.replace(watched));
+        if state.previous.len() > MAX_PREVIOUS {
+            let forgotten = state.previous.pop_front();
+            self.forget(source, forgotten);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, source: usize, watched: Option<Watched>) {
+        let Some(mut watched) = watched else { return };
+        let text = watched.splitter.take_rest();
+        if !text.is_empty() {
+            self.ready.push_back(Line { source, text, ends: false });
+        }
+        // Two sources may name one file; then the watch is still another's.
+        let mut needed =
+            self.sources.iter().flat_map(|state| state.previous.iter().chain(&state.current));
+        if !needed.any(|other| other.watch == watched.watch) {
+            self.files.remove(&watched.watch);
+            // It may be gone with its file.
+            let _gone = self.watches.remove(watched.watch);
+        }
+    }
+
+    fn mark(&mut self, source: usize) {
+        if self.is_due.insert(source) {
+            self.due.push_back(source);
+        }
+    }
+
+    fn read(&mut self, source: usize) -> io::Result<()> {
+        let Some(state) = self.sources.get_mut(source) else { return Ok(()) };
+        let ready = &mut self.ready;
+        let more = state.read(|Piece { text, ends }| {
+            ready.push_back(Line { source, text, ends });
+        })?;
+        if more {
+            self.mark(source);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// One block: of the oldest file that has any, so that order holds. Whether there may be more.
+    fn read(&mut self, mut out: impl FnMut(Piece)) -> io::Result<bool> {
+        for watched in self.previous.iter_mut().chain(&mut self.current) {
+            match watched.file.read()? {
+                Block::End => continue,
+                Block::Bytes(bytes) => watched.splitter.push(&bytes, out),
+                Block::Truncated => {
+                    let text = watched.splitter.take_rest();
+                    if !text.is_empty() {
+                        out(Piece { text, ends: false });
+                    }
+                }
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests;

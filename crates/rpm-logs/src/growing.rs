@@ -1,0 +1,73 @@
+//! [`Growing`]: one open file that is read as it grows.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
+};
+
+/// Bytes read in one turn, so that one flooded file does not starve the others.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// A file and how far it was read.
+#[derive(Debug)]
+pub(crate) struct Growing {
+    file: File,
+    offset: u64,
+}
+
+/// What a turn of reading found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Block {
+    /// New bytes.
+    Bytes(Vec<u8>),
+    /// Nothing new.
+    End,
+    /// The file was emptied; the next turn starts at its beginning.
+    Truncated,
+}
+
+impl Growing {
+    /// Opens `path` to be read from `offset`; `None` if there is no such file.
+    pub(crate) fn open(path: &Path, offset: Option<u64>) -> io::Result<Option<Self>> {
+        match File::open(path) {
+            Ok(file) => {
+                let offset = offset.map_or_else(|| file.metadata().map(|data| data.len()), Ok)?;
+                Ok(Some(Self { file, offset }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file itself, whatever its name is by now.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether `path` still names this file.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        match (self.file.metadata(), std::fs::metadata(path)) {
+            (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn read(&mut self) -> io::Result<Block> {
+        if self.file.metadata()?.len() < self.offset {
+            self.offset = 0;
+            return Ok(Block::Truncated);
+        }
+        let mut bytes = vec![0; BLOCK_BYTES];
+        let count = loop {
+            match self.file.read_at(&mut bytes, self.offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        bytes.truncate(count);
+        self.offset += count as u64;
+        Ok(if count == 0 { Block::End } else { Block::Bytes(bytes) })
+    }
+}
