@@ -186,15 +186,13 @@ impl Pump {
         if !std::mem::replace(&mut self.dropping, true) {
             (self.alarm)(Trouble::Dropping(error));
         }
-        self.counters.dropped.fetch_add(lost, Relaxed);
-        let step = self.discard()?;
-        match step {
-            Step::Bytes(bytes) => {
-                self.counters.dropped.fetch_add(bytes, Relaxed);
-                Ok(Step::Bytes(bytes + lost))
-            }
-            Step::Empty | Step::End => Ok(step),
-        }
+        let bytes = match self.discard()? {
+            Step::Bytes(bytes) => lost + bytes,
+            step @ (Step::Empty | Step::End) if lost == 0 => return Ok(step),
+            Step::Empty | Step::End => lost,
+        };
+        self.counters.dropped.fetch_add(bytes, Relaxed);
+        Ok(Step::Bytes(bytes))
     }
 
     /// The pipe is empty: was all since the last time written?

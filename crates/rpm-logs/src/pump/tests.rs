@@ -162,3 +162,13 @@ async fn a_pump_wants_a_pipe() {
     let error = Pump::new(file.into(), None).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
+
+#[tokio::test]
+async fn bytes_lost_while_copying_are_counted_too() {
+    let Pipe { read, write } = pipe(false).unwrap();
+    File::from(write.try_clone().unwrap()).write_all(b"12345").unwrap();
+    let device = Arc::new(LogFile::open("/dev/full").unwrap());
+    let mut pump = Pump::new(read, Some(device)).unwrap();
+    assert_eq!(pump.drain_now().unwrap(), 5);
+    assert_eq!((pump.counters.written(), pump.counters.dropped()), (0, 5));
+}
