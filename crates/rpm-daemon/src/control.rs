@@ -1,8 +1,8 @@
 //! The control socket: how a Node behind a wrapper (`npm start`), which has no IPC channel of ours,
 //! is asked to drain. Its preload connects when it first listens.
 //!
-//! Whose process a client is follows from its pid (SO_PEERCRED) and the process table, not from what
-//! it says.
+//! Whose process a client is follows from its pid (SO_PEERCRED) and the process table, not from
+//! what it says.
 
 use crate::{engine::Engine, inbox::Message, keeper_link::KeeperLink, store};
 use rpm_cluster::control::{self, Lines, Report};

@@ -162,7 +162,7 @@ fn port_hint(stderr: &[String]) -> Option<String> {
     })
 }
 
-/// The number after the last colon-digit run of a line, or after `port: `, as Node and others print.
+/// The number after a line's last colon, as Node and others print ports.
 fn port_in(line: &str) -> Option<u16> {
     let after_colon = line.rsplit(':').find_map(|part| {
         let digits: String = part.trim_start().chars().take_while(char::is_ascii_digit).collect();

@@ -76,7 +76,7 @@ impl Engine {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
             tokio::select! {
-                event = self.keeper.receive() => self.on_keeper(event?),
+                event = self.keeper.receive() => self.on_keeper(event?).await,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),

@@ -22,12 +22,12 @@ pub(crate) const STDERR_LINES: usize = 50;
 
 impl Engine {
     /// Takes one event of the keeper.
-    pub(crate) fn on_keeper(&mut self, event: rpm_keeper::Event) {
+    pub(crate) async fn on_keeper(&mut self, event: rpm_keeper::Event) {
         use rpm_keeper::Event as News;
         match event {
             News::Spawned(child) => self.on_spawned(child),
             News::SpawnFailed { child, stage, errno } => self.on_spawn_failed(child, stage, errno),
-            News::Exited { child, status } => self.on_exited(worker_of(child), status),
+            News::Exited { child, status } => self.on_exited(worker_of(child), status).await,
             News::Listening { child, address } => self.on_listening(worker_of(child), &address),
             News::Refused { child, address, errno, holder } => {
                 self.on_refused(worker_of(child), &address, errno, holder.as_ref());
@@ -57,7 +57,7 @@ impl Engine {
         let label = known.label.clone();
         let paths = log_files::paths(&self.home, &spec, label.instance, label.slot);
         let sinks = self.files.open(paths, &mut self.keeper);
-        let output = Output::start(child.stdout, child.stderr, sinks);
+        let output = Output::start(&spec.name, [child.stdout, child.stderr], sinks);
         let sender = self.inbox.sender();
         let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
         let token = crate::launch::token(&self.places, worker);
@@ -79,14 +79,15 @@ impl Engine {
     }
 
     /// A leader ended: what its pipes hold now belongs to it, then the supervisor decides.
-    pub(crate) fn on_exited(&mut self, worker: WorkerId, status: ExitStatus) {
-        if self.workers.process(worker).is_none_or(|process| process.exited) {
+    pub(crate) async fn on_exited(&mut self, worker: WorkerId, status: ExitStatus) {
+        let process = self.workers.get_mut(worker).and_then(|known| known.process.as_mut());
+        let Some(process) = process.filter(|process| !process.exited) else {
             // Repeated, or of a worker nobody knows: only the keeper has to be told.
             return self.acknowledge(worker);
-        }
-        if let Some(process) = self.workers.get_mut(worker).and_then(|w| w.process.as_mut()) {
-            process.exited = true;
-            process.output.drain_now();
+        };
+        process.exited = true;
+        if let Err(error) = process.output.drain().await {
+            tracing::warn!(%worker, "its last lines could not be read: {error}");
         }
         self.record_exit(worker, status);
         self.step(Event::Exited { worker, exit: exit_of(status) });
@@ -112,8 +113,8 @@ impl Engine {
         self.listeners.forget_worker(worker);
         let Some(gone) = self.workers.remove(worker) else { return };
         if let Some(process) = gone.process {
-            process.output.drain_now();
             self.remove_pid_file(&gone.label, process.leader.pid);
+            process.output.finish();
         }
         self.files.release_unused(&mut self.keeper);
     }
@@ -162,7 +163,8 @@ impl Engine {
     fn on_unfiltered(&mut self, worker: WorkerId, errno: i32) {
         let Some(known) = self.workers.get(worker) else { return };
         let error = std::io::Error::from_raw_os_error(errno);
-        tracing::warn!(app = %known.label.app, "its ports are not shared: no bind filter ({error})");
+        let app = &known.label.app;
+        tracing::warn!(%app, "its ports are not shared: no bind filter ({error})");
     }
 
     /// A worker was refused an address: remembered, because it will hardly live without it.

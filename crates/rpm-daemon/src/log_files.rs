@@ -4,7 +4,10 @@
 use crate::{keeper_link::KeeperLink, store};
 use rpm_config::AppSpec;
 use rpm_keeper::Request;
-use rpm_logs::LogFile;
+use rpm_logs::{
+    sink::LogFile,
+    tail::{Tail, tail_bytes_from},
+};
 use rpm_supervisor::InstanceId;
 use rpm_unix::home::Home;
 use std::{
@@ -12,7 +15,7 @@ use std::{
     fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    rc::{Rc, Weak},
+    sync::{Arc, Weak},
 };
 
 /// The paths of an instance's two streams; `None`: nothing is kept.
@@ -32,7 +35,7 @@ pub(crate) fn length(path: &Path) -> u64 {
 
 /// The last `limit` lines written since the file was `offset` long.
 pub(crate) fn lines_since(path: &Path, offset: u64, limit: usize) -> Vec<String> {
-    let lines = rpm_logs::tail_from(path, offset, limit).unwrap_or_default();
+    let lines = tail_bytes_from(path, offset, limit).map(Tail::into_lines).unwrap_or_default();
     lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
 }
 
@@ -42,7 +45,7 @@ pub(crate) fn empty(path: &Path) -> io::Result<()> {
 }
 
 /// The two files of an instance.
-pub(crate) type Sinks = [Option<Rc<LogFile>>; 2];
+pub(crate) type Sinks = [Option<Arc<LogFile>>; 2];
 
 /// All open log files, by path.
 #[derive(Default)]
@@ -68,14 +71,14 @@ impl LogFiles {
         [out, error].map(|path| self.file(path?, keeper))
     }
 
-    fn file(&mut self, path: PathBuf, keeper: &mut KeeperLink) -> Option<Rc<LogFile>> {
+    fn file(&mut self, path: PathBuf, keeper: &mut KeeperLink) -> Option<Arc<LogFile>> {
         if let Some(open) = self.open.get(&path).and_then(Weak::upgrade) {
             return Some(open);
         }
         match self.open_or_adopt(&path, keeper) {
             Ok(file) => {
-                let file = Rc::new(file);
-                self.open.insert(path, Rc::downgrade(&file));
+                let file = Arc::new(file);
+                self.open.insert(path, Arc::downgrade(&file));
                 Some(file)
             }
             Err(error) => {
@@ -91,7 +94,7 @@ impl LogFiles {
             return LogFile::adopt(fd, path);
         }
         let file = LogFile::open(path)?;
-        let fd = file.duplicate()?;
+        let fd = file.description()?;
         keeper.send(Request::Hold { name: format!("{}{name}", store::LOG), fd });
         Ok(file)
     }

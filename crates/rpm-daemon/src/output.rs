@@ -1,49 +1,53 @@
 //! A worker's two streams on their way to their files.
 
 use crate::log_files::Sinks;
-use rpm_logs::Pump;
-use std::{os::fd::OwnedFd, rc::Rc};
-use tokio::task::{JoinHandle, spawn_local};
+use rpm_config::AppName;
+use rpm_logs::pump::{Pump, PumpHandle, Trouble};
+use std::{io, os::fd::OwnedFd};
+use tokio::task::spawn_local;
 
 /// The pumps of one worker. Dropping it ends them: the bytes still in the pipes stay there.
 pub(crate) struct Output {
-    pumps: Vec<Rc<Pump>>,
-    tasks: Vec<JoinHandle<()>>,
+    pumps: Vec<PumpHandle>,
 }
 
 impl Output {
     /// Starts moving bytes from the pipes into `sinks`.
-    pub(crate) fn start(stdout: OwnedFd, stderr: OwnedFd, sinks: Sinks) -> Self {
-        let pipes = [stdout, stderr].into_iter().zip(sinks);
-        let pumps: Vec<Rc<Pump>> =
-            pipes.filter_map(|(pipe, sink)| Pump::new(pipe, sink).map(Rc::new).ok()).collect();
-        let tasks = pumps.iter().map(|pump| spawn_local(run(pump.clone()))).collect();
-        Self { pumps, tasks }
+    pub(crate) fn start(app: &AppName, pipes: [OwnedFd; 2], sinks: Sinks) -> Self {
+        let pumps = pipes.into_iter().zip(sinks).filter_map(|(pipe, sink)| {
+            let pump = Pump::new(pipe, sink);
+            pump.inspect_err(|error| tracing::error!(%app, "a stream is not logged: {error}")).ok()
+        });
+        let pumps = pumps.map(|pump| pump.on_trouble(teller(app.clone())).spawn()).collect();
+        Self { pumps }
     }
 
     /// Takes what the pipes hold now: the last words of a leader that has just ended.
-    pub(crate) fn drain_now(&self) {
+    pub(crate) async fn drain(&self) -> io::Result<()> {
         for pump in &self.pumps {
-            pump.drain_now();
+            pump.drain_now().await?;
         }
+        Ok(())
+    }
+
+    /// Takes what is left, without anybody waiting for it, and ends.
+    pub(crate) fn finish(self) {
+        spawn_local(async move {
+            // What cannot be read now never will be.
+            let _ = self.drain().await;
+        });
     }
 
     /// Bytes that could not be written and were thrown away.
     pub(crate) fn dropped(&self) -> u64 {
-        self.pumps.iter().map(|pump| pump.dropped()).sum()
+        self.pumps.iter().map(|pump| pump.counters().dropped()).sum()
     }
 }
 
-async fn run(pump: Rc<Pump>) {
-    if let Err(error) = pump.run().await {
-        tracing::warn!("a stream is not logged any more: {error}");
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+/// Tells the daemon's log when a file refuses bytes, and when it takes them again.
+fn teller(app: AppName) -> impl FnMut(Trouble) + Send + 'static {
+    move |trouble| match trouble {
+        Trouble::Dropping(error) => tracing::error!(%app, "log lines are dropped: {error}"),
+        Trouble::Recovered => tracing::info!(%app, "log lines are written again"),
     }
 }

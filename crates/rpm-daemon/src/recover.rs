@@ -105,7 +105,7 @@ impl Inventory {
 
 impl Engine {
     /// Takes over the children of the inventory and lets the supervisor settle what changed.
-    pub(crate) fn adopt(&mut self, inventory: Inventory, saved: Option<Saved>) {
+    pub(crate) async fn adopt(&mut self, inventory: Inventory, saved: Option<Saved>) {
         let records = saved.map(|saved| saved.workers).unwrap_or_default();
         let mut alive = BTreeSet::new();
         let mut ended = Vec::new();
@@ -130,7 +130,7 @@ impl Engine {
         self.dirty.state = true;
         self.perform_all(effects);
         for (worker, status) in ended {
-            self.on_exited(worker, status);
+            self.on_exited(worker, status).await;
         }
     }
 

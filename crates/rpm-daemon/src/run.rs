@@ -104,7 +104,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         control,
         inbox,
     };
-    engine.adopt(inventory, saved);
+    engine.adopt(inventory, saved).await;
     fs::write(engine.home.pid_file(), std::process::id().to_string()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)

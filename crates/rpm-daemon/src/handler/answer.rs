@@ -71,7 +71,7 @@ impl Engine {
         Some(diagnose::failure(app, failure, (stderr, trouble), shares))
     }
 
-    /// The last lines of standard error of a worker that lives, or of the instance's last that died.
+    /// The last lines of standard error of a living worker, or of the instance's last dead one.
     pub(crate) fn stderr_of(&self, instance: InstanceId, worker: Option<WorkerId>) -> Vec<String> {
         let living = worker.filter(|id| self.workers.process(*id).is_some_and(|p| !p.exited));
         if let Some(worker) = living {
