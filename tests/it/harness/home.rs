@@ -85,7 +85,10 @@ impl Home {
 
     /// `rpm jlist`, which prints nothing but JSON.
     pub(crate) fn jlist(&self) -> Vec<App> {
-        self.rpm(["jlist"]).success().apps()
+        // Its paths are used, so the folder is put back in.
+        let mut output = self.rpm(["jlist"]).success();
+        output.stdout = output.stdout.replace("$ROOT", &self.root().display().to_string());
+        output.apps()
     }
 
     /// The instances of one app.
