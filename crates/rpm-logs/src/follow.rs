@@ -94,9 +94,7 @@ impl Follower {
             is_due: HashSet::new(),
             ready: VecDeque::new(),
         };
-        for Source { path, from } in sources {
-            follower.add(path, from)?;
-        }
+        sources.into_iter().try_for_each(|source| follower.add(source))?;
         Ok(follower)
     }
 
@@ -118,7 +116,11 @@ impl Follower {
         }
     }
 
-    fn add(&mut self, path: PathBuf, from: Option<u64>) -> io::Result<()> {
+    /// Follows one more file; its lines have the next number as their source.
+    ///
+    /// # Errors
+    /// As [`Follower::new`].
+    pub fn add(&mut self, Source { path, from }: Source) -> io::Result<()> {
         let source = self.sources.len();
         // The directory first: a file that appears in between is seen twice, not never.
         self.watch_directory(&path, source)?;
