@@ -71,7 +71,8 @@ fn numbers_in(directory: &Path, max: usize) -> io::Result<impl Iterator<Item = i
 }
 
 fn read_bounded(path: &str, max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // A page holds most of these files whole, so that one call reads them.
+    let mut bytes = Vec::with_capacity(4096);
     File::open(path)?.take(max).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
