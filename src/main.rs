@@ -5,6 +5,7 @@ mod command;
 mod error;
 mod fleet_file;
 mod launch;
+mod log_files;
 mod render;
 mod role;
 mod run;
