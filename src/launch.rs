@@ -49,7 +49,12 @@ async fn running(session: &Session) -> Result<Option<Client>, CliError> {
     match Client::connect(&session.home.socket()).await {
         Ok(client) => Ok(Some(client)),
         Err(ClientError::NobodyListens) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            // What is wrong with the home says more than what is wrong with a socket in it.
+            session.home.create().map_err(CliError::Home)?;
+            let socket = session.home.socket();
+            Err(launch_failed(session, format!("{}: {error}", socket.display())))
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! The `rpm` binary: one program, three roles, chosen before any thread exists.
+#![forbid(unsafe_code)]
 
 mod cli;
 mod command;
