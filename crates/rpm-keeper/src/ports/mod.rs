@@ -35,8 +35,9 @@
 //! # After it
 //! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is a
 //! *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
-//! through and told as [`Event::Listening`]. Holds end by their lease (`lease.rs`), by
-//! [`Ports::release`] or [`Ports::close`]. One that a program shut down listens again at once.
+//! through, and told as [`Event::Listening`] when the socket accepts connections. Holds end by their lease (`lease.rs`), by
+//! [`Ports::release`] or [`Ports::close`]. One that a program shut down listens again
+//! ten milliseconds later.
 //!
 //! # Repeated calls
 //! A signal makes a thread issue its call again as a new notification, at any point. Nothing is
@@ -152,7 +153,9 @@ impl Ports {
 
     /// A leader has exited: what there is to say about its last binds.
     pub fn exited(&mut self) -> Vec<Event> {
-        let events = self.look_at_attempts(Instant::now());
+        let now = Instant::now();
+        let mut events = self.look_at_holds(now);
+        events.extend(self.look_at_attempts(now));
         self.known(events)
     }
 
@@ -204,10 +207,7 @@ impl Ports {
     /// How long to poll at most; `None`: nothing is in flight.
     pub fn timeout(&self) -> Option<Duration> {
         let attempts = self.table.attempts.iter().filter_map(attempt::Attempt::next);
-        let holds = self.table.holds.values().filter_map(|hold| match &hold.phase {
-            hold::Phase::Announced(schedule) => schedule.next(),
-            hold::Phase::Listening => None,
-        });
+        let holds = self.table.holds.values().filter_map(hold::Hold::next);
         let settles = self.sources.values().filter_map(|source| source.settles);
         let next = attempts.chain(holds).chain(settles).chain(self.waiting.next()).min()?;
         Some(next.saturating_duration_since(Instant::now()))
@@ -216,9 +216,9 @@ impl Ports {
     /// The time is up.
     pub fn on_timeout(&mut self) -> Vec<Event> {
         let now = Instant::now();
-        self.look_at_holds(now);
+        let mut events = self.look_at_holds(now);
         self.settle_due(now);
-        let mut events = self.look_at_attempts(now);
+        events.extend(self.look_at_attempts(now));
         events.extend(self.again());
         self.known(events)
     }

@@ -52,25 +52,24 @@ impl Ports {
         Some(Event::Refused { child: attempt.child, address, errno, holder })
     }
 
-    /// Looks whether announced sockets listen by now.
-    pub(super) fn look_at_holds(&mut self, now: Instant) {
-        self.table.holds.retain(|_, hold| match hold.phase {
-            Phase::Listening => true,
-            Phase::Announced(mut schedule) => {
-                let listens = hold.listens();
-                schedule.look(now);
-                hold.phase = if listens { Phase::Listening } else { Phase::Announced(schedule) };
-                listens || !schedule.is_over()
-            }
+    /// Looks whether announced sockets listen by now, and tells of those that do.
+    pub(super) fn look_at_holds(&mut self, now: Instant) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.table.holds.retain(|_, hold| {
+            let Some(children) = hold.look(now) else { return false };
+            events.extend(children.into_iter().map(|child| {
+                let address = hold.key.address.clone();
+                Event::Listening { child, address }
+            }));
+            true
         });
+        events
     }
 
     /// A held socket hung up: somebody shut it down for all who share it.
     pub(super) fn hung_up(&mut self, id: HoldId) {
-        if let Some(hold) = self.table.holds.get_mut(&id)
-            && !hold.revive()
-        {
-            self.table.holds.remove(&id);
+        if let Some(hold) = self.table.holds.get_mut(&id) {
+            hold.hung_up(Instant::now());
         }
     }
 

@@ -30,8 +30,9 @@ impl Table {
         let former: Vec<_> =
             self.holds.iter().filter(|one| same(one.1)).map(|one| *one.0).collect();
         for id in former {
-            let former = self.holds.remove(&id);
-            hold.shuts_down |= former.is_some_and(|former| former.shuts_down);
+            if let Some(former) = self.holds.remove(&id) {
+                hold.succeed(former);
+            }
         }
         let id = HoldId(self.next);
         self.next += 1;

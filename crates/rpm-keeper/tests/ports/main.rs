@@ -1,0 +1,11 @@
+//! Real programs on shared ports, with no daemon and no run loop but the small one in `world.rs`.
+#![forbid(unsafe_code)]
+
+mod clients;
+mod lease;
+mod programs;
+mod refusal;
+mod sharing;
+mod signals;
+mod unix_and_udp;
+mod world;
