@@ -14,6 +14,7 @@ mod keeper;
 mod log;
 mod message;
 mod outbox;
+mod pipe_budget;
 pub mod ports;
 mod ready;
 mod requests;

@@ -2,13 +2,13 @@
 
 use crate::{
     message::{Child, ChildId, SpawnStage},
+    pipe_budget::{Grant, PipeBudget},
     spec::SpawnSpec,
 };
 use rpm_unix::{
     fd, fdpass,
     limits::OpenFiles,
     pipe::{self, Pipe},
-    process,
     spawn::{self, Baseline, Setup, SpawnError, Spawned, Stage, Starting},
 };
 use std::{
@@ -29,7 +29,7 @@ const CHANNEL_PEER_FD: i32 = 4;
 pub(crate) struct Spawner {
     null: OwnedFd,
     baseline: Baseline,
-    large_pipes: bool,
+    pipes: PipeBudget,
     /// The first descriptor number that is not ours to use.
     limit: i32,
 }
@@ -40,6 +40,8 @@ pub(crate) struct Kept {
     stdout: OwnedFd,
     stderr: OwnedFd,
     channel: Option<OwnedFd>,
+    /// What the pipes cost, until they are closed.
+    _grants: [Option<Grant>; 2],
 }
 
 /// Why there is no child.
@@ -59,8 +61,8 @@ impl Spawner {
     /// `baseline`: what programs get back of the limits we changed for ourselves.
     pub(crate) fn new(baseline: Baseline) -> io::Result<Self> {
         let limit = i32::try_from(OpenFiles::current()?.soft).unwrap_or(i32::MAX);
-        let large_pipes = process::may_exceed_limits();
-        Ok(Self { null: pipe::null()?, baseline, large_pipes, limit: limit - RESERVE })
+        let pipes = PipeBudget::of_this_process();
+        Ok(Self { null: pipe::null()?, baseline, pipes, limit: limit - RESERVE })
     }
 
     /// What programs get back.
@@ -70,8 +72,11 @@ impl Spawner {
 
     /// Forks a child for this spec.
     pub(crate) fn start(&self, mut spec: SpawnSpec) -> Result<(Starting, Kept), Failure> {
-        let stdout = pipe::pipe(self.large_pipes).map_err(no_descriptors)?;
-        let stderr = pipe::pipe(self.large_pipes).map_err(no_descriptors)?;
+        let grants = [self.pipes.take(), self.pipes.take()];
+        let [stdout, stderr] = grants
+            .each_ref()
+            .map(|grant| pipe::pipe(grant.as_ref().map(Grant::bytes)).map_err(no_descriptors));
+        let (stdout, stderr) = (stdout?, stderr?);
         let channel = spec.channel.then(Channel::new).transpose().map_err(no_descriptors)?;
         self.check_room(&stderr, channel.as_ref())?;
         if channel.is_some() {
@@ -79,7 +84,8 @@ impl Spawner {
         }
         let starting = self.fork(&spec, &stdout, &stderr, channel.as_ref())?;
         let channel = channel.map(|channel| channel.ours);
-        Ok((starting, Kept { stdout: stdout.read, stderr: stderr.read, channel }))
+        let (stdout, stderr) = (stdout.read, stderr.read);
+        Ok((starting, Kept { stdout, stderr, channel, _grants: grants }))
     }
 
     fn fork(
@@ -188,7 +194,7 @@ mod tests {
     fn spawns_are_refused_while_some_descriptors_are_still_free() {
         let baseline = Baseline::capture().unwrap();
         let mut spawner = Spawner::new(baseline).unwrap();
-        let stderr = pipe::pipe(false).unwrap();
+        let stderr = pipe::pipe(None).unwrap();
         let highest = fd::number(&stderr.read).max(fd::number(&stderr.write));
         spawner.limit = highest + 1;
         assert_eq!(spawner.check_room(&stderr, None), Ok(()));
