@@ -17,7 +17,7 @@ use rpm_cluster::{
     worker::{Action, Conversation, ListenerRequest},
 };
 use rpm_config::Ready;
-use rpm_keeper::{Address, Request};
+use rpm_keeper::{Address, ChildId, Request};
 use rpm_supervisor::{Event, WorkerId};
 use serde_json::Value;
 use std::{
@@ -176,9 +176,14 @@ impl Engine {
 
     /// A worker proved itself in one way; it counts if its app waits for that way.
     pub(crate) fn on_proof(&mut self, worker: WorkerId, proof: Ready) {
-        if self.spec_of(worker).is_some_and(|spec| spec.ready == proof) {
-            self.step(Event::Ready { worker, listening: proof == Ready::Listening });
+        if self.spec_of(worker).is_none_or(|spec| spec.ready != proof) {
+            return;
         }
+        if proof == Ready::Message {
+            // It says itself that it is complete: what it has not bound by now it never will.
+            self.keeper.send(Request::Settled { child: ChildId(worker.0) });
+        }
+        self.step(Event::Ready { worker, listening: proof == Ready::Listening });
     }
 
     /// Asks the keeper for the socket a worker wants.

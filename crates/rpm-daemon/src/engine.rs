@@ -113,6 +113,7 @@ impl Engine {
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
         }
     }
@@ -149,11 +150,12 @@ impl Engine {
             let fd = store::seal(&saved).map_err(Error::State)?;
             self.keeper.send_first(Request::Hold { name: store::STATE.to_owned(), fd });
         }
+        // A replacement is spawned before anything is done that it need not wait for.
+        self.keeper.release()?;
         if std::mem::take(&mut self.dirty.exits) {
             let fd = store::seal(&self.exits).map_err(Error::State)?;
             self.keeper.send(Request::Hold { name: store::EXITS.to_owned(), fd });
         }
-        self.keeper.release()?;
-        Ok(())
+        Ok(self.keeper.release()?)
     }
 }

@@ -111,10 +111,13 @@ impl Engine {
 
     /// The living processes of a worker's tree.
     pub(crate) fn tree_of(&self, worker: WorkerId) -> Vec<i32> {
-        match self.workers.process(worker) {
-            Some(process) => tree::members(&process.leader, &self.orphans()),
-            None => Vec::new(),
+        let Some(process) = self.workers.process(worker) else { return Vec::new() };
+        let orphans = self.orphans();
+        // The usual end of a program of one process: nothing to look for.
+        if process.exited && orphans.is_empty() {
+            return Vec::new();
         }
+        tree::members(&process.leader, &orphans)
     }
 
     /// The keeper's children that are neither a leader nor this daemon.

@@ -88,6 +88,19 @@ impl Engine {
         let all = targets::instances_of(&self.fleet, |_| true);
         self.ask(Command::Delete(all), to);
     }
+
+    /// SIGTERM: as `kill`, but the list is saved first, as PM2 does, so that it can come back.
+    pub(crate) fn terminate(&mut self) {
+        if std::mem::replace(&mut self.ending, true) {
+            return;
+        }
+        if let Err(error) = self.save(false) {
+            tracing::warn!("the list is not saved: {error}");
+        }
+        let all = targets::instances_of(&self.fleet, |_| true);
+        let ticket = self.replies.unattended();
+        self.step(Event::Command { ticket, command: Command::Delete(all) });
+    }
 }
 
 /// What `5`, `+2` or `-1` makes of `present` instances.
