@@ -1,5 +1,5 @@
-//! What keeper and daemon say to each other: one message a SEQPACKET datagram, descriptors beside it
-//! as SCM_RIGHTS.
+//! What keeper and daemon say to each other: one message a SEQPACKET datagram, descriptors beside
+//! it as SCM_RIGHTS.
 //!
 //! This file is the vocabulary; `wire.rs` turns it into bytes and back. Names and ids are the
 //! daemon's: to the keeper a child is a number and an opaque label.
@@ -221,7 +221,8 @@ pub struct Child {
     pub child: ChildId,
     /// The leader, also the id of its session.
     pub pid: i32,
-    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot: with the pid it names a process for ever.
+    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot: with the pid it names a process for
+    /// ever.
     pub start_time: u64,
     /// The leader's pidfd.
     pub pidfd: OwnedFd,

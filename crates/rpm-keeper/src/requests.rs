@@ -46,8 +46,8 @@ impl Keeper {
         }
     }
 
-    /// Does what a dead daemon had still asked for: it may have known that this is done first. There is
-    /// no more of it than the socket's buffer holds.
+    /// Does what a dead daemon had still asked for: it may have known that this is done first.
+    /// There is no more of it than the socket's buffer holds.
     pub(crate) fn read_last_requests(&mut self) {
         loop {
             match self.read_request() {

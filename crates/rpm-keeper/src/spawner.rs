@@ -17,8 +17,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-/// Descriptors that stay free when spawns are refused: for the daemon's restart, for `/proc`, for the
-/// answers to binds.
+/// Descriptors that stay free when spawns are refused: for the daemon's restart, for `/proc`, for
+/// the answers to binds.
 const RESERVE: i32 = 64;
 /// Where a Node program finds its end of the channel, and the duplicate of ours.
 const CHANNEL_FD: i32 = 3;

@@ -48,8 +48,9 @@ pub fn reopen_of(pid: i32, number: i32) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(path.as_str(), flags, Mode::empty())?)
 }
 
-/// Moves at most `limit` bytes from a pipe to a file at its own offset, or to another pipe, and says
-/// how many; 0 is the end. Never waits for the pipe `from`. The file must not be in append mode.
+/// Moves at most `limit` bytes from a pipe to a file at its own offset, or to another pipe, and
+/// says how many; 0 is the end. Never waits for the pipe `from`. The file must not be in append
+/// mode.
 pub fn splice(from: impl AsFd, to: impl AsFd, limit: usize) -> io::Result<usize> {
     let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
     Ok(nix::fcntl::splice(from, None, to, None, limit, flags)?)

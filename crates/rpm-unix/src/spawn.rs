@@ -1,8 +1,8 @@
 //! Fork and exec: one program, with everything it shall inherit and nothing else.
 //!
-//! [`start`] forks and returns at once; the child works through its list (`child.rs`) and reports over
-//! a socket that closes at exec, so a slow file system keeps nobody waiting but the child. The calling
-//! process must have a single thread.
+//! [`start`] forks and returns at once; the child works through its list (`child.rs`) and reports
+//! over a socket that closes at exec, so a slow file system keeps nobody waiting but the child. The
+//! calling process must have a single thread.
 
 mod child;
 mod report;
@@ -17,7 +17,8 @@ use std::{
     path::PathBuf,
 };
 
-/// What to execute. Everything a child inherits is in here; nothing comes from the caller's process.
+/// What to execute. Everything a child inherits is in here; nothing comes from the caller's
+/// process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// A path, or a word to look up in the PATH of `environment`.
@@ -198,7 +199,8 @@ impl Starting {
         }
     }
 
-    /// Its report cannot be read (no free descriptor for the filter): end it before it runs unwatched.
+    /// Its report cannot be read (no free descriptor for the filter): end it before it runs
+    /// unwatched.
     fn abandon(&self, error: &io::Error) -> SpawnError {
         // It may have ended by itself, which is as good.
         let _gone = pidfd::send_signal(&self.spawned.pidfd, libc::SIGKILL);
@@ -220,8 +222,8 @@ pub fn start(program: &Program, setup: &Setup<'_>) -> Result<Starting, SpawnErro
     let image = search::Image::new(program);
     let (report, theirs) =
         fdpass::pair(true).map_err(|error| SpawnError::new(Stage::Descriptors, &error))?;
-    // SAFETY: the caller's process has one thread (documented), so the child may do what any process
-    // may; `child::run` never returns into the copy of our caller.
+    // SAFETY: the caller's process has one thread (documented), so the child may do what any
+    // process may; `child::run` never returns into the copy of our caller.
     match unsafe { nix::unistd::fork() } {
         Ok(nix::unistd::ForkResult::Child) => child::run(program, &image, setup, &theirs),
         Ok(nix::unistd::ForkResult::Parent { child }) => {

@@ -1,5 +1,5 @@
-//! Events as bytes. The large ones are laid out straight from what the keeper keeps, so that telling
-//! them takes no duplicate of a descriptor.
+//! Events as bytes. The large ones are laid out straight from what the keeper keeps, so that
+//! telling them takes no duplicate of a descriptor.
 
 use super::{
     Packet, Parcel, begin,

@@ -11,8 +11,8 @@ use std::{
     path::PathBuf,
 };
 
-/// The longest path of a socket in a message: that which is bound is much shorter, but it may be given
-/// relative to a deep directory.
+/// The longest path of a socket in a message: that which is bound is much shorter, but it may be
+/// given relative to a deep directory.
 const MAX_PATH: usize = 1024;
 
 const TCP: u8 = 0;

@@ -170,7 +170,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic_the_readers(tag in 0_u8..20, rest in prop::collection::vec(any::<u8>(), 0..99)) {
+    fn no_bytes_panic_the_readers(
+        tag in 0_u8..20,
+        rest in prop::collection::vec(any::<u8>(), 0..99),
+    ) {
         let bytes = [&[FORMAT, tag], &rest[..]].concat();
         let _read = decode_request(&bytes, vec![file(0)]);
         let _read = decode_event(&bytes, vec![file(0)]);

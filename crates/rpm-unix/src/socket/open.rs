@@ -1,9 +1,12 @@
 //! Fresh listening sockets, for addresses that rpm itself binds.
 
 use super::{Transport, listen, raw::set_int, set_reuse_port};
-use nix::{errno::Errno, sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, connect, socket,
-}};
+use nix::{
+    errno::Errno,
+    sys::socket::{
+        AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, connect, socket,
+    },
+};
 use std::{
     io,
     net::SocketAddr,

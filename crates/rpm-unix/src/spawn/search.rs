@@ -49,8 +49,8 @@ impl<'a> Image<'a> {
     }
 
     fn execute_one(&self, file: &CStr) -> io::Error {
-        // SAFETY: both vectors end with null and point to strings of the borrowed program. If the call
-        // returns, nothing has changed.
+        // SAFETY: both vectors end with null and point to strings of the borrowed program. If the
+        // call returns, nothing has changed.
         unsafe {
             libc::execve(file.as_ptr(), self.arguments.as_ptr(), self.environment.as_ptr());
         }
@@ -63,8 +63,8 @@ fn vector(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|one| one.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// The files a word may mean, in order. One with a slash is itself; it, like a relative directory of
-/// the PATH, is relative to the working directory at exec.
+/// The files a word may mean, in order. One with a slash is itself; it, like a relative directory
+/// of the PATH, is relative to the working directory at exec.
 fn candidates(file: &CStr, environment: &[CString]) -> Vec<CString> {
     let name = file.to_bytes();
     if name.contains(&b'/') {
