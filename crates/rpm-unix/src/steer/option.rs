@@ -12,6 +12,7 @@ use std::{
 
 /// asm-generic/socket.h, as on x86 and arm; libc lacks them here.
 const SO_ATTACH_REUSEPORT_CBPF: c_int = 51;
+const SO_ATTACH_REUSEPORT_EBPF: c_int = 52;
 const SO_DETACH_REUSEPORT_BPF: c_int = 68;
 
 /// Leaves the choice to the kernel again: a hash of both addresses and ports over all members. Fine
@@ -28,6 +29,11 @@ pub fn detach(member: impl AsFd) -> io::Result<()> {
 /// Attaches a classic program to the group of a member.
 pub(super) fn attach_classic(member: BorrowedFd<'_>, code: &[sock_filter]) -> io::Result<()> {
     through_guest(member, |fd| set_program(fd, SO_ATTACH_REUSEPORT_CBPF, code))
+}
+
+/// Attaches a loaded program to the group of a member.
+pub(super) fn attach_loaded(member: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    set(member, SO_ATTACH_REUSEPORT_EBPF, &program.as_raw_fd())
 }
 
 /// Lets a socket see no packet at all: what is sent to it is lost, and sent again.

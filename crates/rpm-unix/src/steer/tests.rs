@@ -3,6 +3,7 @@
 mod chosen;
 mod multipath;
 mod order;
+mod turns;
 
 use super::{Group, Member, Members, Program};
 use crate::{
