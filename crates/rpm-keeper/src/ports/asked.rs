@@ -3,6 +3,7 @@
 
 use super::{
     Ports,
+    attempt::Attempt,
     hold::{Hold, HoldId, Phase},
     key::Key,
     source::file_of,
@@ -81,7 +82,8 @@ impl Ports {
             return other.for_slot(owner);
         }
         self.open_address(&owner.app, &key, None);
-        let reuse_port = other.is_some() && !key.is_unix();
+        let near = |attempt: &Attempt| attempt.owner.app == owner.app && attempt.key.overlaps(&key);
+        let reuse_port = other.is_some() || self.table.attempts.iter().any(near);
         let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog };
         let socket = match &key.address {
             Address::Unix(path) => {

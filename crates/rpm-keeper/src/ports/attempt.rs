@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     /// The program had set SO_REUSEPORT itself.
     pub(super) wants: bool,
     pub(super) nonblocking: Option<bool>,
+    /// Its socket had SO_REUSEPORT when its bind was let through, so others need not wait for it.
+    pub(super) joins: bool,
     /// It was seen to be bound.
     pub(super) bound: bool,
     pub(super) schedule: Schedule,

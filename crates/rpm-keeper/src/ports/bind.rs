@@ -3,7 +3,7 @@
 use super::{
     Ports,
     attempt::{Attempt, Standing},
-    hold::HoldId,
+    hold::{Hold, HoldId},
     key::Key,
     lease::Censuses,
     schedule::Schedule,
@@ -58,8 +58,10 @@ impl Ports {
         let wants = self.forget_former(&caller);
         let mut events = self.finish_thread(&caller);
         events.extend(self.look_at_attempts(Instant::now()));
-        self.expire(caller.child, Some(&key), &mut censuses);
-        self.drop_unreachable(&caller, &key);
+        // A UDP socket that was closed has nothing to live on for but stale datagrams.
+        let spared = (!key.is_udp()).then_some(&key);
+        self.expire(caller.child, spared, &mut censuses);
+        self.drop_useless(&caller, &key);
         let wants = wants.unwrap_or_else(|| socket::reuse_port(&caller.socket).unwrap_or(false));
         let patient = waited.is_none_or(|schedule| !schedule.is_over());
         let facts = self.facts(&caller, &key, wants, patient, &mut censuses);
@@ -106,15 +108,18 @@ impl Ports {
         events
     }
 
-    /// Sockets at a path that names another file by now, or none: the program unlinked it.
-    fn drop_unreachable(&mut self, caller: &Caller, key: &Key) {
-        if key.is_unix() {
-            let file = caller.file(key);
-            let stale = |app: &str, other: &Key| app == caller.owner.app && other == key;
-            self.table
-                .holds
-                .retain(|_, hold| !stale(&hold.owner.app, &hold.key) || hold.file == file);
-        }
+    /// Sockets that are of no use to this caller: those at a path that names another file by now, or
+    /// none, because the program unlinked it; and UDP sockets that the program has connected.
+    fn drop_useless(&mut self, caller: &Caller, key: &Key) {
+        let file = caller.file(key);
+        let useless = |hold: &Hold| match key.address {
+            Address::Unix(_) => hold.file != file,
+            Address::Udp(_) => socket::has_peer(&hold.socket),
+            Address::Tcp(_) => false,
+        };
+        let app = &caller.owner.app;
+        let same = |hold: &Hold| hold.owner.app == *app && hold.key == *key;
+        self.table.holds.retain(|_, hold| !same(hold) || !useless(hold));
     }
 
     fn facts(
@@ -135,8 +140,10 @@ impl Ports {
         let attempts: Vec<_> = self.table.attempts.iter().filter(near).collect();
         own |= attempts.iter().any(|attempt| attempt.bound && attempt.child == caller.child);
         // A path has one socket, so a second slot waits until the first one's listens.
-        let unknown = |attempt: &&&Attempt| !attempt.bound || key.is_unix();
-        let in_flight = attempts.iter().any(|attempt| unknown(&attempt));
+        let in_flight = attempts.iter();
+        let in_flight =
+            in_flight.filter(|attempt| !(attempt.bound || attempt.joins) || key.is_unix());
+        let in_flight = in_flight.count() > 0;
         let busy = self.table.attempts.iter().any(|attempt| !attempt.bound && attempt.key == *key);
         Facts {
             given: rivals.iter().any(|id| self.is_socket(*id, caller.cookie)),
@@ -295,7 +302,7 @@ impl Ports {
             self.open_address(&caller.owner.app, &key, socket::owner(&caller.socket).ok());
             let _ = socket::set_reuse_port(&caller.socket, true);
         }
-        self.attempt(caller, name, key, wants)
+        self.attempt(caller, name, key, wants, true)
     }
 
     /// Lets others of this user have the address, too.
@@ -318,10 +325,17 @@ impl Ports {
         {
             let _ = socket::set_reuse_port(&caller.socket, false);
         }
-        self.attempt(caller, name, key, wants)
+        self.attempt(caller, name, key, wants, false)
     }
 
-    fn attempt(&mut self, caller: Caller, name: SocketName, key: Key, wants: bool) -> Vec<Event> {
+    fn attempt(
+        &mut self,
+        caller: Caller,
+        name: SocketName,
+        key: Key,
+        wants: bool,
+        joins: bool,
+    ) -> Vec<Event> {
         let note = caller.note;
         self.table.attempts.push(Attempt {
             child: caller.child,
@@ -334,6 +348,7 @@ impl Ports {
             thread: note.thread,
             wants,
             nonblocking: socket::is_nonblocking(&caller.socket).ok(),
+            joins,
             bound: false,
             schedule: Schedule::from(Instant::now()),
         });

@@ -35,6 +35,20 @@ def serve(s):
         c.close()
 "#;
 
+/// Python's asyncio, which makes its socket non-blocking after the bind. Argument: port.
+pub(crate) const ASYNCIO: &str = r#"
+import asyncio, os, sys
+async def answer(reader, writer):
+    await reader.read(4096)
+    writer.write(b'HTTP/1.0 200 OK\r\n\r\n' + str(os.getpid()).encode())
+    await writer.drain()
+    writer.close()
+async def main():
+    server = await asyncio.start_server(answer, '0.0.0.0', int(sys.argv[1]))
+    await server.serve_forever()
+asyncio.run(main())
+"#;
+
 /// A Python script with the helpers.
 pub(crate) fn python(script: &str) -> String {
     format!("{PRELUDE}{script}")
@@ -45,7 +59,7 @@ pub(crate) const NODE: &str = r"
 require('http').createServer((request, response) => {
   response.setHeader('Connection', 'close')
   response.end('\n' + process.pid)
-}).listen(+process.argv[1], '0.0.0.0')";
+}).listen(+process.argv[1])";
 
 /// Threads that block in accept; bound from a thread that is not the first. SIGTERM: shuts the
 /// listener down for all, as many C servers stop, and exits with 3.

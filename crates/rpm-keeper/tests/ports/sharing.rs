@@ -2,11 +2,11 @@
 
 use crate::{
     clients::{answer, ask, ask_often, free_port, local, request},
-    programs::{C_SERVER, HTTP, NODE, compile, python},
+    programs::{ASYNCIO, C_SERVER, HTTP, NODE, compile, python},
     world::{NOBODY, World},
 };
-use rpm_keeper::Address;
-use std::{collections::BTreeSet, net::TcpStream};
+use rpm_keeper::{Address, Event, Owner};
+use std::{collections::BTreeSet, net::TcpStream, os::fd::AsFd};
 
 fn http(port: &str) -> [&str; 5] {
     ["python3", "-c", HTTP, "0.0.0.0", port]
@@ -37,10 +37,10 @@ fn all_answer(port: u16, pids: &BTreeSet<i32>) {
 fn three_python_servers_share_a_port() {
     let (mut world, port) = (World::new(), free_port());
     let pids = start_all(&mut world, 3, &http(&port.to_string()));
-    let address = Address::Tcp(([0, 0, 0, 0], port).into());
+    let address = [Address::Tcp(([0, 0, 0, 0], port).into())];
     assert_eq!(world.events.len(), 3, "{:?}", world.events);
     for child in 0..3 {
-        assert_eq!(world.listening(rpm_keeper::ChildId(child)), [address.clone()]);
+        assert_eq!(world.listening(rpm_keeper::ChildId(child)), address);
     }
     all_answer(port, &pids);
     let counts = ask_often(port, 60);
@@ -221,4 +221,68 @@ fn probing_binds_pass_as_go_and_bun_do_them() {
     let pids = start_all(&mut world, 2, &["python3", "-c", &script, &text]);
     assert_eq!(world.events.len(), 2, "{:?}", world.events);
     all_answer(port, &pids);
+}
+
+#[test]
+fn many_slots_that_start_together_all_get_their_place() {
+    let (mut world, port) = (World::new(), free_port());
+    let (_directory, binary) = compile(C_SERVER);
+    let (text, binary) = (port.to_string(), binary.display().to_string());
+    let pids = start_all(&mut world, 24, &[&binary, &text]);
+    assert_eq!(world.events.len(), 24, "{:?}", world.events);
+    all_answer(port, &pids);
+}
+
+#[test]
+fn an_event_loop_is_reloaded_and_restarted_on_its_socket() {
+    let (mut world, port) = (World::new(), free_port());
+    let text = port.to_string();
+    let words = ["python3", "-c", ASYNCIO, &text];
+    let mut old = world.serve("app", 0, &words);
+    for _ in 0..3 {
+        let new = world.serve("app", 0, &words);
+        all_answer(port, &BTreeSet::from([world.pid(old), world.pid(new)]));
+        world.kill(old);
+        old = new;
+    }
+    world.kill(old);
+    let waiting = request(port);
+    let last = world.serve("app", 0, &words);
+    assert_eq!(answer(waiting), world.pid(last));
+}
+
+/// The daemon's socket for a slot.
+fn asked(world: &mut World, slot: u32, port: u16) -> std::os::fd::OwnedFd {
+    let owner = Owner { app: "app".to_owned(), slot };
+    let address = Address::Tcp(([0, 0, 0, 0], port).into());
+    match world.ports.listen(1, owner, address, false, 16) {
+        Event::Listener { fd, .. } => fd,
+        event => panic!("{event:?}"),
+    }
+}
+
+#[test]
+fn a_listen_on_an_inherited_socket_of_the_daemons_is_told() {
+    let (mut world, port) = (World::new(), free_port());
+    let socket = asked(&mut world, 0, port);
+    let script = python("s = socket.socket(fileno=3)\ns.listen(5)\nserve(s)");
+    let text = port.to_string();
+    let words = ["python3", "-c", &script, &text];
+    let child = world.start_with("app", 0, &words, &[(socket.as_fd(), 3)]);
+    world.until_listening(child);
+    assert_eq!(ask(port), world.pid(child));
+}
+
+#[test]
+fn a_programs_own_socket_joins_those_that_root_made_for_the_app() {
+    let (mut world, port) = (World::new(), free_port());
+    drop(asked(&mut world, 0, port));
+    if rpm_unix::process::effective_uid() == 0 {
+        world.credentials = Some(NOBODY);
+    }
+    let text = port.to_string();
+    let first = world.serve("app", 1, &http(&text));
+    assert!(world.refused(first).is_empty());
+    let second = world.serve("app", 0, &http(&text));
+    all_answer(port, &BTreeSet::from([world.pid(first), world.pid(second)]));
 }

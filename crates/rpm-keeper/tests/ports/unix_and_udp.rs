@@ -92,3 +92,24 @@ fn datagrams_that_nobody_read_wait_for_the_next_worker() {
     let second = world.serve("app", 1, &words);
     assert_ne!(world.pid(second), world.pid(next));
 }
+
+#[test]
+fn a_udp_port_that_a_program_binds_again_is_a_new_socket() {
+    let (mut world, port) = (World::new(), free_port());
+    let script = python(
+        "def udp(port):\n\
+        \x20   s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+        \x20   s.bind(('127.0.0.1', port))\n\
+        \x20   return s\n\
+         other = udp(int(sys.argv[2]))\n\
+         s = udp(port)\n\
+         s.connect(('127.0.0.1', int(sys.argv[2])))\n\
+         s.close()\n\
+         s = udp(port)\n\
+         try: s.getpeername()\n\
+         except OSError: print('no peer')",
+    );
+    let (text, other) = (port.to_string(), free_port().to_string());
+    let child = world.start("app", 0, &["python3", "-c", &script, &text, &other]);
+    assert_eq!(world.until_exit(child), (0, "no peer\n".to_owned()));
+}

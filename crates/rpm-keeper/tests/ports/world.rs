@@ -12,7 +12,7 @@ use std::{
     ffi::CString,
     fs::File,
     io::Read,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -54,6 +54,17 @@ impl World {
 
     /// Starts a program for a slot, under the filter.
     pub(crate) fn start(&mut self, app: &str, slot: u32, words: &[&str]) -> ChildId {
+        self.start_with(app, slot, words, &[])
+    }
+
+    /// The same, and it inherits these descriptors.
+    pub(crate) fn start_with(
+        &mut self,
+        app: &str,
+        slot: u32,
+        words: &[&str],
+        inherited: &[(BorrowedFd<'_>, i32)],
+    ) -> ChildId {
         let (read, write) = nix_pipe();
         let null = pipe::null().unwrap();
         let baseline = Baseline { oom_score_adj: None, ..Baseline::capture().unwrap() };
@@ -61,7 +72,7 @@ impl World {
             input: null.as_fd(),
             output: write.as_fd(),
             error: write.as_fd(),
-            inherited: &[],
+            inherited,
             filter: true,
             baseline: &baseline,
         };
