@@ -13,7 +13,7 @@ use crate::socket::{
     set_reuse_port, transport,
 };
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, setsockopt, socket,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket,
     sockopt::{BindToDevice, Ipv6V6Only},
 };
 use std::{
@@ -40,11 +40,8 @@ pub(super) fn join(member: BorrowedFd<'_>, refusal: io::Error) -> io::Result<Own
         return Err(refusal);
     }
     resemble(&guest, member)?;
-    match address {
-        SocketAddr::V4(address) => bind(guest.as_raw_fd(), &SockaddrIn::from(address))?,
-        SocketAddr::V6(address) => bind(guest.as_raw_fd(), &SockaddrIn6::from(address))?,
-    }
-    deafen(guest.as_fd())?;
+    bind(guest.as_raw_fd(), &SockaddrStorage::from(address))?;
+    deafen(guest.as_fd(), address.is_ipv6())?;
     listen(&guest, 1)?;
     Ok(guest)
 }

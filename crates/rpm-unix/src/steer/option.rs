@@ -19,7 +19,7 @@ const SO_DETACH_REUSEPORT_BPF: c_int = 68;
 /// if nothing is attached. Since Linux 5.3.
 pub fn detach(member: impl AsFd) -> io::Result<()> {
     let unused: c_int = 0;
-    let detach = |fd: BorrowedFd<'_>| set(fd, SO_DETACH_REUSEPORT_BPF, &unused);
+    let detach = |fd: BorrowedFd<'_>| set(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused);
     match through_guest(member.as_fd(), detach) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         result => result,
@@ -33,13 +33,23 @@ pub(super) fn attach_classic(member: BorrowedFd<'_>, code: &[sock_filter]) -> io
 
 /// Attaches a loaded program to the group of a member.
 pub(super) fn attach_loaded(member: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
-    set(member, SO_ATTACH_REUSEPORT_EBPF, &program.as_raw_fd())
+    set(member, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program.as_raw_fd())
 }
 
-/// Lets a socket see no packet at all: what is sent to it is lost, and sent again.
-pub(super) fn deafen(socket: BorrowedFd<'_>) -> io::Result<()> {
+/// Lets a TCP socket see no packet: what is sent to it is lost, and sent again. Without
+/// `CAP_NET_ADMIN` newer kernels refuse the filter; then packets with the greatest possible lifetime
+/// (TTL 255) are still seen, which hardly anybody sends.
+pub(super) fn deafen(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+    // Packets with a shorter lifetime are dropped (RFC 5082). An IPv6 socket may get IPv4 ones too.
+    set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &255)?;
+    if v6 {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &255)?;
+    }
     let nothing = super::classic::step(libc::BPF_RET | libc::BPF_K, 0);
-    set_program(socket, libc::SO_ATTACH_FILTER, &[nothing])
+    match set_program(socket, libc::SO_ATTACH_FILTER, &[nothing]) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),
+        result => result,
+    }
 }
 
 /// MPTCP sockets, Go's usual listeners, refuse these options though their groups are ordinary ones.
@@ -65,9 +75,9 @@ fn set_program(fd: BorrowedFd<'_>, name: c_int, code: &[sock_filter]) -> io::Res
     check(result.into()).map(drop)
 }
 
-fn set(fd: BorrowedFd<'_>, name: c_int, value: &c_int) -> io::Result<()> {
+fn set(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &c_int) -> io::Result<()> {
     let (from, length) = (ptr::from_ref(value).cast::<c_void>(), size_of::<c_int>());
     // SAFETY: the kernel reads the int that `value` refers to.
-    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), SOL_SOCKET, name, from, length as u32) };
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, from, length as u32) };
     check(result.into()).map(drop)
 }

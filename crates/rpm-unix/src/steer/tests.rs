@@ -10,9 +10,7 @@ use crate::{
     poll::{Entry, poll},
     socket::{Endpoint, Fresh, SocketName, Transport, local_name, open_listener},
 };
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, connect, socket,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
@@ -161,18 +159,8 @@ fn open(transport: Transport, address: SocketAddr, reuse_port: bool) -> io::Resu
 fn client(kind: SockType, from: SocketAddr, to: SocketAddr) -> OwnedFd {
     let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket(family, kind, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    let raw = fd.as_raw_fd();
-    match (from, to) {
-        (SocketAddr::V4(from), SocketAddr::V4(to)) => {
-            bind(raw, &SockaddrIn::from(from)).unwrap();
-            connect(raw, &SockaddrIn::from(to)).unwrap();
-        }
-        (SocketAddr::V6(from), SocketAddr::V6(to)) => {
-            bind(raw, &SockaddrIn6::from(from)).unwrap();
-            connect(raw, &SockaddrIn6::from(to)).unwrap();
-        }
-        mixed => panic!("two families: {mixed:?}"),
-    }
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(from)).unwrap();
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
     fd
 }
 

@@ -6,7 +6,10 @@ use super::{
     order::found,
 };
 use crate::steer::guest;
-use nix::{errno::Errno, sys::socket::sockopt::SocketError};
+use nix::{
+    errno::Errno,
+    sys::socket::{SockaddrStorage, sockopt::SocketError},
+};
 
 const CLIENTS: usize = 40;
 
@@ -22,8 +25,7 @@ fn open_multipath(address: SocketAddr) -> Option<OwnedFd> {
         crate::socket::set_owner(&fd, NOBODY).unwrap();
     }
     crate::socket::set_reuse_port(&fd, true).unwrap();
-    let SocketAddr::V6(address) = address else { panic!("not IPv6") };
-    bind(fd.as_raw_fd(), &SockaddrIn6::from(address)).unwrap();
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(address)).unwrap();
     crate::socket::listen(&fd, 64).unwrap();
     Some(fd)
 }
@@ -64,13 +66,22 @@ fn programs_and_the_order_are_as_in_any_group() {
     assert_eq!(fleet.count(CLIENTS).iter().sum::<usize>(), CLIENTS);
 }
 
+/// Two groups at once: with the filter that only root may set, and without.
 #[test]
 fn no_client_is_lost_to_the_guest() {
+    std::thread::scope(|scope| {
+        scope.spawn(meet_beside_a_guest);
+        unprivileged(meet_beside_a_guest);
+    });
+}
+
+fn meet_beside_a_guest() {
     let Some(fleet) = fleet(2) else { return };
     let guest = guest_of(&fleet);
     // Without a program a third of them are the guest's; they wait.
-    let to = SocketAddr::new(LOOPBACK_6, fleet.address.port());
-    let clients: Vec<_> = (0..CLIENTS).map(|_| dial(to)).collect();
+    let to = |ip| SocketAddr::new(ip, fleet.address.port());
+    let targets = [to(LOOPBACK), to(LOOPBACK_6)].into_iter().cycle();
+    let clients: Vec<_> = targets.take(CLIENTS).map(dial).collect();
     drop(guest);
     for _ in 0..CLIENTS {
         fleet.take();
@@ -83,9 +94,9 @@ fn no_client_is_lost_to_the_guest() {
 /// Begins to connect.
 fn dial(to: SocketAddr) -> OwnedFd {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Inet6, SockType::Stream, flags, None).unwrap();
-    let SocketAddr::V6(to) = to else { panic!("not IPv6") };
-    let result = connect(fd.as_raw_fd(), &SockaddrIn6::from(to));
+    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, flags, None).unwrap();
+    let result = connect(fd.as_raw_fd(), &SockaddrStorage::from(to));
     assert!(matches!(result, Ok(()) | Err(Errno::EINPROGRESS)), "{result:?}");
     fd
 }

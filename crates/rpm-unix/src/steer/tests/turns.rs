@@ -152,8 +152,8 @@ fn send_stray(fleet: &Fleet) {
     let kind = SockType::Raw;
     let protocol = nix::sys::socket::SockProtocol::Tcp;
     let fd = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, protocol).unwrap();
-    let SocketAddr::V4(to) = fleet.address else { panic!("not IPv4") };
-    connect(fd.as_raw_fd(), &SockaddrIn::from(to)).unwrap();
+    let to = fleet.address;
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
     let mut header = [0_u8; 20];
     // A source port below those of clients, header length 20, ACK, a window.
     header[0..2].copy_from_slice(&1_u16.to_be_bytes());
