@@ -1,10 +1,14 @@
 //! The other side of the ports: free ports to use, and requests that tell which process answered.
 
+use rpm_unix::{procfd::is_taken, socket::Endpoint};
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::atomic::{AtomicU16, Ordering},
+    io::{ErrorKind, Read, Write},
+    net::{Ipv6Addr, SocketAddr, TcpStream},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,11 +21,25 @@ pub(crate) fn free_port() -> u16 {
     let start = 12_000 + (std::process::id() % 150) as u16 * 128;
     loop {
         let port = start + NEXT.fetch_add(1, Ordering::SeqCst) % 128;
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() && TcpListener::bind(("::1", port)).is_ok()
-        {
+        let anywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        if !is_taken(&Endpoint::Tcp(anywhere)) && !is_taken(&Endpoint::Udp(anywhere)) {
             return port;
         }
     }
+}
+
+/// While this is held no other test forks, and every fork has executed its program: nobody has
+/// copies of our descriptors, so what we close is closed.
+pub(crate) fn no_forks() -> MutexGuard<'static, ()> {
+    static FORKS: Mutex<()> = Mutex::new(());
+    FORKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the port refuses connections.
+pub(crate) fn is_refused(port: u16) -> bool {
+    let _guard = no_forks();
+    let result = TcpStream::connect(local(port));
+    result.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 pub(crate) fn local(port: u16) -> SocketAddr {

@@ -1,20 +1,12 @@
 //! Holds end when nobody is interested in them any more, and not before.
 
 use crate::{
-    clients::{answer, ask_often, free_port, local, request},
+    clients::{answer, ask_often, free_port, is_refused, no_forks, request},
     programs::{HTTP, python},
     world::World,
 };
 use rpm_keeper::{Address, Event, Owner};
-use std::{
-    io::Read,
-    net::{TcpListener, TcpStream},
-};
-
-fn is_refused(port: u16) -> bool {
-    let result = TcpStream::connect(local(port));
-    result.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
-}
+use std::{io::Read, net::TcpListener};
 
 #[test]
 fn a_probe_of_the_port_does_not_take_the_clients() {
@@ -81,6 +73,7 @@ fn a_released_slot_refuses_and_another_slot_does_not() {
     let children = [world.serve("app", 0, &words), world.serve("app", 1, &words)];
     world.kill(children[0]);
     world.ports.release(&Owner { app: "app".to_owned(), slot: 0 });
+    drop(no_forks());
     assert_eq!(ask_often(port, 30).keys().copied().collect::<Vec<_>>(), [world.pid(children[1])]);
     world.kill(children[1]);
     world.ports.release(&Owner { app: "app".to_owned(), slot: 1 });

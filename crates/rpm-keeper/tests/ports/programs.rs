@@ -1,5 +1,6 @@
 //! The programs under test, and a C compiler.
 
+use crate::clients::no_forks;
 use std::{path::PathBuf, process::Command};
 use tempfile::TempDir;
 
@@ -158,7 +159,10 @@ pub(crate) fn compile(source: &str) -> (TempDir, PathBuf) {
     std::fs::write(&code, source).unwrap();
     let mut gcc = Command::new("gcc");
     gcc.args(["-O1", "-w", "-pthread", "-o"]).arg(&binary).arg(&code);
-    assert!(gcc.status().unwrap().success());
+    let guard = no_forks();
+    let mut gcc = gcc.spawn().unwrap();
+    drop(guard);
+    assert!(gcc.wait().unwrap().success());
     (directory, binary)
 }
 

@@ -1,7 +1,7 @@
 //! Addresses that somebody else has.
 
 use crate::{
-    clients::{ask_often, free_port},
+    clients::{ask_often, free_port, no_forks},
     programs::{HTTP, python},
     world::World,
 };
@@ -50,6 +50,7 @@ fn a_stranger_on_the_port_is_an_honest_refusal() {
         assert!(said.contains("Address already in use"), "{said}");
         assert_eq!(world.refused(child), [(anywhere(port), ADDRESS_IN_USE, None)]);
     }
+    let _guard = no_forks();
     let holder = listener_holder(&Endpoint::Tcp(([0, 0, 0, 0], port).into())).unwrap();
     assert_eq!(holder.pid, std::process::id() as i32);
 }

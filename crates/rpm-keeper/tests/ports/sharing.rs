@@ -1,7 +1,7 @@
 //! Several copies of a program on one port.
 
 use crate::{
-    clients::{answer, ask, ask_often, free_port, local, request},
+    clients::{answer, ask, ask_often, free_port, local, no_forks, request},
     programs::{ASYNCIO, C_SERVER, HTTP, NODE, compile, python},
     world::{NOBODY, World},
 };
@@ -164,6 +164,7 @@ fn a_listener_that_is_shut_down_listens_again() {
     let third = world.serve("app", 0, &[&binary, &text]);
     world.signal(second, 15);
     world.until_exit(second);
+    drop(no_forks());
     assert_eq!(ask_often(port, 20).keys().copied().collect::<Vec<_>>(), [world.pid(third)]);
 }
 

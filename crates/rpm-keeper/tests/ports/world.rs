@@ -1,5 +1,6 @@
 //! [`World`]: ports, the programs that use them, and a loop that waits for events.
 
+use crate::clients::no_forks;
 use rpm_keeper::{Address, ChildId, Event, Owner, ports::Ports};
 use rpm_unix::{
     pidfd, pipe,
@@ -76,7 +77,10 @@ impl World {
             filter: true,
             baseline: &baseline,
         };
-        let spawned = spawn(&self.program(words), &setup).unwrap();
+        let program = self.program(words);
+        let guard = no_forks();
+        let spawned = spawn(&program, &setup).unwrap();
+        drop(guard);
         let Filter::Installed(notify) = spawned.filter else { panic!("{:?}", spawned.filter) };
         let child = ChildId(self.next);
         self.next += 1;
