@@ -28,8 +28,8 @@ pub(super) enum Size {
     Double = 0x18,
 }
 
-/// `struct bpf_insn` of linux/bpf.h on a little-endian machine, where the low half of `registers` is
-/// the destination.
+/// `struct bpf_insn` of linux/bpf.h on a little-endian machine, where the low half of `registers`
+/// is the destination.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Instruction {

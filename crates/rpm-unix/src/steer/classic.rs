@@ -1,9 +1,10 @@
-//! Classic BPF as the kernel runs it on a `SO_REUSEPORT` group: the instructions, and pieces of them.
+//! Classic BPF as the kernel runs it on a `SO_REUSEPORT` group: the instructions, and pieces of
+//! them.
 //!
 //! The program sees the packet from behind its TCP or UDP header on; what is before is reached from
-//! `SKF_NET_OFF`, the start of the IP header (linux/filter.h). On a dual-stack socket that may be an
-//! IPv4 header, so the version decides, never the socket's family. What it returns is an index; one
-//! that is not below the group's size means the kernel's own hash.
+//! `SKF_NET_OFF`, the start of the IP header (linux/filter.h). On a dual-stack socket that may be
+//! an IPv4 header, so the version decides, never the socket's family. What it returns is an index;
+//! one that is not below the group's size means the kernel's own hash.
 
 use libc::{
     BPF_A, BPF_ABS, BPF_ADD, BPF_ALU, BPF_AND, BPF_B, BPF_IMM, BPF_IND, BPF_JA, BPF_JEQ, BPF_JGE,
@@ -72,8 +73,8 @@ pub(super) fn begin() -> Vec<sock_filter> {
     vec![step(SET, 0), step(KEEP, HASH)]
 }
 
-/// Takes A into the hash, and leaves that in A too. Each bit of A reaches the middle of the hash and
-/// above; [`finish`] spreads it over all.
+/// Takes A into the hash, and leaves that in A too. Each bit of A reaches the middle of the hash
+/// and above; [`finish`] spreads it over all.
 pub(super) fn fold() -> [sock_filter; 10] {
     let [copy, halve, mix] = shift_and_xor(16);
     let [again, shift, spread] = shift_and_xor(15);

@@ -7,13 +7,13 @@ use super::{Member, Members, Unfit};
 /// net/core/sock_reuseport.c).
 ///
 /// A socket joins at the end, when it starts to listen (TCP) or is bound (UDP) with `SO_REUSEPORT`;
-/// one that got the option only afterwards is the first when the second joins, so it has joined when
-/// it began to listen. It leaves when its last descriptor is closed, or when it no longer listens
-/// after shutdown(2), and the last of the array takes its place. One that listens anew after a
-/// shutdown joins anew; a listen(2) on one that listens changes nothing.
+/// one that got the option only afterwards is the first when the second joins, so it has joined
+/// when it began to listen. It leaves when its last descriptor is closed, or when it no longer
+/// listens after shutdown(2), and the last of the array takes its place. One that listens anew
+/// after a shutdown joins anew; a listen(2) on one that listens changes nothing.
 ///
-/// The kernel's group is one address, port, family, network namespace, owner and, for IPv6, one value
-/// of `IPV6_V6ONLY`.
+/// The kernel's group is one address, port, family, network namespace, owner and, for IPv6, one
+/// value of `IPV6_V6ONLY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group<Id> {
     order: Vec<Id>,

@@ -1,11 +1,11 @@
 //! A way to reach the group of sockets that refuse the options: a plain TCP socket joins it for a
 //! moment.
 //!
-//! The kernel makes an MPTCP listener out of a TCP one, which is what the group consists of, but does
-//! not pass the options on (net/mptcp/sockopt.c). The guest joins last and leaves at once, which
-//! changes the order of no other member, whoever comes or goes meanwhile. It hears nothing: where
-//! no program keeps connections away from it yet, a SYN it is chosen for is lost and comes again after
-//! a second, to a member.
+//! The kernel makes an MPTCP listener out of a TCP one, which is what the group consists of, but
+//! does not pass the options on (net/mptcp/sockopt.c). The guest joins last and leaves at once,
+//! which changes the order of no other member, whoever comes or goes meanwhile. It hears nothing:
+//! where no program keeps connections away from it yet, a SYN it is chosen for is lost and comes
+//! again after a second, to a member.
 
 use super::option::deafen;
 use crate::socket::{
@@ -26,8 +26,8 @@ use std::{
     },
 };
 
-/// A socket in the group of a TCP listener; closing it is leaving. `refusal` is the answer where that
-/// cannot be: another kind of socket, another network namespace than ours.
+/// A socket in the group of a TCP listener; closing it is leaving. `refusal` is the answer where
+/// that cannot be: another kind of socket, another network namespace than ours.
 pub(super) fn join(member: BorrowedFd<'_>, refusal: io::Error) -> io::Result<OwnedFd> {
     let here = transport(member)? == Some(Transport::Tcp);
     let SocketName::Inet(address) = local_name(member)? else { return Err(refusal) };

@@ -72,7 +72,8 @@ pub(super) fn create(kind: Kind, entries: u32) -> io::Result<OwnedFd> {
 pub(super) fn look(map: BorrowedFd<'_>, key: u32) -> io::Result<u64> {
     let mut value = 0_u64;
     let attributes = element(map, &key, ptr::from_mut(&mut value));
-    // SAFETY: the kernel reads four bytes at `key` and writes eight at `value`, as the map was made.
+    // SAFETY: the kernel reads four bytes at `key` and writes eight at `value`, as the map was
+    // made.
     check(unsafe { bpf(Command::Look, &attributes) })?;
     Ok(value)
 }
@@ -119,8 +120,8 @@ fn address<T>(pointer: *const T) -> u64 {
 }
 
 /// # Safety
-/// `A` is the part of `union bpf_attr` that the command reads, without padding, and every address in
-/// it is valid for what the command reads or writes there.
+/// `A` is the part of `union bpf_attr` that the command reads, without padding, and every address
+/// in it is valid for what the command reads or writes there.
 unsafe fn bpf<A>(command: Command, attributes: &A) -> libc::c_long {
     let (from, length) = (ptr::from_ref(attributes), size_of::<A>());
     // SAFETY: the kernel reads `length` bytes of the attributes; the caller vouches for the rest.

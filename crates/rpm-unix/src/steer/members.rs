@@ -1,4 +1,5 @@
-//! The members of a group that may be chosen, checked once so that no program made of them can fail.
+//! The members of a group that may be chosen, checked once so that no program made of them can
+//! fail.
 
 use std::fmt;
 

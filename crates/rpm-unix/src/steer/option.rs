@@ -37,8 +37,8 @@ pub(super) fn attach_loaded(member: BorrowedFd<'_>, program: BorrowedFd<'_>) -> 
 }
 
 /// Lets a TCP socket see no packet: what is sent to it is lost, and sent again. Without
-/// `CAP_NET_ADMIN` newer kernels refuse the filter; then packets with the greatest possible lifetime
-/// (TTL 255) are still seen, which hardly anybody sends.
+/// `CAP_NET_ADMIN` newer kernels refuse the filter; then packets with the greatest possible
+/// lifetime (TTL 255) are still seen, which hardly anybody sends.
 pub(super) fn deafen(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     // Packets with a shorter lifetime are dropped (RFC 5082). An IPv6 socket may get IPv4 ones too.
     set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &255)?;

@@ -14,9 +14,9 @@ use std::{io, os::fd::AsFd};
 
 /// How a group chooses; needs no privilege.
 ///
-/// It names members by index, so it is true only until a member leaves or joins: the caller attaches
-/// a new one then, and, where it closes a member itself, one without that member and without the last
-/// one before. Who joins gets nothing from a program made before.
+/// It names members by index, so it is true only until a member leaves or joins: the caller
+/// attaches a new one then, and, where it closes a member itself, one without that member and
+/// without the last one before. Who joins gets nothing from a program made before.
 #[derive(Clone, Debug)]
 pub struct Program(Option<Vec<sock_filter>>);
 
@@ -88,8 +88,8 @@ fn flow_hash(members: &Members) -> Vec<sock_filter> {
     code
 }
 
-/// Returns a member's index for any number in A: the remainder is a position in the list of members,
-/// and each run of members without a hole is that position plus a constant.
+/// Returns a member's index for any number in A: the remainder is a position in the list of
+/// members, and each run of members without a hole is that position plus a constant.
 fn place(members: &Members) -> Vec<sock_filter> {
     let mut code = vec![step(MODULO, members.len())];
     for (end, shift) in runs(members) {

@@ -1,9 +1,9 @@
 //! The members in turn, exactly: an eBPF program with its state in two maps.
 //!
-//! `sockets` has a socket for each slot. `plan` is an array of numbers: whose turn it is, which of two
-//! tables is in force and how long it is, and the two tables of slots. Changes are written into the
-//! other table and put in force by one store, so that a connection meets the old set or the new one.
-//! The turn is one atomic counter, so that two processors never take the same one.
+//! `sockets` has a socket for each slot. `plan` is an array of numbers: whose turn it is, which of
+//! two tables is in force and how long it is, and the two tables of slots. Changes are written into
+//! the other table and put in force by one store, so that a connection meets the old set or the new
+//! one. The turn is one atomic counter, so that two processors never take the same one.
 
 use super::{
     MAX_MEMBERS,
@@ -25,8 +25,8 @@ use std::{
 /// One group's members in turn; in force while it is attached, even when this value is gone.
 ///
 /// Connections are counted by their SYN, so that stray packets do not take a turn; each datagram
-/// counts. While nobody is healthy, or the one whose turn it is has no socket, the kernel's own hash
-/// chooses among all members.
+/// counts. While nobody is healthy, or the one whose turn it is has no socket, the kernel's own
+/// hash chooses among all members.
 #[derive(Debug)]
 pub struct RoundRobin {
     sockets: OwnedFd,
@@ -103,13 +103,13 @@ impl RoundRobin {
         Self { sockets, plan, program }
     }
 
-    /// Names a socket's slot, in place of the socket that had it; fine if it has it already. A socket
-    /// that stops listening loses its slot: name it again when it listens again.
+    /// Names a socket's slot, in place of the socket that had it; fine if it has it already. A
+    /// socket that stops listening loses its slot: name it again when it listens again.
     ///
     /// # Errors
-    /// `E2BIG`: the slot is not below [`MAX_MEMBERS`]. `EINVAL`: it is not bound or does not listen,
-    /// or got `SO_REUSEPORT` later and is still alone. `EBUSY`: it has another slot, here or
-    /// elsewhere. 524 (`ENOTSUPP`): neither TCP nor UDP; MPTCP, too.
+    /// `E2BIG`: the slot is not below [`MAX_MEMBERS`]. `EINVAL`: it is not bound or does not
+    /// listen, or got `SO_REUSEPORT` later and is still alone. `EBUSY`: it has another slot, here
+    /// or elsewhere. 524 (`ENOTSUPP`): neither TCP nor UDP; MPTCP, too.
     pub fn put(&self, slot: u32, socket: impl AsFd) -> io::Result<()> {
         let socket = socket.as_fd();
         if map::look(self.sockets.as_fd(), slot).ok() == Some(cookie(socket)?) {

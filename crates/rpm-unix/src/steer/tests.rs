@@ -174,8 +174,8 @@ fn unprivileged<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
     let nobody = libc::c_long::from(NOBODY);
     let drop_then_work = || {
-        // SAFETY: three integers. The raw call changes this thread only (the C library's would change
-        // all), which ends after its work.
+        // SAFETY: three integers. The raw call changes this thread only (the C library's would
+        // change all), which ends after its work.
         let result = unsafe { libc::syscall(libc::SYS_setresuid, nobody, nobody, nobody) };
         assert_eq!(result, 0);
         work()

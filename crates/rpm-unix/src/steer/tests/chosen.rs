@@ -1,5 +1,5 @@
-//! What the classic programs choose: where a hash decides, the kernel is held to what the machine of
-//! the tests says of the same packet.
+//! What the classic programs choose: where a hash decides, the kernel is held to what the machine
+//! of the tests says of the same packet.
 
 use super::*;
 use crate::steer::machine::{packet, run};

@@ -21,7 +21,8 @@ fn open_multipath(address: SocketAddr) -> Option<OwnedFd> {
     };
     let fd = crate::syscall::owned(fd.into()).ok()?;
     if nix::unistd::geteuid().is_root() {
-        // First of all: the TCP socket inside, made at the first need of it, keeps the owner of then.
+        // First of all: the TCP socket inside, made at the first need of it, keeps the owner of
+        // then.
         crate::socket::set_owner(&fd, NOBODY).unwrap();
     }
     crate::socket::set_reuse_port(&fd, true).unwrap();
