@@ -1,6 +1,6 @@
 //! A listen: what was bound becomes held. The kernel does the call in every case; on a socket that
-//! listens already it succeeds and sets the backlog. It is told when the socket does listen, so that
-//! whoever is told can connect: at once, or a millisecond later.
+//! listens already it succeeds and sets the backlog. It is told when the socket does listen, so
+//! that whoever is told can connect: at once, or a millisecond later.
 
 use super::{
     Ports, SETTLES_AFTER,

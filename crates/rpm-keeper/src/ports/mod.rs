@@ -1,6 +1,6 @@
 //! Sharing a port: binds and listens of filtered programs are answered here, and the sockets they
-//! serve are held per slot, so that a restart, a reload or a crash refuses nobody (DESIGN "Sharing a
-//! port", facts/cluster.md 2, facts/traps.md A1-A5, B1-B8).
+//! serve are held per slot, so that a restart, a reload or a crash refuses nobody (DESIGN "Sharing
+//! a port", facts/cluster.md 2, facts/traps.md A1-A5, B1-B8).
 //!
 //! It needs no daemon: what happens comes back as [`Event`]s, which the run loop keeps or sends. It
 //! never waits and never starts anything; it knows children only by id, owner and leader.
@@ -11,21 +11,21 @@
 //! does no harm). Call [`Ports::exited`] before an exit is told, so that its reason comes first.
 //!
 //! # A bind
-//! The first line that fits decides; code and test are in `verdict.rs`. "Overlapping" is the same
-//! port at the same address or at a wildcard that covers it.
+//! The first line that fits decides; its code and test are in `verdict.rs`. "Overlapping" is the
+//! same port at the same address or at a wildcard that covers it.
 //!
-//! | socket and address | what is known | answer |
-//! |---|---|---|
-//! | not TCP, UDP or a unix stream; port 0; multicast; abstract; unreadable | | the kernel decides |
-//! | any | the socket is a held one of the app: a signal lost our answer | 0 |
-//! | | another app has it, or an overlapping one | EADDRINUSE, [`Event::Refused`] with the holder |
-//! | | an overlapping bind of the app is in flight | waits, half a second at most |
-//! | without SO_REUSEPORT | the caller's own tree serves it, or an overlapping one | the kernel decides: EADDRINUSE, as without us |
-//! | | held for this slot | the held socket takes the place of the program's, 0 |
-//! | | no room for another | the kernel decides |
-//! | | held for this slot, but the user beside it would suffer (it shuts listeners down, or O_NONBLOCK differs) | as the next |
-//! | | other sockets of the app overlap | SO_REUSEPORT on all of them, the kernel decides |
-//! | | nothing | SO_REUSEPORT off, the kernel decides |
+//! 1. Not TCP, UDP or a unix stream socket; port 0; multicast; abstract; unreadable: the kernel
+//!    decides, and nothing is remembered.
+//! 2. The socket is a held one of the app (a signal lost our answer): 0.
+//! 3. Another app has an overlapping address: EADDRINUSE, and [`Event::Refused`] names it.
+//! 4. An overlapping bind is in flight, and may yet refuse this one: waits, half a second at most.
+//! 5. The caller's own tree serves an overlapping address, and it did not ask for SO_REUSEPORT: the
+//!    kernel decides, which means EADDRINUSE, as without us.
+//! 6. The address is held for this slot: the held socket takes the place of the program's, 0.
+//! 7. There is no room for another socket: the kernel decides.
+//! 8. It is held, but the worker beside it would suffer (it shuts listeners down, or the two differ
+//!    in O_NONBLOCK), or other sockets of the app overlap: SO_REUSEPORT on all, the kernel decides.
+//! 9. Nothing is there: SO_REUSEPORT off, the kernel decides.
 //!
 //! So every first bind is the program's own, with its own rights, and a stranger on the port is an
 //! honest EADDRINUSE. A path (unix socket) has one socket: all slots get that of the first, as long
@@ -33,11 +33,11 @@
 //! to do so has the clients; that is known and not solved.
 //!
 //! # After it
-//! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is a
-//! *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
-//! through, and told as [`Event::Listening`] when the socket accepts connections. Holds end by their lease (`lease.rs`), by
-//! [`Ports::release`] or [`Ports::close`]. One that a program shut down listens again
-//! ten milliseconds later.
+//! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is
+//! a *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
+//! through, and told as [`Event::Listening`] when the socket accepts connections. Holds end by
+//! their lease (`lease.rs`), by [`Ports::release`] or [`Ports::close`]. One that a program shut
+//! down listens again ten milliseconds later.
 //!
 //! # Repeated calls
 //! A signal makes a thread issue its call again as a new notification, at any point. Nothing is
@@ -45,13 +45,16 @@
 //! call finds what the first one left.
 //!
 //! # Known weaknesses
-//! Binds by io_uring or through a 32-bit or x32 call are not seen. A socket put into an epoll before
-//! its bind is replaced behind epoll's back. A listen on port 0 is not told. A connection made to a
-//! probe socket, in the milliseconds before the program closes it, is reset when its hold goes.
+//! Binds by io_uring or through a 32-bit or x32 call are not seen. A socket put into an epoll
+//! before its bind is replaced behind epoll's back. A listen on port 0 is not told. A connection
+//! made to a probe socket, before the program closes it, is reset when its hold goes. The keeper
+//! waits for the calling thread to be scheduled while it puts a held socket in its place.
 
 mod asked;
 mod attempt;
 mod bind;
+mod facts;
+mod grant;
 mod hold;
 mod key;
 mod lease;
@@ -86,7 +89,7 @@ use table::Table;
 /// How many calls of one child are answered before others get their turn.
 const MAX_CALLS: usize = 16;
 
-/// How long after its last first-time listen a child counts as settled, if the daemon does not say so before:
+/// How long after its last listen a child counts as settled, if the daemon does not say so before:
 /// what it has not bound by then, of what its predecessor served, is released.
 const SETTLES_AFTER: Duration = Duration::from_secs(30);
 
@@ -168,9 +171,8 @@ impl Ports {
         }
     }
 
-    /// The child is ready: what its slot has held and no living child of it uses is released, unless
-    /// another is on its way. Without this it happens [`SETTLES_AFTER`] its first listen on each
-    /// address.
+    /// The child is ready: what its slot has held and no living child of it uses is released,
+    /// unless another is on its way. Without this it happens half a minute after its last listen.
     pub fn settled(&mut self, child: ChildId) {
         let Some(source) = self.sources.get_mut(&child) else { return };
         source.settled = true;

@@ -1,5 +1,5 @@
-//! [`Table`]: everything that is bound, or about to be. Small enough to be searched from end to end:
-//! a bind is a rare event.
+//! [`Table`]: everything that is bound, or about to be. Small enough to be searched from end to
+//! end: a bind is a rare event.
 
 use super::{
     attempt::Attempt,
