@@ -89,7 +89,8 @@ impl Engine {
     }
 
     fn is_done(&self) -> bool {
-        self.ending && self.fleet.apps.is_empty() && self.workers.is_empty()
+        let nothing_runs = self.fleet.apps.is_empty() && self.workers.is_empty();
+        self.ending && nothing_runs && !self.replies.is_holding_back()
     }
 
     /// How long until the supervisor wants to be called; far away when it does not.

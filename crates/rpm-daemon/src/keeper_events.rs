@@ -37,6 +37,7 @@ impl Engine {
                 self.on_listener(request, Err((errno, holder)));
             }
             News::Unfiltered { child, errno } => self.on_unfiltered(worker_of(child), errno),
+            News::Released => self.replies.let_go(),
             News::Error { text } => tracing::error!("the keeper refused a request: {text}"),
             // Answers to questions that only a starting daemon asks; `recover` took them.
             News::Welcome { .. } | News::Known { .. } | News::Held { .. } | News::InventoryEnd => {}

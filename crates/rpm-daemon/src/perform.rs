@@ -27,6 +27,7 @@ impl Engine {
             Effect::Stop { worker } => self.stop(worker),
             Effect::Kill { worker } => self.signal_tree(worker, SIGKILL),
             Effect::Release { app, slot } => {
+                self.replies.hold_back();
                 self.keeper.send(Request::Release { owner: Owner { app: app.to_string(), slot } });
             }
             Effect::Forget { app } => self.forget(&app),

@@ -65,6 +65,7 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
             | Event::Listening { .. }
             | Event::Refused { .. }
             | Event::Listener { .. }
+            | Event::Released
             | Event::ListenFailed { .. } => {}
             Event::Error { text } => return Err(io::Error::other(text)),
         }

@@ -94,7 +94,7 @@ pub enum Request {
         /// Where.
         address: Address,
     },
-    /// Nothing of this owner is served any more: close all its sockets.
+    /// Nothing of this owner is served any more: close all its sockets. Answered by `Released`.
     Release {
         /// Whose.
         owner: Owner,
@@ -207,6 +207,8 @@ pub enum Event {
     },
     /// The inventory is complete.
     InventoryEnd,
+    /// The answer to `Release`: the addresses are free.
+    Released,
     /// A request was not understood or not possible; nothing was done.
     Error {
         /// What was wrong, for a log.

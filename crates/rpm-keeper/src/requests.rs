@@ -76,7 +76,10 @@ impl Keeper {
                 self.tell(event);
             }
             Request::Close { owner, address } => self.ports.close(&owner, &address),
-            Request::Release { owner } => self.ports.release(&owner),
+            Request::Release { owner } => {
+                self.ports.release(&owner);
+                self.tell(Event::Released);
+            }
             Request::Hold { name, fd } => {
                 if !self.holder.hold(name, fd) {
                     self.tell(Event::Error { text: "too many descriptors are held".to_owned() });

@@ -30,6 +30,7 @@ const KNOWN: u8 = 10;
 const HELD: u8 = 11;
 const INVENTORY_END: u8 = 12;
 const ERROR: u8 = 13;
+const RELEASED: u8 = 14;
 
 /// `Event::Spawned`.
 pub(crate) fn spawned(child: &Child) -> Result<Packet<'_>, WireError> {
@@ -115,6 +116,7 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
         }
         Event::Held { name, fd } => held(name, fd.as_fd()),
         Event::InventoryEnd => small(INVENTORY_END, |_| Ok(())),
+        Event::Released => small(RELEASED, |_| Ok(())),
         Event::Error { text } => small(ERROR, |writer| {
             let end = text.floor_char_boundary(MAX_TEXT);
             writer.bytes("text", text.get(..end).unwrap_or_default().as_bytes(), MAX_TEXT)
@@ -203,6 +205,7 @@ fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
             holder: read_holder(reader)?,
         },
         INVENTORY_END => Event::InventoryEnd,
+        RELEASED => Event::Released,
         ERROR => Event::Error { text: reader.text("text", MAX_TEXT)? },
         value => return Err(WireError::Unknown { what: "event", value }),
     })

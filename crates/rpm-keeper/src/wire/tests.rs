@@ -111,6 +111,7 @@ fn event() -> impl Strategy<Value = Event> {
         (id(), address(), any::<i32>(), prop::option::of(owner())).prop_map(
             |(child, address, errno, holder)| Event::Refused { child, address, errno, holder }
         ),
+        Just(()).prop_map(|()| Event::Released),
         any::<u64>().prop_map(|request| Event::Listener { request, fd: file(7) }),
         (any::<u64>(), any::<i32>(), prop::option::of(owner()))
             .prop_map(|(request, errno, holder)| Event::ListenFailed { request, errno, holder }),
