@@ -18,7 +18,7 @@ use crate::{
     log_files::LogFiles,
     replies::Replies,
     sample::Sampler,
-    store::{self, Exits, Saved},
+    store::{self, Exits, Saving},
     targets::Specs,
     worker::Workers,
 };
@@ -29,7 +29,8 @@ use std::{collections::VecDeque, time::Duration};
 
 /// How often the memory of apps with a limit is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
-/// How many messages one turn takes before it commits: bounds what a flood can delay.
+/// How many messages one turn takes before it commits: one state is written for all of them, and
+/// a flood delays nothing else for longer.
 const MESSAGES_A_TURN: usize = 64;
 
 /// The fleet and all it takes to run it.
@@ -76,7 +77,7 @@ impl Engine {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
             tokio::select! {
-                event = self.keeper.receive() => self.on_keeper(event?).await,
+                event = self.keeper.receive() => self.on_keeper_events(event?).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
@@ -97,6 +98,15 @@ impl Engine {
     fn until_deadline(&self) -> Duration {
         const FAR: Duration = Duration::from_secs(24 * 3600);
         self.fleet.deadline().map_or(FAR, |at| at.since(clock::now()))
+    }
+
+    async fn on_keeper_events(&mut self, first: rpm_keeper::Event) -> Result<(), Error> {
+        self.on_keeper(first).await;
+        for _ in 1..MESSAGES_A_TURN {
+            let Some(event) = self.keeper.try_receive()? else { return Ok(()) };
+            self.on_keeper(event).await;
+        }
+        Ok(())
     }
 
     fn on_messages(&mut self, first: Message) {
@@ -143,12 +153,16 @@ impl Engine {
     /// Hands the state to the keeper, ahead of this turn's requests.
     fn commit(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.dirty.state) {
-            let mut saved = Saved::new(self.fleet.clone(), self.workers.records());
-            saved.next_event = self.events.next();
-            saved.next_ticket = self.replies.next_ticket();
-            saved.keys = self.listeners.keys.clone();
-            saved.ports = self.listeners.ports.clone();
-            let fd = store::seal(&saved).map_err(Error::State)?;
+            let state = Saving {
+                version: store::VERSION,
+                fleet: &self.fleet,
+                workers: self.workers.records(),
+                next_event: self.events.next(),
+                next_ticket: self.replies.next_ticket(),
+                keys: &self.listeners.keys,
+                ports: &self.listeners.ports,
+            };
+            let fd = store::seal(&state).map_err(Error::State)?;
             self.keeper.send_first(Request::Hold { name: store::STATE.to_owned(), fd });
         }
         // A replacement is spawned before anything is done that it need not wait for.

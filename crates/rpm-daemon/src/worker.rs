@@ -87,7 +87,7 @@ impl Workers {
     }
 
     /// What a successor must know of each.
-    pub(crate) fn records(&self) -> BTreeMap<WorkerId, WorkerRecord> {
-        self.iter().map(|(id, worker)| (id, worker.record.clone())).collect()
+    pub(crate) fn records(&self) -> BTreeMap<WorkerId, &WorkerRecord> {
+        self.iter().map(|(id, worker)| (id, &worker.record)).collect()
     }
 }
