@@ -53,6 +53,7 @@ pub(crate) fn spawn_failure(spec: &AppSpec, stage: SpawnStage, errno: i32) -> St
         SpawnStage::Credentials => format!("its user could not be taken: {error}"),
         SpawnStage::Limits => format!("its limits could not be set: {error}"),
         SpawnStage::Filter => format!("its ports cannot be shared on this machine: {error}"),
+        SpawnStage::Listen => format!("an address of its `listen` cannot be bound: {error}"),
         SpawnStage::Exec => format!("{program} cannot be executed: {error}"),
     }
 }
@@ -81,6 +82,11 @@ pub(crate) fn failure(
         Cause::Superseded => ("another command took it away".to_owned(), None),
     };
     FailureView { app: app.clone(), instance: failure.instance.0, reason, hint, stderr }
+}
+
+/// An error number in words.
+pub(crate) fn system(errno: i32) -> String {
+    io::Error::from_raw_os_error(errno).to_string()
 }
 
 /// An address that was refused.
