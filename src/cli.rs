@@ -164,6 +164,9 @@ pub(crate) struct AppFlags {
     /// From the start to being ready.
     #[arg(long, value_name = "MS")]
     pub(crate) listen_timeout: Option<String>,
+    /// A socket to bind and hand over; may be given several times.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<String>,
     /// How long an old worker may finish its connections.
     #[arg(long, value_name = "MS")]
     pub(crate) drain_timeout: Option<String>,

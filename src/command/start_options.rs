@@ -28,6 +28,12 @@ pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
         let option = "--stop-exit-codes";
         app.set("stop_exit_codes", &codes).map_err(|value| CliError::Usage { option, value })?;
     }
+    for address in &flags.listen {
+        let mut one = AppOptions::default();
+        let option = "--listen";
+        one.set("listen", address).map_err(|value| CliError::Usage { option, value })?;
+        app.listen.get_or_insert_default().extend(one.listen.unwrap_or_default());
+    }
     if flags.execute_command {
         app.exec_mode = Some(ExecMode::Fork);
     }
@@ -75,7 +81,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
-    use rpm_config::Instances;
+    use rpm_config::{Instances, Listen, ListenAddress};
     use std::time::Duration;
 
     fn start(words: &[&str]) -> Start {
@@ -118,7 +124,7 @@ mod tests {
                      --restart-delay 100 --exp-backoff-restart-delay 200 --max-restarts 5 \
                      --min-uptime 2s --stop-exit-codes 0 --stop-exit-codes 3 --merge-logs \
                      --disable-logs --wait-ready --no-autorestart --no-autostart --no-treekill \
-                     --shutdown-with-message app.js";
+                     --shutdown-with-message --listen 127.0.0.1:80 --listen x=unix:a app.js";
         let words: Vec<&str> = words.split_whitespace().collect();
         let want = AppOptions {
             namespace: Some("back".into()),
@@ -144,6 +150,13 @@ mod tests {
             autostart: Some(false),
             treekill: Some(false),
             shutdown_with_message: Some(true),
+            listen: Some(vec![
+                Listen {
+                    name: "127.0.0.1-80".into(),
+                    address: ListenAddress::Tcp(([127, 0, 0, 1], 80).into()),
+                },
+                Listen { name: "x".into(), address: ListenAddress::Unix("a".into()) },
+            ]),
             ..AppOptions::default()
         };
         assert_eq!(app(&words), want);
@@ -156,6 +169,7 @@ mod tests {
             (["--max-memory-restart", "12Q"], "--max-memory-restart must be a size"),
             (["--kill-timeout", "soon"], "--kill-timeout must be"),
             (["--stop-signal", "SIGNOPE"], "--stop-signal must be"),
+            (["--listen", "here"], "--listen must be an address such as"),
         ];
         for (words, want) in table {
             let error = of_flags(&start(&["app.js", words[0], words[1]]).app).unwrap_err();

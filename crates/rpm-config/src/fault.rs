@@ -84,6 +84,23 @@ pub enum Fault {
         /// Why not.
         why: &'static str,
     },
+    /// `listen` in fork mode with several instances, which cannot have the same sockets.
+    ListenInFork {
+        /// How many.
+        instances: u32,
+    },
+    /// An address of `listen` that is there already.
+    ListenTwice {
+        /// Which.
+        address: String,
+    },
+    /// A path of `listen` that no socket can have.
+    ListenPathTooLong {
+        /// Which.
+        address: String,
+    },
+    /// More addresses than can be handed over.
+    ListenTooMany,
     /// An argument that no process can be given.
     Argument {
         /// Which.
@@ -103,6 +120,11 @@ impl Fault {
             | Self::Argument { .. }
             | Self::Name(_)
             | Self::Namespace { .. } => None,
+            Self::ListenInFork { .. } => {
+                Some("set exec_mode to \"cluster\", or instances to 1".into())
+            }
+            Self::ListenTwice { .. } => Some("name it once".into()),
+            Self::ListenPathTooLong { .. } | Self::ListenTooMany => None,
             Self::LaterKey { .. } => Some("remove it, or set it to false".into()),
             Self::KeyOutsideApp { .. } => Some("move it below [[apps]]".into()),
             Self::KeyTwice { .. } => Some("keep one of them".into()),
@@ -127,6 +149,10 @@ impl Fault {
             Self::Script(fault) => Some(fault.key()),
             Self::Cwd { .. } => Some("cwd"),
             Self::IncrementInCluster | Self::IncrementNoNumber { .. } => Some("increment_var"),
+            Self::ListenInFork { .. }
+            | Self::ListenTwice { .. }
+            | Self::ListenPathTooLong { .. }
+            | Self::ListenTooMany => Some("listen"),
             Self::Argument { .. } => Some("args"),
             Self::Variable { .. } => Some("env"),
             Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
@@ -178,6 +204,16 @@ impl fmt::Display for Fault {
                 write!(f, "`increment_var` needs a number in {variable}, which is {value:?}")
             }
             Self::Variable { name, why } => write!(f, "environment variable {name:?} {why}"),
+            Self::ListenInFork { instances } => {
+                write!(f, "`listen` in fork mode is for one instance, not for {instances}")
+            }
+            Self::ListenTwice { address } => write!(f, "`listen` has {address} twice"),
+            Self::ListenPathTooLong { address } => {
+                write!(f, "`listen` has {address}, a path of more than 107 bytes")
+            }
+            Self::ListenTooMany => {
+                write!(f, "`listen` has more than {} addresses", crate::MAX_LISTEN)
+            }
             Self::Argument { argument } => write!(f, "argument {argument:?} holds a NUL byte"),
         }
     }

@@ -4,7 +4,7 @@ use crate::{
     AppName, AppOptions, AppSpec, ConfigError, Context, Fault, Warning,
     environment::{self, increment_base},
     launch::{self, Found},
-    log_options,
+    listen, log_options,
     search::{self, Search},
     signal,
     spec::{ExecMode, Ready, RestartPolicy, StopPolicy},
@@ -45,12 +45,14 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
     }
     let name = AppName::new(name(options, context)).map_err(Fault::Name)?;
     let mode = mode(options)?;
+    let listen = listen::resolve(options.listen.as_deref().unwrap_or_default(), &search);
     let spec = AppSpec {
         namespace: namespace(options)?,
         instances: options.instances.map_or(1, |instances| instances.count(context.cpus)),
         instance_var: options.instance_var.clone().unwrap_or_else(|| INSTANCE_VAR.into()),
         increment_var: options.increment_var.clone(),
-        share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster),
+        share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster || !listen.is_empty()),
+        listen,
         logs: log_options::logs(options, &search),
         restart: restart(options),
         ready: ready(options),
@@ -177,6 +179,7 @@ fn check(spec: &AppSpec) -> Result<(), Fault> {
     if let Some(variable) = &spec.increment_var {
         increment_base(variable, &spec.env, &spec.inherited_env)?;
     }
+    listen::check(spec)?;
     let mut args = spec.launch.interpreter_args.iter().chain(&spec.launch.args);
     match args.find(|argument| argument.contains('\0')) {
         Some(argument) => Err(Fault::Argument { argument: argument.clone() }),

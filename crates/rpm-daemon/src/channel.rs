@@ -5,6 +5,7 @@
 //! its successor (traps A12).
 
 use crate::{
+    activation,
     engine::Engine,
     inbox::Message,
     listeners::{self, Asked, Listened},
@@ -194,7 +195,8 @@ impl Engine {
         };
         let name = request.key.to_string();
         let endpoint = self.listeners.settle_port(&spec.name, &name, request.endpoint);
-        let Some(address) = address_of(&endpoint) else {
+        let Some(address) = activation::meant(&spec, &endpoint).or_else(|| address_of(&endpoint))
+        else {
             self.answer_listener(worker, request.seq, Err((EINVAL, None)));
             return false;
         };
@@ -231,6 +233,10 @@ impl Engine {
         let (Some(spec), Some(address)) = (self.spec_of(worker), address_of(endpoint)) else {
             return;
         };
+        // What rpm bound for the app stays bound, whatever one worker does.
+        if activation::meant(&spec, endpoint).is_some() {
+            return;
+        }
         let owner = crate::launch::owner(&spec, place.slot);
         self.keeper.send(Request::Close { owner, address });
     }

@@ -71,9 +71,11 @@ impl Engine {
 
     fn on_spawn_failed(&mut self, child: ChildId, stage: rpm_keeper::SpawnStage, errno: i32) {
         let worker = worker_of(child);
-        let reason = match self.spec_of(worker) {
+        // Only an address it was to inherit can have been refused before it ran.
+        let refused = self.troubles.of(worker).filter(|_| stage == rpm_keeper::SpawnStage::Listen);
+        let reason = match self.spec_of(worker).filter(|_| refused.is_none()) {
             Some(spec) => diagnose::spawn_failure(&spec, stage, errno),
-            None => std::io::Error::from_raw_os_error(errno).to_string(),
+            None => refused.unwrap_or_else(|| diagnose::system(errno)),
         };
         self.workers.remove(worker);
         self.step(Event::SpawnFailed { worker, reason });

@@ -2,6 +2,7 @@
 //! worker, or an answer to a client.
 
 use crate::{
+    activation,
     engine::Engine,
     launch::{self, Seat},
     log_files, store,
@@ -77,7 +78,7 @@ impl Engine {
         store::WorkerRecord {
             started_at: crate::clock::epoch_millis(),
             error_offset: error.map_or(0, |path| log_files::length(&path)),
-            listening: Vec::new(),
+            listening: activation::texts(spec),
         }
     }
 

@@ -4,6 +4,7 @@
 //! One thread, one poll loop, no runtime. It knows nothing of configuration, policy, logs or JSON.
 #![forbid(unsafe_code)]
 
+mod activation;
 mod children;
 mod client;
 mod codec;
@@ -24,6 +25,7 @@ mod spec;
 mod start;
 mod wire;
 
+pub use activation::Activation;
 pub use client::{DaemonDescriptors, Link, daemon_descriptors};
 pub use codec::WireError;
 pub use message::{

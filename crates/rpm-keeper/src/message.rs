@@ -266,4 +266,6 @@ pub enum SpawnStage {
     Filter,
     /// execve(2) itself, after the PATH look-up.
     Exec,
+    /// One of the sockets it was to inherit could not be bound; told by `Refused` just before.
+    Listen,
 }

@@ -118,19 +118,20 @@ impl Keeper {
             }
             return;
         }
-        match self.start(label, spec) {
+        match self.start(child, label, spec) {
             Ok(start) => self.children.add(child, start),
             Err(failure) => self.spawn_failed(child, failure),
         }
     }
 
-    fn start(&self, label: Vec<u8>, spec: &OwnedFd) -> Result<Start, Failure> {
+    fn start(&mut self, child: ChildId, label: Vec<u8>, spec: &OwnedFd) -> Result<Start, Failure> {
         if self.children.is_full() {
             return Err(Failure { stage: SpawnStage::Fork, errno: EAGAIN });
         }
         let spec = SpawnSpec::open(spec).map_err(|error| unreadable(&error))?;
         let share = spec.share.clone();
-        let (starting, kept) = self.spawner.start(spec)?;
+        let sockets = self.activated(child, &spec)?;
+        let (starting, kept) = self.spawner.start(spec, &sockets)?;
         Ok(Start { starting, kept, label, share })
     }
 }

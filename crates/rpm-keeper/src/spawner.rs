@@ -1,6 +1,7 @@
 //! From a spec to a forked child: its pipes, its Node channel, its descriptors.
 
 use crate::{
+    activation::FIRST_FD,
     message::{Child, ChildId, SpawnStage},
     pipe_budget::{Grant, PipeBudget},
     spec::SpawnSpec,
@@ -14,15 +15,12 @@ use rpm_unix::{
 use std::{
     ffi::CString,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// Descriptors that stay free when spawns are refused: for the daemon's restart, for `/proc`, for
 /// the answers to binds.
 const RESERVE: i32 = 64;
-/// Where a Node program finds its end of the channel, and the duplicate of ours.
-const CHANNEL_FD: i32 = 3;
-const CHANNEL_PEER_FD: i32 = 4;
 
 /// What every spawn has in common.
 #[derive(Debug)]
@@ -70,8 +68,12 @@ impl Spawner {
         &self.baseline
     }
 
-    /// Forks a child for this spec.
-    pub(crate) fn start(&self, mut spec: SpawnSpec) -> Result<(Starting, Kept), Failure> {
+    /// Forks a child for this spec, which inherits these sockets.
+    pub(crate) fn start(
+        &self,
+        mut spec: SpawnSpec,
+        sockets: &[OwnedFd],
+    ) -> Result<(Starting, Kept), Failure> {
         let grants = [self.pipes.take(), self.pipes.take()];
         let [stdout, stderr] = grants
             .each_ref()
@@ -79,10 +81,14 @@ impl Spawner {
         let (stdout, stderr) = (stdout?, stderr?);
         let channel = spec.channel.then(Channel::new).transpose().map_err(no_descriptors)?;
         self.check_room(&stderr, channel.as_ref())?;
-        if channel.is_some() {
-            announce_channel(&mut spec.program.environment);
+        let mut inherited: Vec<_> = sockets.iter().map(AsFd::as_fd).zip(FIRST_FD..).collect();
+        if let Some(channel) = &channel {
+            // Sockets come first, wherever a program looks for them.
+            let at = inherited.last().map_or(FIRST_FD, |(_, last)| last + 1);
+            announce_channel(&mut spec.program.environment, at);
+            inherited.extend([(channel.theirs.as_fd(), at), (channel.ours.as_fd(), at + 1)]);
         }
-        let starting = self.fork(&spec, &stdout, &stderr, channel.as_ref())?;
+        let starting = self.fork(&spec, &stdout, &stderr, &inherited)?;
         let channel = channel.map(|channel| channel.ours);
         let (stdout, stderr) = (stdout.read, stderr.read);
         Ok((starting, Kept { stdout, stderr, channel, _grants: grants }))
@@ -93,16 +99,14 @@ impl Spawner {
         spec: &SpawnSpec,
         stdout: &Pipe,
         stderr: &Pipe,
-        channel: Option<&Channel>,
+        inherited: &[(BorrowedFd<'_>, i32)],
     ) -> Result<Starting, Failure> {
-        let inherited = channel.map(|channel| {
-            [(channel.theirs.as_fd(), CHANNEL_FD), (channel.ours.as_fd(), CHANNEL_PEER_FD)]
-        });
         let setup = Setup {
             input: self.null.as_fd(),
             output: stdout.write.as_fd(),
             error: stderr.write.as_fd(),
-            inherited: inherited.as_ref().map_or(&[], |both| both.as_slice()),
+            inherited,
+            pid_variable: spec.activation.as_ref().map(|_| c"LISTEN_PID"),
             filter: spec.share.is_some(),
             baseline: &self.baseline,
         };
@@ -132,9 +136,10 @@ impl Channel {
 }
 
 /// Tells a Node program where its channel is, in place of any other that the environment speaks of.
-fn announce_channel(environment: &mut Vec<CString>) {
+fn announce_channel(environment: &mut Vec<CString>, at: i32) {
     environment.retain(|entry| !entry.to_bytes().starts_with(b"NODE_CHANNEL_"));
-    environment.push(c"NODE_CHANNEL_FD=3".to_owned());
+    // A number has no zero byte.
+    environment.extend(CString::new(format!("NODE_CHANNEL_FD={at}")));
     environment.push(c"NODE_CHANNEL_SERIALIZATION_MODE=json".to_owned());
 }
 
@@ -182,9 +187,9 @@ mod tests {
             ["A=1", "NODE_CHANNEL_FD=9", "NODE_OPTIONS=x", "NODE_CHANNEL_SERIALIZATION_MODE=y"]
                 .map(|entry| CString::new(entry).unwrap())
                 .to_vec();
-        announce_channel(&mut environment);
+        announce_channel(&mut environment, 5);
         let expected: Vec<CString> =
-            ["A=1", "NODE_OPTIONS=x", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json"]
+            ["A=1", "NODE_OPTIONS=x", "NODE_CHANNEL_FD=5", "NODE_CHANNEL_SERIALIZATION_MODE=json"]
                 .map(|entry| CString::new(entry).unwrap())
                 .to_vec();
         assert_eq!(environment, expected);

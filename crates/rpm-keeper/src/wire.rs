@@ -15,6 +15,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 pub(crate) use event::{
     decode as decode_event, encode as encode_event, exited, held, known, spawned,
 };
+pub(crate) use parts::{read_address, read_owner, write_address, write_owner};
 pub(crate) use request::{decode as decode_request, encode as encode_request};
 
 /// The longest datagram, without its descriptors.

@@ -11,7 +11,7 @@ mod search;
 use crate::{fdpass, limits::OpenFiles, pidfd, process, procfs, wait};
 use report::Report;
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     fmt, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
@@ -56,6 +56,9 @@ pub struct Setup<'a> {
     /// What else it inherits, each with its number there, from 3 to 63 and once only. All other
     /// descriptors are closed.
     pub inherited: &'a [(BorrowedFd<'a>, RawFd)],
+    /// A variable that is to have the program's own pid, which nobody knows before the fork:
+    /// `LISTEN_PID` of sd_listen_fds(3). It must not be in the environment already.
+    pub pid_variable: Option<&'a CStr>,
     /// Install the bind filter (`seccomp.rs`).
     pub filter: bool,
     /// What it gets back of what we changed for ourselves.
@@ -219,13 +222,13 @@ impl AsFd for Starting {
 /// # Errors
 /// There was no fork, or the child could not be named by a pidfd and is gone again.
 pub fn start(program: &Program, setup: &Setup<'_>) -> Result<Starting, SpawnError> {
-    let image = search::Image::new(program);
+    let mut image = search::Image::new(program);
     let (report, theirs) =
         fdpass::pair(true).map_err(|error| SpawnError::new(Stage::Descriptors, &error))?;
     // SAFETY: the caller's process has one thread (documented), so the child may do what any
     // process may; `child::run` never returns into the copy of our caller.
     match unsafe { nix::unistd::fork() } {
-        Ok(nix::unistd::ForkResult::Child) => child::run(program, &image, setup, &theirs),
+        Ok(nix::unistd::ForkResult::Child) => child::run(program, &mut image, setup, &theirs),
         Ok(nix::unistd::ForkResult::Parent { child }) => {
             drop(theirs);
             Ok(Starting { spawned: identify(child.as_raw())?, report })

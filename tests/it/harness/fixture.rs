@@ -31,6 +31,13 @@ pub(crate) fn node_modules() -> PathBuf {
     path
 }
 
+/// A program of the Python packages in tests/python/requirements.txt.
+pub(crate) fn venv(program: &str) -> PathBuf {
+    let path = cache().join("venv/bin").join(program);
+    assert!(path.exists(), "{} is missing: run scripts/test once", path.display());
+    path
+}
+
 /// The native server, compiled once.
 pub(crate) fn compiled() -> PathBuf {
     let (source, binary) = (fixture("c/server.c"), cache().join("server"));

@@ -15,7 +15,7 @@ mod web;
 
 pub(crate) use app::App;
 pub(crate) use command::Output;
-pub(crate) use fixture::{compiled, fixture, repository};
+pub(crate) use fixture::{compiled, fixture, repository, venv};
 pub(crate) use home::Home;
 pub(crate) use http::get;
 pub(crate) use load::Load;

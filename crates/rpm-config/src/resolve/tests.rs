@@ -32,6 +32,7 @@ fn defaults_are_pm2s() {
         instance_var: "NODE_APP_INSTANCE".into(),
         increment_var: None,
         share_ports: false,
+        listen: vec![],
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: true },
         restart: RestartPolicy {
             autorestart: true,

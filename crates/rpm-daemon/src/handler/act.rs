@@ -73,6 +73,13 @@ impl Engine {
         };
         match scaled(present, count) {
             Ok(instances) => {
+                let refused = self
+                    .specs
+                    .get(&app)
+                    .and_then(|spec| crate::activation::refused_scale(spec, instances));
+                if let Some(error) = refused {
+                    return respond::<()>(to, Err(error));
+                }
                 if let Some(spec) = self.specs.get(&app) {
                     self.keep_spec(AppSpec { instances, ..AppSpec::clone(spec) });
                 }

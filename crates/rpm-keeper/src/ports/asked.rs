@@ -34,7 +34,7 @@ impl Ports {
             let holder = Some(holder.clone());
             return Event::ListenFailed { request, errno: socket::ADDRESS_IN_USE, holder };
         }
-        match self.asked(owner, key, backlog) {
+        match self.asked(owner, key, backlog, None) {
             Ok(fd) => Event::Listener { request, fd },
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(socket::NOT_PERMITTED);
@@ -54,11 +54,18 @@ impl Ports {
         self.table.attempts.retain(|attempt| attempt.owner != *owner);
     }
 
-    fn asked(&mut self, owner: Owner, key: Key, backlog: i32) -> io::Result<OwnedFd> {
+    /// The held socket, made now if there is none: for `user`, or for us.
+    pub(super) fn asked(
+        &mut self,
+        owner: Owner,
+        key: Key,
+        backlog: i32,
+        user: Option<u32>,
+    ) -> io::Result<OwnedFd> {
         let id = match self.table.find(&owner, &key) {
             Some(id) => id,
             None => {
-                let hold = self.open(owner, key, backlog)?;
+                let hold = self.open(owner, key, backlog, user)?;
                 self.table.insert(hold)
             }
         };
@@ -67,13 +74,13 @@ impl Ports {
 
     fn lend(&mut self, id: HoldId) -> io::Result<OwnedFd> {
         let hold = self.table.holds.get_mut(&id).ok_or(io::ErrorKind::NotFound)?;
-        hold.asked = true;
+        (hold.asked, hold.revivals) = (true, 0);
         hold.listen()?;
         hold.phase = Phase::Listening;
         hold.socket.try_clone()
     }
 
-    fn open(&self, owner: Owner, key: Key, backlog: i32) -> io::Result<Hold> {
+    fn open(&self, owner: Owner, key: Key, backlog: i32, user: Option<u32>) -> io::Result<Hold> {
         if !self.table.has_room(&owner.app, &key) {
             return Err(io::Error::from_raw_os_error(socket::TOO_MANY));
         }
@@ -84,7 +91,7 @@ impl Ports {
         self.open_address(&owner.app, &key, None);
         let near = |attempt: &Attempt| attempt.owner.app == owner.app && attempt.key.overlaps(&key);
         let reuse_port = other.is_some() || self.table.attempts.iter().any(near);
-        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog };
+        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog, owner: user };
         let socket = match &key.address {
             Address::Unix(path) => {
                 open_path(path, || socket::open_listener(&key.endpoint(), &fresh))?

@@ -51,7 +51,7 @@ pub(super) struct Hold {
     pub(super) backlog: i32,
     /// Children whose `listen` was let through and not told yet.
     untold: BTreeSet<ChildId>,
-    revivals: u32,
+    pub(super) revivals: u32,
 }
 
 /// Whether it accepts connections.

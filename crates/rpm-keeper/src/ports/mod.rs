@@ -50,6 +50,7 @@
 //! made to a probe socket, before the program closes it, is reset when its hold goes. The keeper
 //! waits for the calling thread to be scheduled while it puts a held socket in its place.
 
+mod activated;
 mod asked;
 mod attempt;
 mod bind;

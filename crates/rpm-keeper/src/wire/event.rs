@@ -221,6 +221,7 @@ fn stage_code(stage: SpawnStage) -> u8 {
         SpawnStage::Limits => 5,
         SpawnStage::Filter => 6,
         SpawnStage::Exec => 7,
+        SpawnStage::Listen => 8,
     }
 }
 
@@ -234,6 +235,7 @@ fn stage(value: u8) -> Result<SpawnStage, WireError> {
         5 => SpawnStage::Limits,
         6 => SpawnStage::Filter,
         7 => SpawnStage::Exec,
+        8 => SpawnStage::Listen,
         value => return Err(WireError::Unknown { what: "stage", value }),
     })
 }

@@ -74,6 +74,7 @@ impl World {
             output: write.as_fd(),
             error: write.as_fd(),
             inherited,
+            pid_variable: None,
             filter: true,
             baseline: &baseline,
         };

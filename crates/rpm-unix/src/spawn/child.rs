@@ -36,7 +36,12 @@ impl Drop for NeverReturn {
     }
 }
 
-pub(super) fn run(program: &Program, image: &Image<'_>, setup: &Setup<'_>, report: &OwnedFd) -> ! {
+pub(super) fn run(
+    program: &Program,
+    image: &mut Image<'_>,
+    setup: &Setup<'_>,
+    report: &OwnedFd,
+) -> ! {
     let guard = NeverReturn;
     let Err(error) = become_program(program, image, setup, report);
     // The socket was ours alone until now; if even this fails, the parent sees a child that died.
@@ -54,7 +59,7 @@ struct Failure<'a> {
 
 fn become_program<'a>(
     program: &Program,
-    image: &Image<'_>,
+    image: &mut Image<'_>,
     setup: &Setup<'_>,
     report: &'a OwnedFd,
 ) -> Result<Infallible, Failure<'a>> {
@@ -83,6 +88,9 @@ fn become_program<'a>(
     }
     std::env::set_current_dir(&program.directory).map_err(late(Stage::Directory))?;
     unblock_signals().map_err(late(Stage::Limits))?;
+    if let Some(variable) = setup.pid_variable {
+        image.tell_pid(variable);
+    }
     Err(late(Stage::Exec)(image.execute()))
 }
 
