@@ -173,12 +173,11 @@
       process.on('internalMessage', (message) => safely(() => {
         if (message && message.cmd === 'NODE_RPM' && message.act === 'drain') drain();
       }));
-      const isWorker = require('cluster').isWorker;
       return {
-        // node:cluster reports a worker's servers itself.
-        listening: (server) => {
-          if (!isWorker) tell({ act: 'listening', address: address(server) });
-        },
+        // A turn later: who only tried whether the port is free has closed the server by then.
+        listening: (server) => setImmediate(() => safely(() => {
+          if (server.listening) tell({ act: 'listening', address: address(server) });
+        })).unref(),
         drained: () => tell({ act: 'drained' }),
       };
     }

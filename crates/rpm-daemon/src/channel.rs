@@ -8,16 +8,17 @@ use crate::{
     activation,
     engine::Engine,
     inbox::Message,
+    launch,
     listeners::{self, Asked, Listened},
 };
 use rpm_cluster::{
     channel::Channel,
     endpoint::Endpoint,
-    message::Message as Said,
+    message::{Bound, Message as Said},
     reply,
     worker::{Action, Conversation, ListenerRequest},
 };
-use rpm_config::Ready;
+use rpm_config::{ExecMode, Ready};
 use rpm_keeper::{Address, ChildId, Request};
 use rpm_supervisor::{Event, WorkerId};
 use serde_json::Value;
@@ -151,18 +152,8 @@ impl Engine {
             Action::Send(line) => {
                 self.channel_of(worker).map(|channel| channel.send(line, None));
             }
-            Action::Listening(endpoint) => {
-                if let Some(address) = address_of(&endpoint) {
-                    self.note_listening(worker, listeners::text(&address));
-                }
-                self.on_proof(worker, Ready::Listening);
-            }
-            Action::ListensElsewhere(bound) => {
-                if let Some(bound) = bound {
-                    self.note_listening(worker, listeners::bound_text(&bound));
-                }
-                self.on_proof(worker, Ready::Listening);
-            }
+            Action::Listening(endpoint) => self.on_shared_listener(worker, &endpoint),
+            Action::Serves(bound) => self.on_server(worker, bound.as_ref()),
             Action::Closed(endpoint) => self.on_closed(worker, &endpoint),
             Action::Drained => self.step(Event::Drained { worker }),
             Action::App(message) => {
@@ -173,6 +164,27 @@ impl Engine {
             Action::Online | Action::Leaves => {}
         }
         true
+    }
+
+    /// node:cluster says that a worker listens. Of TCP and unix sockets the preload says later
+    /// whether they stay: some programs only try whether a port is free.
+    fn on_shared_listener(&mut self, worker: WorkerId, endpoint: &Endpoint) {
+        if let Some(address) = address_of(endpoint) {
+            self.note_listening(worker, listeners::text(&address));
+        }
+        let Some(spec) = self.spec_of(worker) else { return };
+        if matches!(endpoint, Endpoint::Udp(_)) || !launch::wants_preload(&spec) {
+            self.on_proof(worker, Ready::Listening);
+        }
+    }
+
+    /// The preload says that a server is there to stay. Where it is, node:cluster has told already.
+    fn on_server(&mut self, worker: WorkerId, bound: Option<&Bound>) {
+        let Some(spec) = self.spec_of(worker) else { return };
+        if let Some(bound) = bound.filter(|_| spec.mode == ExecMode::Fork) {
+            self.note_listening(worker, listeners::bound_text(bound));
+        }
+        self.on_proof(worker, Ready::Listening);
     }
 
     /// A worker proved itself in one way; it counts if its app waits for that way.

@@ -155,7 +155,7 @@ fn about_itself(spec: &AppSpec, places: &Places, seat: Seat) -> [(String, String
 
 /// Node itself, and anything that may start Node while its ports are shared; not a Node under its
 /// permission model, which refuses a file it was not told about (traps A10).
-fn wants_preload(spec: &AppSpec) -> bool {
+pub(crate) fn wants_preload(spec: &AppSpec) -> bool {
     let restricted = |argument: &String| {
         ["--permission", "--experimental-permission"].contains(&argument.as_str())
     };
