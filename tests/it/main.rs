@@ -14,6 +14,7 @@ mod ecosystem;
 mod fork;
 mod load_itself;
 mod logs;
+mod matrix;
 mod nginx;
 mod reload;
 mod start;
