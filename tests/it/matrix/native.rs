@@ -1,7 +1,9 @@
 //! Compiled programs, and Ruby.
 
 use super::program::Program;
-use crate::harness::made;
+use super::stages;
+use crate::harness::{Door, Home, Load, made, port};
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -17,12 +19,12 @@ matrix! {
     c_epoll: Program::new(&[&c("epoll")]);
     c_epoll_edge_triggered: Program::new(&[&c("epoll"), "--", "edge"]);
     // Trap B4: the held socket takes the place of one that epoll already watches.
-    #[ignore = "rpm-keeper/src/ports: the second worker of a slot waits on the socket it no longer has"]
+    #[ignore = "keeper, ports: the second worker of a slot waits on a socket it no longer has"]
     c_epoll_before_bind: Program::new(&[&c("epoll"), "--", "before"]);
 }
 
 /// A C program, compiled once.
-fn c(name: &str) -> String {
+pub(super) fn c(name: &str) -> String {
     let source = format!("matrix/{name}.c");
     text(made(name, &source, |source, target| {
         let mut gcc = Command::new("gcc");
@@ -40,4 +42,35 @@ fn go() -> String {
 
 fn text(path: PathBuf) -> String {
     path.to_str().expect("utf-8").to_owned()
+}
+
+/// hyper, as rpm's own server has it. Each worker serves a folder of its own that says who it is.
+#[test]
+fn rust_hyper() {
+    let (home, port) = (Home::new(), port());
+    for slot in 0..4 {
+        fs::create_dir(home.work().join(format!("site-{slot}"))).expect("mkdir");
+        let who = format!("{{\"pid\": 1, \"instance\": \"{slot}\"}}");
+        home.write(&format!("site-{slot}/index.html"), &who);
+    }
+    let app = format!(
+        "[[apps]]\nname = \"web\"\nscript = \"serve\"\nargs = [\"site-{{instance}}\", \"{port}\"]\n\
+         instances = 3\n"
+    );
+    home.write("ecosystem.toml", &app);
+    home.rpm(["start", "ecosystem.toml"]).success();
+    let door = Door::Http(port);
+    stages::met(&door, 3);
+    let load = Load::on(port).fresh(3).keep_alive(2);
+    load.more(20);
+    home.rpm(["reload", "web"]).success();
+    home.rpm(["scale", "web", "4"]).success();
+    load.more(20);
+    load.stop().is_clean(40);
+    stages::met(&door, 4);
+    let load = Load::on(port).fresh(3);
+    stages::killed(&home);
+    load.more(20);
+    stages::is_fair(&load.stop(), 3);
+    stages::met(&door, 4);
 }

@@ -14,7 +14,8 @@ matrix! {
     https: tls(Program::script("matrix/https.js", &[]));
     net: Program::script("matrix/net.js", &[]).place(|_, port| Door::Line(port));
     dgram: Program::script("matrix/dgram.js", &[]).place(|_, port| Door::Datagram(port));
-    a_path: Program::script("matrix/path.js", &[]).place(|work, _| Door::Path(work.join("web.sock")));
+    a_path: Program::script("matrix/path.js", &[])
+        .place(|work, _| Door::Path(work.join("web.sock")));
     // tsx starts Node itself, so the worker is behind a wrapper.
     typescript: Program::script("matrix/hello.ts", &[]).keeps_alive();
 }

@@ -69,7 +69,7 @@ pub(super) fn answers(home: &Home, door: &Door, count: usize) -> BTreeSet<u32> {
 }
 
 /// Asks until so many slots have answered; the pids of each.
-fn met(door: &Door, count: usize) -> BTreeMap<u64, BTreeSet<u32>> {
+pub(super) fn met(door: &Door, count: usize) -> BTreeMap<u64, BTreeSet<u32>> {
     let mut found: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
     let mut stopped = Vec::new();
     let mut client = door.client();
@@ -120,7 +120,7 @@ fn under_load(program: &Program, door: &Door, act: impl FnOnce()) -> Report {
 }
 
 /// Kills one worker and waits until it is replaced.
-fn killed(home: &Home) {
+pub(super) fn killed(home: &Home) {
     let victim = home.app("web")[VICTIM].clone();
     Process(victim.pid()).kill();
     home.wait_until("it is replaced", |apps| {
@@ -129,7 +129,7 @@ fn killed(home: &Home) {
 }
 
 /// Nothing was refused, and no more failed than may.
-fn is_fair(report: &Report, may_fail: u64) {
+pub(super) fn is_fair(report: &Report, may_fail: u64) {
     assert_eq!(report.refused, 0, "refused connections: {report:#?}");
     assert!(report.failures <= may_fail, "more than {may_fail} failed: {report:#?}");
 }
