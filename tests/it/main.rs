@@ -1,6 +1,6 @@
 //! The real binary against real programs: one file per feature, one binary for all.
 //!
-//! `scripts/test` installs what the programs need (Node, Express, Python, gcc, nginx).
+//! `scripts/test` installs what the programs need: every runtime of the matrix, gcc, nginx.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -15,6 +15,7 @@ mod ecosystem;
 mod fork;
 mod load_itself;
 mod logs;
+mod matrix;
 mod nginx;
 mod reload;
 mod start;

@@ -12,6 +12,7 @@ use rpm_config::Ready;
 use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Event, Exit, WorkerId};
+use std::path::Path;
 
 /// How many ends of workers are remembered for each instance.
 const EXITS_KEPT: usize = 5;
@@ -148,6 +149,12 @@ impl Engine {
     }
 
     fn on_listening(&mut self, worker: WorkerId, address: &Address) {
+        // Only a path needs the look into /proc.
+        if let Address::Unix(path) = address
+            && is_private(path, &self.tree_of(worker))
+        {
+            return;
+        }
         self.note_listening(worker, crate::listeners::text(address));
         self.on_proof(worker, Ready::Listening);
     }
@@ -185,6 +192,15 @@ impl Engine {
     }
 }
 
+/// Whether a path is for talk among a program's own processes, because its name has the number of
+/// one of them in it, as tsx's `/tmp/tsx-0/4711.pipe` and Java's `/tmp/.java_pid4711`. It says
+/// nothing about the server that the program is started for.
+fn is_private(path: &Path, pids: &[i32]) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut numbers = name.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
+    numbers.any(|number: i32| pids.contains(&number))
+}
+
 /// The worker a child is.
 pub(crate) fn worker_of(child: ChildId) -> WorkerId {
     WorkerId(child.0)
@@ -205,4 +221,20 @@ fn exit_view(status: ExitStatus, stderr: Vec<String>) -> ExitView {
         ExitStatus::Unknown => (None, None),
     };
     ExitView { code, signal, at: crate::clock::epoch_millis(), stderr }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_the_number_of_a_process_of_the_tree_is_private() {
+        let private = |path: &str| is_private(Path::new(path), &[12, 4711]);
+        assert!(private("/tmp/tsx-0/4711.pipe"));
+        assert!(private("/tmp/.java_pid4711"));
+        assert!(private("ctl-12-4"));
+        for public in ["/run/web.sock", "/run/web-4712.sock", "/run/471.sock", "/run/12/web.sock"] {
+            assert!(!private(public), "{public}");
+        }
+    }
 }

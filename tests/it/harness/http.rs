@@ -17,6 +17,11 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    /// An answer that came without HTTP around it.
+    pub(crate) fn ok(body: String) -> Self {
+        Self { status: 200, headers: Vec::new(), body }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -29,8 +34,8 @@ impl Response {
 }
 
 /// A connection to a server of this machine.
-pub(crate) struct Connection {
-    stream: BufReader<TcpStream>,
+pub(crate) struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Connection {
@@ -40,7 +45,14 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// On a stream that is open already.
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Asks for `path`; `last` tells the server that nothing follows on this connection.
