@@ -65,6 +65,7 @@ fn spec(name: &str) -> AppSpec {
         instance_var: "NODE_APP_INSTANCE".into(),
         increment_var: None,
         share_ports: true,
+        balance: rpm_config::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
         restart: RestartPolicy {
             autorestart: true,

@@ -2,7 +2,7 @@
 //! accepted for numbers and truths, as PM2 does and as the command line needs.
 
 use crate::{
-    Instances, InvalidValue, signal,
+    Balance, Instances, InvalidValue, signal,
     spec::{ExecMode, Ready},
     tree::{Data, Entry, Node},
     units,
@@ -175,6 +175,13 @@ pub(crate) fn exec_mode(node: &Node) -> Read<ExecMode> {
         Ok("cluster" | "cluster_mode") => Ok(ExecMode::Cluster),
         _ => expected("\"fork\" or \"cluster\"", node),
     }
+}
+
+/// A way to share connections.
+pub(crate) fn balance(node: &Node) -> Read<Balance> {
+    let found = text(node).ok().and_then(|word| Balance::of_word(&word));
+    let words = Balance::ALL.map(|balance| format!("{:?}", balance.word())).join(", ");
+    found.map_or_else(|| expected(&format!("one of {words}"), node), Ok)
 }
 
 /// A readiness probe.

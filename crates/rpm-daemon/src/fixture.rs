@@ -26,6 +26,7 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         instance_var: "NODE_APP_INSTANCE".to_owned(),
         increment_var: None,
         share_ports: true,
+        balance: rpm_config::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
         restart: RestartPolicy {
             autorestart: true,

@@ -4,6 +4,7 @@
 //! One thread, one poll loop, no runtime. It knows nothing of configuration, policy, logs or JSON.
 #![forbid(unsafe_code)]
 
+mod balance;
 mod children;
 mod client;
 mod codec;
@@ -24,11 +25,12 @@ mod spec;
 mod start;
 mod wire;
 
+pub use balance::{Balance, Fallback, Slot, Standing};
 pub use client::{DaemonDescriptors, Link, daemon_descriptors};
 pub use codec::WireError;
 pub use message::{
     Address, Child, ChildId, Event, ExitStatus, LINK_FD, LOCK_FD, MAX_HELD, MAX_LABEL, MAX_NAME,
-    Owner, RPC_FD, Request, SpawnStage, VERSION,
+    MAX_SLOTS, Owner, RPC_FD, Request, SpawnStage, VERSION,
 };
 pub use spec::SpawnSpec;
 pub use start::keeper_main;

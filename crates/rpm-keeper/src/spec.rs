@@ -2,6 +2,7 @@
 //! bytes, which travel in a sealed memory file.
 
 use crate::{
+    balance::Balance,
     codec::{Reader, WireError, Writer},
     message::{MAX_NAME, Owner},
 };
@@ -36,6 +37,8 @@ pub struct SpawnSpec {
     pub channel: bool,
     /// Answer its binds and listens for this owner; `None`: no filter.
     pub share: Option<Owner>,
+    /// How the slots of its app share their addresses.
+    pub balance: Balance,
 }
 
 impl SpawnSpec {
@@ -73,6 +76,7 @@ impl SpawnSpec {
             writer.bytes("app", owner.app.as_bytes(), MAX_NAME)?;
             writer.u32(owner.slot);
         }
+        writer.u8(self.balance.code());
         let bytes = writer.finish();
         if bytes.len() > Self::MAX_BYTES {
             return Err(WireError::TooLong { what: "spawn spec", max: Self::MAX_BYTES });
@@ -94,8 +98,9 @@ impl SpawnSpec {
         } else {
             None
         };
+        let balance = Balance::of_code(reader.u8()?)?;
         reader.finish()?;
-        Ok(Self { program, channel, share })
+        Ok(Self { program, channel, share, balance })
     }
 }
 
@@ -209,8 +214,10 @@ mod tests {
 
     fn spec() -> impl Strategy<Value = SpawnSpec> {
         let owner = (".*", any::<u32>()).prop_map(|(app, slot)| Owner { app, slot });
-        (program(), any::<bool>(), prop::option::of(owner))
-            .prop_map(|(program, channel, share)| SpawnSpec { program, channel, share })
+        (program(), any::<bool>(), prop::option::of(owner)).prop_map(|(program, channel, share)| {
+            let balance = if channel { Balance::IpHash } else { Balance::Even };
+            SpawnSpec { program, channel, share, balance }
+        })
     }
 
     proptest! {
@@ -259,6 +266,7 @@ mod tests {
             },
             channel: true,
             share: Some(Owner { app: "web".to_owned(), slot: 3 }),
+            balance: Balance::RoundRobin,
         };
         let fd = spec.seal().unwrap();
         assert_eq!(SpawnSpec::open(&fd).unwrap(), spec);

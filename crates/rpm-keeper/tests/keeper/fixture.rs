@@ -281,7 +281,7 @@ pub(crate) fn program(words: &[&str]) -> SpawnSpec {
         directory: "/".into(),
         credentials: None,
     };
-    SpawnSpec { program, channel: false, share: None }
+    SpawnSpec { program, channel: false, share: None, balance: rpm_keeper::Balance::Even }
 }
 
 pub(crate) fn shell(script: &str) -> SpawnSpec {
