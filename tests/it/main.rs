@@ -8,6 +8,7 @@
 mod harness;
 
 mod bad_input;
+mod balance;
 mod cli;
 mod cluster;
 mod ecosystem;

@@ -17,11 +17,11 @@ pub(crate) use app::App;
 pub(crate) use command::Output;
 pub(crate) use fixture::{compiled, fixture, repository};
 pub(crate) use home::Home;
-pub(crate) use http::get;
+pub(crate) use http::{Connection, get};
 pub(crate) use load::Load;
 pub(crate) use port::{port, ports};
 pub(crate) use process::Process;
-pub(crate) use web::{ask, pids_answering, who_answers};
+pub(crate) use web::{Who, ask, pids_answering, who_answers};
 
 use std::time::Duration;
 
