@@ -131,6 +131,9 @@ pub(crate) struct AppFlags {
     /// Fork mode, even with several instances.
     #[arg(short = 'x', long)]
     pub(crate) execute_command: bool,
+    /// Who gets a connection: even, shared, random, ip_hash, round_robin, least_conn.
+    #[arg(long, value_name = "HOW")]
+    pub(crate) balance: Option<String>,
     /// The working directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<String>,

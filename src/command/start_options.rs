@@ -48,11 +48,12 @@ pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
 }
 
 /// Option, key and value of each flag that has one.
-fn texts(flags: &AppFlags) -> [(&'static str, &'static str, Option<&str>); 19] {
+fn texts(flags: &AppFlags) -> [(&'static str, &'static str, Option<&str>); 20] {
     [
         ("--name", "name", flags.name.as_deref()),
         ("--namespace", "namespace", flags.namespace.as_deref()),
         ("--instances", "instances", flags.instances.as_deref()),
+        ("--balance", "balance", flags.balance.as_deref()),
         ("--cwd", "cwd", flags.cwd.as_deref()),
         ("--interpreter", "interpreter", flags.interpreter.as_deref()),
         ("--interpreter-args", "interpreter_args", flags.interpreter_args.as_deref()),
@@ -124,11 +125,13 @@ mod tests {
                      --restart-delay 100 --exp-backoff-restart-delay 200 --max-restarts 5 \
                      --min-uptime 2s --stop-exit-codes 0 --stop-exit-codes 3 --merge-logs \
                      --disable-logs --wait-ready --no-autorestart --no-autostart --no-treekill \
-                     --shutdown-with-message --listen 127.0.0.1:80 --listen x=unix:a app.js";
+                     --shutdown-with-message --listen 127.0.0.1:80 --listen x=unix:a \
+                      --balance ip_hash app.js";
         let words: Vec<&str> = words.split_whitespace().collect();
         let want = AppOptions {
             namespace: Some("back".into()),
             script: Some("app.js".into()),
+            balance: Some(rpm_config::Balance::IpHash),
             cwd: Some("/srv".into()),
             interpreter: Some("python3".into()),
             interpreter_args: Some(vec!["--inspect".into()]),

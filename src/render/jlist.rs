@@ -127,6 +127,9 @@ fn state(detail: &InstanceDetail) -> Value {
         "restart_time": view.restarts,
         "unstable_restarts": view.unstable_restarts,
         "prev_restart_delay": back_off,
+        "balance": detail.balance,
+        "queue": view.queue,
+        "queue_state": detail.queue_state,
         "exit_code": view.last_exit.as_ref().and_then(exit_code),
         "exit_signal": view.last_exit.as_ref().and_then(|exit| exit.signal.as_ref()),
     })

@@ -9,6 +9,7 @@ mod harness;
 
 mod activation;
 mod bad_input;
+mod balance;
 mod cli;
 mod cluster;
 mod ecosystem;

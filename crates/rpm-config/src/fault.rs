@@ -70,6 +70,8 @@ pub enum Fault {
     },
     /// `increment_var` with cluster mode.
     IncrementInCluster,
+    /// `balance` where every instance has ports of its own.
+    BalanceInFork,
     /// `increment_var` of a variable that is no number.
     IncrementNoNumber {
         /// The variable.
@@ -135,6 +137,9 @@ impl Fault {
             Self::IncrementInCluster => {
                 Some("set exec_mode to \"fork\", or remove `increment_var`".into())
             }
+            Self::BalanceInFork => {
+                Some("set exec_mode to \"cluster\", or share_ports to true".into())
+            }
             Self::IncrementNoNumber { variable, .. } => {
                 Some(format!("set {variable} in `env` to the number of the first instance"))
             }
@@ -153,6 +158,7 @@ impl Fault {
             | Self::ListenTwice { .. }
             | Self::ListenPathTooLong { .. }
             | Self::ListenTooMany => Some("listen"),
+            Self::BalanceInFork => Some("balance"),
             Self::Argument { .. } => Some("args"),
             Self::Variable { .. } => Some("env"),
             Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
@@ -199,6 +205,9 @@ impl fmt::Display for Fault {
             Self::IncrementInCluster => f.write_str(
                 "`increment_var` is for instances with ports of their own, in cluster mode they \
                  share",
+            ),
+            Self::BalanceInFork => f.write_str(
+                "`balance` is for instances that share ports, in fork mode each has its own",
             ),
             Self::IncrementNoNumber { variable, value } => {
                 write!(f, "`increment_var` needs a number in {variable}, which is {value:?}")

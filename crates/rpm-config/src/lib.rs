@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod app_table;
+mod balance;
 mod command_line;
 mod context;
 pub mod cpus;
@@ -48,6 +49,7 @@ mod units;
 mod value;
 mod warning;
 
+pub use balance::Balance;
 pub use context::Context;
 pub use ecosystem::{App, Ecosystem, ResolvedFile};
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_LISTED, Place, Problem};

@@ -1,7 +1,7 @@
 //! Options to an [`AppSpec`]: defaults, look-ups, and the checks that need the machine.
 
 use crate::{
-    AppName, AppOptions, AppSpec, ConfigError, Context, Fault, Warning,
+    AppName, AppOptions, AppSpec, Balance, ConfigError, Context, Fault, Warning,
     environment::{self, increment_base},
     launch::{self, Found},
     listen, log_options,
@@ -53,6 +53,7 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         increment_var: options.increment_var.clone(),
         share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster || !listen.is_empty()),
         listen,
+        balance: options.balance.unwrap_or_default(),
         logs: log_options::logs(options, &search),
         restart: restart(options),
         ready: ready(options),
@@ -68,6 +69,9 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         mode,
     };
     check(&spec)?;
+    if options.balance.is_some() && !spec.share_ports && mode == ExecMode::Fork {
+        return Err(Fault::BalanceInFork);
+    }
     let warnings = warnings(&spec, options, context, env_found);
     Ok(Resolved { spec, warnings })
 }
@@ -198,7 +202,9 @@ fn warnings(
     let missing = missing.map(|name| Warning::NoSuchEnv { app: app(), name: name.clone() });
     let args_given = options.interpreter_args.as_ref().is_some_and(|args| !args.is_empty());
     let unused = args_given && spec.launch.interpreter.is_none();
-    missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() })).collect()
+    let missing = missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() }));
+    let later = spec.balance == Balance::LeastConn;
+    missing.chain(later.then(|| Warning::LeastConnLater { app: app() })).collect()
 }
 
 #[cfg(test)]

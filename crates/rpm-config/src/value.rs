@@ -2,7 +2,7 @@
 //! accepted for numbers and truths, as PM2 does and as the command line needs.
 
 use crate::{
-    Instances, InvalidValue, Listen, listen as address, signal,
+    Balance, Instances, InvalidValue, Listen, listen as address, signal,
     spec::{ExecMode, Ready},
     tree::{Data, Entry, Node},
     units,
@@ -186,6 +186,13 @@ pub(crate) fn listen(node: &Node) -> Read<Vec<Listen>> {
         Data::Text(_) | Data::Integer(_) => Ok(vec![one(node)?]),
         _ => expected(what, node),
     }
+}
+
+/// A way to share connections.
+pub(crate) fn balance(node: &Node) -> Read<Balance> {
+    let found = text(node).ok().and_then(|word| Balance::of_word(&word));
+    let words = Balance::ALL.map(|balance| format!("{:?}", balance.word())).join(", ");
+    found.map_or_else(|| expected(&format!("one of {words}"), node), Ok)
 }
 
 /// A readiness probe.

@@ -220,6 +220,7 @@ impl Engine {
             address,
             only_v6: request.ipv6_only,
             backlog: request.backlog.unwrap_or(BACKLOG),
+            balance: crate::sharing::balance(&spec),
         });
         false
     }

@@ -37,6 +37,11 @@ impl Engine {
             News::ListenFailed { request, errno, holder } => {
                 self.on_listener(request, Err((errno, holder)));
             }
+            News::Retired { owner } => self.on_retired(&owner),
+            News::Blocked { owner, blocked, waiting } => self.on_blocked(&owner, blocked, waiting),
+            News::Unbalanced { app, fallback } => self.on_unbalanced(app, fallback),
+            News::Slots { app, fallback, slots, .. } => self.on_slots(&app, fallback, slots),
+            News::SlotsEnd { request } => self.on_slots_end(request),
             News::Unfiltered { child, errno } => self.on_unfiltered(worker_of(child), errno),
             News::Released => self.replies.let_go(),
             News::Error { text } => tracing::error!("the keeper refused a request: {text}"),

@@ -76,6 +76,7 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
         channel: spec.launch.runtime == Runtime::Node,
         share: shares_ports(spec).then(|| owner(spec, seat.slot)),
         activation: activation::of(spec, seat.slot),
+        balance: crate::sharing::balance(spec),
     })
 }
 

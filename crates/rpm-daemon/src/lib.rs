@@ -31,6 +31,7 @@ mod replies;
 mod run;
 mod sample;
 mod server;
+mod sharing;
 mod store;
 mod targets;
 mod tree;

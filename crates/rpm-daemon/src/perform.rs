@@ -82,8 +82,20 @@ impl Engine {
         }
     }
 
-    /// Asks a worker to finish what it has. A program that cannot be asked is told to stop at once.
     fn drain(&mut self, worker: WorkerId) {
+        if !self.retires_before_drain(worker) {
+            self.drain_now(worker);
+        }
+    }
+
+    fn stop(&mut self, worker: WorkerId) {
+        if !self.retires_before_stop(worker) {
+            self.stop_now(worker);
+        }
+    }
+
+    /// Asks a worker to finish what it has. A program that cannot be asked is told to stop at once.
+    pub(crate) fn drain_now(&mut self, worker: WorkerId) {
         let process = self.workers.process(worker);
         let by_channel = process.and_then(|p| p.channel.as_ref()).is_some_and(|c| c.drain());
         let by_control = !by_channel && process.is_some() && self.control.drain(worker);
@@ -93,7 +105,7 @@ impl Engine {
     }
 
     /// Sends the stop signal, or PM2's `shutdown` message, to a worker's tree.
-    fn stop(&mut self, worker: WorkerId) {
+    pub(crate) fn stop_now(&mut self, worker: WorkerId) {
         let Some(spec) = self.spec_of(worker) else { return };
         let process = self.workers.process(worker);
         let channel = process.and_then(|p| p.channel.as_ref());
@@ -144,6 +156,7 @@ impl Engine {
         self.specs.remove(app);
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);
+        self.sharing.forget(app);
     }
 
     fn forget_instance(&mut self, instance: InstanceId) {

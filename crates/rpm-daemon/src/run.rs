@@ -14,7 +14,9 @@ use crate::{
     recover,
     replies::Replies,
     sample::Sampler,
-    server, store,
+    server,
+    sharing::Sharing,
+    store,
     worker::Workers,
 };
 use rpm_keeper::{DaemonDescriptors, Link, daemon_descriptors};
@@ -125,6 +127,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         replies: Replies::starting_at(next_ticket),
         workers: Workers::default(),
         sampler: Sampler::default(),
+        sharing: Sharing::default(),
         troubles: Troubles::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod balance;
 mod children;
 mod client;
 mod codec;
@@ -26,11 +27,12 @@ mod start;
 mod wire;
 
 pub use activation::Activation;
+pub use balance::{Balance, Fallback, Slot, Standing};
 pub use client::{DaemonDescriptors, Link, daemon_descriptors};
 pub use codec::WireError;
 pub use message::{
     Address, Child, ChildId, Event, ExitStatus, LINK_FD, LOCK_FD, MAX_HELD, MAX_LABEL, MAX_NAME,
-    Owner, RPC_FD, Request, SpawnStage, VERSION,
+    MAX_SLOTS, Owner, RPC_FD, Request, SpawnStage, VERSION,
 };
 pub use spec::SpawnSpec;
 pub use start::keeper_main;

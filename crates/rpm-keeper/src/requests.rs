@@ -71,7 +71,9 @@ impl Keeper {
                 self.ports.remove_child(child);
             }
             Request::Settled { child } => self.ports.settled(child),
-            Request::Listen { request, owner, address, only_v6, backlog } => {
+            Request::Listen { request, owner, address, only_v6, backlog, balance } => {
+                let events = self.ports.share_by(&owner, balance);
+                self.tell_all(events);
                 let event = self.ports.listen(request, owner, address, only_v6, backlog);
                 self.tell(event);
             }
@@ -79,6 +81,14 @@ impl Keeper {
             Request::Release { owner } => {
                 self.ports.release(&owner);
                 self.tell(Event::Released);
+            }
+            Request::Retire { owner } => {
+                let events = self.ports.retire(owner);
+                self.tell_all(events);
+            }
+            Request::Slots { request } => {
+                let events = self.ports.slots(request);
+                self.tell_all(events);
             }
             Request::Hold { name, fd } => {
                 if !self.holder.hold(name, fd) {
@@ -130,6 +140,10 @@ impl Keeper {
         }
         let spec = SpawnSpec::open(spec).map_err(|error| unreadable(&error))?;
         let share = spec.share.clone();
+        if let Some(owner) = &share {
+            let events = self.ports.share_by(owner, spec.balance);
+            self.tell_all(events);
+        }
         let sockets = self.activated(child, &spec)?;
         let (starting, kept) = self.spawner.start(spec, &sockets)?;
         Ok(Start { starting, kept, label, share })

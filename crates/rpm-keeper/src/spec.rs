@@ -3,6 +3,7 @@
 
 use crate::{
     activation::Activation,
+    balance::Balance,
     codec::{Reader, WireError, Writer},
     message::{MAX_NAME, Owner},
 };
@@ -39,6 +40,8 @@ pub struct SpawnSpec {
     pub share: Option<Owner>,
     /// Sockets it inherits; `None`: none, and no `LISTEN_PID`.
     pub activation: Option<Activation>,
+    /// How the slots of its app share their addresses.
+    pub balance: Balance,
 }
 
 impl SpawnSpec {
@@ -78,6 +81,7 @@ impl SpawnSpec {
         }
         writer.bool(self.activation.is_some());
         self.activation.as_ref().map_or(Ok(()), |one| one.write(&mut writer))?;
+        writer.u8(self.balance.code());
         let bytes = writer.finish();
         if bytes.len() > Self::MAX_BYTES {
             return Err(WireError::TooLong { what: "spawn spec", max: Self::MAX_BYTES });
@@ -101,8 +105,9 @@ impl SpawnSpec {
         };
         let activated = reader.bool("activation")?;
         let activation = activated.then(|| Activation::read(&mut reader)).transpose()?;
+        let balance = Balance::of_code(reader.u8()?)?;
         reader.finish()?;
-        Ok(Self { program, channel, share, activation })
+        Ok(Self { program, channel, share, activation, balance })
     }
 }
 
@@ -223,11 +228,9 @@ mod tests {
             .prop_map(|(owner, addresses)| Activation { owner, addresses });
         let (share, activation) = (prop::option::of(owner()), prop::option::of(activation));
         (program(), any::<bool>(), share, activation).prop_map(
-            |(program, channel, share, activation)| SpawnSpec {
-                program,
-                channel,
-                share,
-                activation,
+            |(program, channel, share, activation)| {
+                let balance = if channel { Balance::IpHash } else { Balance::Even };
+                SpawnSpec { program, channel, share, activation, balance }
             },
         )
     }
@@ -282,6 +285,7 @@ mod tests {
                 owner: Owner { app: "web".to_owned(), slot: 3 },
                 addresses: vec![Address::Unix("/run/web.sock".into())],
             }),
+            balance: Balance::RoundRobin,
         };
         let fd = spec.seal().unwrap();
         assert_eq!(SpawnSpec::open(&fd).unwrap(), spec);

@@ -3,6 +3,7 @@
 //! A datagram starts with the format's version and a tag. Whatever does not read as a message is an
 //! error value; nothing a peer sends can panic us or make us allocate more than its own length.
 
+mod balance;
 mod event;
 mod parts;
 mod request;

@@ -19,7 +19,7 @@ pub(crate) use command::Output;
 pub(crate) use door::Door;
 pub(crate) use fixture::{cache, compiled, copy, fixture, made, repository, venv};
 pub(crate) use home::Home;
-pub(crate) use http::get;
+pub(crate) use http::{Connection, get};
 pub(crate) use load::{Load, Report};
 pub(crate) use port::{port, ports};
 pub(crate) use process::Process;

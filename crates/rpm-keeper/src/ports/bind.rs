@@ -52,6 +52,8 @@ impl Ports {
         let spared = (!claim.key.is_udp()).then_some(&claim.key);
         self.expire(claim.caller.child, spared, &mut censuses);
         self.drop_useless(&claim);
+        // The program's own bind may need the address at once.
+        self.bury();
         let patient = waited.is_none_or(|schedule| !schedule.is_over());
         let facts = self.facts(&claim, patient, &mut censuses);
         events.extend(match verdict(&facts) {

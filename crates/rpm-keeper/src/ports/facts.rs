@@ -25,8 +25,11 @@ impl Ports {
         let near = |attempt: &&Attempt| attempt.owner.app == *app && attempt.key.overlaps(key);
         let attempts: Vec<_> = self.table.attempts.iter().filter(near).collect();
         own |= attempts.iter().any(|attempt| attempt.bound && attempt.child == caller.child);
-        // A path has one socket, so a second slot waits until the first one's listens.
-        let known = |attempt: &Attempt| (attempt.bound || attempt.joins) && !key.is_unix();
+        // Where all have one socket, a second slot waits until the first one's listens.
+        let is_one = self.is_one(app, key);
+        let known = |attempt: &Attempt| {
+            (attempt.bound || attempt.joins) && !(is_one && attempt.key == *key)
+        };
         let in_flight = !attempts.iter().all(|attempt| known(attempt));
         let busy =
             |attempt: &Attempt| attempt.owner.app != *app && attempt.key == *key && !attempt.bound;
@@ -49,12 +52,14 @@ impl Ports {
 
     /// The socket to give: the slot's own, or of a path that of any slot.
     fn held(&mut self, caller: &Caller, key: &Key, censuses: &mut Censuses) -> Option<Held> {
-        let of_app =
-            |ports: &Self| ports.table.rivals(&caller.owner.app, key).next().map(|one| one.0);
-        let id = match self.table.find(&caller.owner, key) {
-            Some(id) => id,
-            None if key.is_unix() => of_app(self)?,
-            None => return None,
+        let (app, table) = (&caller.owner.app, &self.table);
+        let own = table.find(&caller.owner, key);
+        let id = if key.is_unix() {
+            own.or_else(|| table.first(app, key))?
+        } else if self.is_one(app, key) {
+            table.first(app, key)?
+        } else {
+            own.filter(|id| !table.is_borrowed(*id))?
         };
         let shuts_down = self.table.rivals(&caller.owner.app, key).any(|(_, hold)| hold.shuts_down);
         let expected = self.table.holds.get(&id)?.nonblocking;

@@ -52,6 +52,10 @@ pub(super) struct Hold {
     /// Children whose `listen` was let through and not told yet.
     untold: BTreeSet<ChildId>,
     pub(super) revivals: u32,
+    /// Children that listen on it, and live.
+    servers: BTreeSet<ChildId>,
+    /// It was lent to somebody whose life is not seen.
+    lent_unseen: bool,
 }
 
 /// Whether it accepts connections.
@@ -84,6 +88,8 @@ impl Hold {
             backlog: 0,
             untold: BTreeSet::new(),
             revivals: 0,
+            servers: BTreeSet::new(),
+            lent_unseen: false,
         })
     }
 
@@ -95,7 +101,7 @@ impl Hold {
     }
 
     /// Takes the place of another hold of the same slot and address.
-    pub(super) fn succeed(&mut self, mut former: Self) {
+    pub(super) fn succeed(&mut self, former: &mut Self) {
         self.shuts_down |= former.shuts_down;
         self.untold.append(&mut former.untold);
     }
@@ -103,6 +109,23 @@ impl Hold {
     pub(super) fn used_by(&mut self, child: ChildId, place: Place) {
         self.users.insert(child, place);
         self.last = Some(child);
+    }
+
+    /// These children serve it from now on; none: somebody whom nobody sees.
+    pub(super) fn served_by(&mut self, children: impl IntoIterator<Item = ChildId>) {
+        self.servers.extend(children);
+        self.lent_unseen = self.servers.is_empty();
+    }
+
+    /// Nobody of this child's tree is left; says whether that makes a difference.
+    pub(super) fn forget(&mut self, child: ChildId) -> bool {
+        self.users.remove(&child);
+        self.servers.remove(&child)
+    }
+
+    /// Whether somebody accepts from it, as far as can be told.
+    pub(super) fn is_served(&self) -> bool {
+        self.lent_unseen || !self.servers.is_empty()
     }
 
     /// A child called `listen` on it and will be let through; it is to be told when it listens.

@@ -49,8 +49,16 @@ impl Ports {
             Some(_) => return None,
             None => self.table.find_socket(&caller.owner, caller.cookie)?,
         };
+        self.table.mark(id);
         let hold = self.table.holds.get_mut(&id)?;
         hold.used_by(child, place);
+        hold.served_by([child]);
+        if !hold.key.is_udp() && !hold.key.is_unix() {
+            // Done for the program, which then does it again, so that it is known in which order
+            // the sockets of a group joined it (traps B2). A refusal is the program's, too.
+            hold.backlog = backlog;
+            let _ = hold.listen();
+        }
         hold.announced(child, backlog, now);
         if let Some(source) = self.sources.get_mut(&child)
             && !source.settled

@@ -56,14 +56,18 @@ mod attempt;
 mod bind;
 mod facts;
 mod grant;
+mod health;
 mod hold;
 mod key;
 mod lease;
 mod listen;
 mod progress;
 mod reason;
+mod retire;
 mod schedule;
 mod source;
+mod steer;
+mod steering;
 mod table;
 mod verdict;
 mod waiting;
@@ -100,6 +104,11 @@ pub struct Ports {
     sources: BTreeMap<ChildId, Source>,
     table: Table,
     waiting: waiting::Queue,
+    /// How apps share their addresses.
+    balances: BTreeMap<String, steer::AppBalance>,
+    groups: BTreeMap<steer::GroupId, steering::Steering>,
+    /// Slots that leave.
+    retiring: BTreeMap<Owner, retire::Retirement>,
     /// Our own network and mount namespaces, as keys name them.
     network: u64,
     mounts: u64,
@@ -131,6 +140,9 @@ impl Ports {
             sources: BTreeMap::new(),
             table: Table::default(),
             waiting: waiting::Queue::default(),
+            balances: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            retiring: BTreeMap::new(),
             network,
             mounts,
         }
@@ -160,6 +172,7 @@ impl Ports {
         let now = Instant::now();
         let mut events = self.look_at_holds(now);
         events.extend(self.look_at_attempts(now));
+        events.extend(self.steer());
         self.known(events)
     }
 
@@ -180,6 +193,7 @@ impl Ports {
         source.settles = None;
         let owner = source.owner.clone();
         self.sweep(&owner);
+        let _told_later = self.steer();
     }
 
     /// What to poll, and for what.
@@ -189,8 +203,12 @@ impl Ports {
             Some((Token(Watched::Calls(*child)), Entry::readable(listener.as_fd())))
         });
         let holds = self.table.holds.iter().filter(|(_, hold)| hold.is_watched());
-        let holds =
-            holds.map(|(id, hold)| (Token(Watched::Hold(*id)), Entry::hangup(hold.socket.as_fd())));
+        let holds = holds.map(|(id, hold)| {
+            let socket = hold.socket.as_fd();
+            let quiet = self.is_quiet(hold);
+            let entry = if quiet { Entry::readable(socket) } else { Entry::hangup(socket) };
+            (Token(Watched::Hold(*id)), entry)
+        });
         calls.chain(holds)
     }
 
@@ -200,10 +218,12 @@ impl Ports {
             Watched::Calls(child) => self.answer_calls(child),
             Watched::Hold(id) => {
                 self.hung_up(id);
+                self.has_connection(id, Instant::now());
                 Vec::new()
             }
         };
         events.extend(self.again());
+        events.extend(self.steer());
         self.known(events)
     }
 
@@ -212,7 +232,9 @@ impl Ports {
         let attempts = self.table.attempts.iter().filter_map(attempt::Attempt::next);
         let holds = self.table.holds.values().filter_map(hold::Hold::next);
         let settles = self.sources.values().filter_map(|source| source.settles);
-        let next = attempts.chain(holds).chain(settles).chain(self.waiting.next()).min()?;
+        let looks = [self.waiting.next(), self.next_look(), self.next_retirement()];
+        let looks = looks.into_iter().flatten();
+        let next = attempts.chain(holds).chain(settles).chain(looks).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -223,6 +245,9 @@ impl Ports {
         self.settle_due(now);
         events.extend(self.look_at_attempts(now));
         events.extend(self.again());
+        events.extend(self.look_at_queues(now));
+        events.extend(self.steer());
+        events.extend(self.look_at_retiring(now));
         self.known(events)
     }
 

@@ -54,15 +54,21 @@ impl Ports {
 
     /// Looks whether announced sockets listen by now, and tells of those that do.
     pub(super) fn look_at_holds(&mut self, now: Instant) -> Vec<Event> {
-        let mut events = Vec::new();
-        self.table.holds.retain(|_, hold| {
-            let Some(children) = hold.look(now) else { return false };
+        let (mut events, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, hold) in &mut self.table.holds {
+            let moves = !matches!(hold.phase, Phase::Listening);
+            let Some(children) = hold.look(now) else {
+                gone.push(*id);
+                continue;
+            };
+            changed.extend(moves.then_some(*id));
             events.extend(children.into_iter().map(|child| {
                 let address = hold.key.address.clone();
                 Event::Listening { child, address }
             }));
-            true
-        });
+        }
+        changed.into_iter().for_each(|id| self.table.mark(id));
+        gone.into_iter().for_each(|id| self.table.remove(id));
         events
     }
 
@@ -70,6 +76,7 @@ impl Ports {
     pub(super) fn hung_up(&mut self, id: HoldId) {
         if let Some(hold) = self.table.holds.get_mut(&id) {
             hold.hung_up(Instant::now());
+            self.table.mark(id);
         }
     }
 
@@ -78,6 +85,7 @@ impl Ports {
         let events = self.look_at_attempts(Instant::now());
         self.table.attempts.retain(|attempt| attempt.child != child);
         self.table.forget_user(child);
+        self.recall_ghosts();
         self.waiting.forget(child);
         let Some(source) = self.sources.get_mut(&child) else { return events };
         source.listener = None;

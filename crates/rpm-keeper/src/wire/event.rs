@@ -2,14 +2,17 @@
 //! telling them takes no duplicate of a descriptor.
 
 use super::{
-    Packet, Parcel, begin,
+    Packet, Parcel,
+    balance::{read_fallback, read_slots, write_fallback, write_slots},
+    begin,
     parts::{
-        read_address, read_child, read_holder, read_status, write_address, write_holder,
-        write_status,
+        read_address, read_child, read_holder, read_owner, read_status, write_address,
+        write_holder, write_owner, write_status,
     },
 };
 use crate::{
-    codec::{WireError, Writer},
+    balance::{Fallback, Slot},
+    codec::{Reader, WireError, Writer},
     message::{Child, ChildId, Event, ExitStatus, MAX_LABEL, MAX_NAME, Owner, SpawnStage},
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,6 +34,11 @@ const HELD: u8 = 11;
 const INVENTORY_END: u8 = 12;
 const ERROR: u8 = 13;
 const RELEASED: u8 = 14;
+const RETIRED: u8 = 20;
+const BLOCKED: u8 = 21;
+const UNBALANCED: u8 = 22;
+const SLOTS: u8 = 23;
+const SLOTS_END: u8 = 24;
 
 /// `Event::Spawned`.
 pub(crate) fn spawned(child: &Child) -> Result<Packet<'_>, WireError> {
@@ -115,6 +123,24 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
             known(child, label, *status, *listening)
         }
         Event::Held { name, fd } => held(name, fd.as_fd()),
+        Event::Retired { owner } => small(RETIRED, |writer| write_owner(writer, owner)),
+        Event::Blocked { owner, blocked, waiting } => small(BLOCKED, |writer| {
+            writer.bool(*blocked);
+            writer.u32(*waiting);
+            write_owner(writer, owner)
+        }),
+        Event::Unbalanced { app, fallback } => small(UNBALANCED, |writer| {
+            write_fallback(writer, *fallback);
+            writer.bytes("app", app.as_bytes(), MAX_NAME)
+        }),
+        Event::Slots { request, app, fallback, slots } => small(SLOTS, |writer| {
+            writer.u64(*request);
+            write_app_slots(writer, app, *fallback, slots)
+        }),
+        Event::SlotsEnd { request } => small(SLOTS_END, |writer| {
+            writer.u64(*request);
+            Ok(())
+        }),
         Event::InventoryEnd => small(INVENTORY_END, |_| Ok(())),
         Event::Released => small(RELEASED, |_| Ok(())),
         Event::Error { text } => small(ERROR, |writer| {
@@ -122,6 +148,27 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
             writer.bytes("text", text.get(..end).unwrap_or_default().as_bytes(), MAX_TEXT)
         }),
     }
+}
+
+fn write_app_slots(
+    writer: &mut Writer,
+    app: &str,
+    fallback: Option<Fallback>,
+    slots: &[Slot],
+) -> Result<(), WireError> {
+    writer.bytes("app", app.as_bytes(), MAX_NAME)?;
+    writer.bool(fallback.is_some());
+    if let Some(fallback) = fallback {
+        write_fallback(writer, fallback);
+    }
+    write_slots(writer, slots)
+}
+
+fn read_app_slots(reader: &mut Reader<'_>) -> Result<Event, WireError> {
+    let (request, app) = (reader.u64()?, reader.text("app", MAX_NAME)?);
+    let falls_back = reader.bool("fallback")?;
+    let fallback = falls_back.then(|| read_fallback(reader)).transpose()?;
+    Ok(Event::Slots { request, app, fallback, slots: read_slots(reader)? })
 }
 
 fn write_refusal(writer: &mut Writer, errno: i32, holder: Option<&Owner>) -> Result<(), WireError> {
@@ -204,6 +251,17 @@ fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
             errno: reader.i32()?,
             holder: read_holder(reader)?,
         },
+        RETIRED => Event::Retired { owner: read_owner(reader)? },
+        BLOCKED => {
+            let (blocked, waiting) = (reader.bool("blocked")?, reader.u32()?);
+            Event::Blocked { blocked, waiting, owner: read_owner(reader)? }
+        }
+        UNBALANCED => {
+            let fallback = read_fallback(reader)?;
+            Event::Unbalanced { fallback, app: reader.text("app", MAX_NAME)? }
+        }
+        SLOTS => read_app_slots(reader)?,
+        SLOTS_END => Event::SlotsEnd { request: reader.u64()? },
         INVENTORY_END => Event::InventoryEnd,
         RELEASED => Event::Released,
         ERROR => Event::Error { text: reader.text("text", MAX_TEXT)? },
