@@ -2,8 +2,8 @@
 //! is asked to drain. Its preload connects when it first listens.
 //!
 //! Whose process a client is follows from its pid (SO_PEERCRED) and the process table, not from
-//! what it says. So every user may connect, as an app may run as another one than we do (traps A10),
-//! and a process of no worker is hung up on.
+//! what it says. So every user may connect, as an app may run as another one than we do (traps
+//! A10), and a process of no worker is hung up on.
 
 use crate::{engine::Engine, inbox::Message, keeper_link::KeeperLink, store};
 use rpm_cluster::control::{self, Lines, Report};
