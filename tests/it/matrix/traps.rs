@@ -4,10 +4,12 @@
 use super::native::c;
 use super::program::{Program, path};
 use super::stages;
-use crate::harness::{App, Door, Home, Load, Output, compiled, copy, port};
+use crate::harness::{App, Door, Home, LIMIT, Load, Output, compiled, copy, port};
 use std::fs;
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 /// Nobody's user and group, which every Linux has.
@@ -33,9 +35,10 @@ fn start(home: &Home, words: &[&str], port: u16) -> Output {
     home.rpm_under(&[], &words).env("PORT", port).env("PATH", path()).success()
 }
 
-fn reloads_cleanly(home: &Home, door: &Door) {
+/// `keep_alive`: clients whose connection only an app that drains ends properly.
+fn reloads_cleanly(home: &Home, door: &Door, keep_alive: usize) {
     stages::answers(home, door, 3);
-    let load = Load::of(door).through(door, 3);
+    let load = Load::of(door).through(door, 3).keep_alive(keep_alive);
     load.more(20);
     home.rpm(["reload", "web"]).success();
     load.more(20);
@@ -49,7 +52,22 @@ fn an_app_of_another_user_is_drained_too() {
     let (home, port) = (open_home(), port());
     home.copy("hello.js");
     start(&home, &[&format!("{NOBODY} node hello.js")], port);
-    reloads_cleanly(&home, &Door::Http(port));
+    reloads_cleanly(&home, &Door::Http(port), 2);
+}
+
+/// A10: as every user may connect there, a process of no app is hung up on.
+#[test]
+fn a_stranger_at_the_control_socket_is_hung_up_on() {
+    let (home, port) = (Home::new(), port());
+    home.copy("hello.js");
+    start(&home, &["hello.js"], port);
+    let variables = fs::read(format!("/proc/{}/environ", home.pids("web")[0])).expect("environ");
+    let variables = String::from_utf8_lossy(&variables).into_owned();
+    let path = variables.split('\0').find_map(|one| one.strip_prefix("RPM_CONTROL="));
+    let mut stranger = UnixStream::connect(path.expect("RPM_CONTROL")).expect("connect");
+    stranger.set_read_timeout(Some(LIMIT)).expect("timeout");
+    // Whatever it is told before, the end comes.
+    stranger.read_to_end(&mut Vec::new()).expect("the daemon hangs up");
 }
 
 /// A10: Node's permission model refuses a preload it was not told about.
@@ -90,7 +108,7 @@ fn a_program_with_file_capabilities_keeps_them() {
     let setcap = Command::new("setcap").arg("cap_net_bind_service=ep").arg(&program).status();
     assert!(setcap.expect("setcap is missing: run scripts/test once").success());
     start(&home, &[&format!("{NOBODY} ./server")], port);
-    reloads_cleanly(&home, &Door::Http(port));
+    reloads_cleanly(&home, &Door::Http(port), 0);
 }
 
 /// A port below 1024 that nobody has.
