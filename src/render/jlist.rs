@@ -160,6 +160,7 @@ mod tests {
                 "PATH": "/bin", "NODE_APP_INSTANCE": 0,
                 "name": "api", "namespace": "default", "username": "me", "pm_id": 0,
                 "instance_var": "NODE_APP_INSTANCE", "version": "N/A",
+                "balance": "even", "queue": 0, "queue_state": "serving",
                 "axm_actions": [], "axm_monitor": {}, "axm_options": {}, "axm_dynamic": {},
                 "pm_exec_path": "/srv/app.js", "pm_cwd": "/srv", "exec_interpreter": "node",
                 "exec_mode": "cluster_mode", "instances": 2, "args": ["--fast"], "node_args": [],
