@@ -174,6 +174,7 @@ mod tests {
                 "windowsHide": true, "filter_env": [],
                 "status": "online", "pm_uptime": 1000000, "created_at": 900000,
                 "restart_time": 3, "unstable_restarts": 0,
+                "balance": "even", "queue": 0, "queue_state": "serving",
                 "exit_code": 137, "exit_signal": "SIGKILL"
             }
         }]"#;

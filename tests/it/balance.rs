@@ -157,7 +157,6 @@ fn nobody_waits_behind_a_blocked_worker_of_a_shared_queue() {
     for fixture in FIXTURES {
         let (home, port) = start(fixture, 4, "shared");
         assert_eq!(balance_shown(&home), "shared");
-        pids_answering(port, 4);
         block(&home, port);
         let slowest = longest(port, 200);
         assert!(slowest < Duration::from_secs(1), "{fixture}: {slowest:?}");

@@ -24,7 +24,13 @@ impl Ports {
         if let Some(holder) = self.table.foreigner(&owner.app, &key) {
             return Err((socket::ADDRESS_IN_USE, Some(holder.clone())));
         }
-        self.asked(owner.clone(), key, BACKLOG, user)
-            .map_err(|error| (error.raw_os_error().unwrap_or(socket::NOT_PERMITTED), None))
+        let asked = self.asked(owner.clone(), key.clone(), BACKLOG, user);
+        if let Some(id) = self.table.find(owner, &key)
+            && let Some(hold) = self.table.holds.get_mut(&id)
+        {
+            hold.activates = true;
+        }
+        let _told_later = self.steer();
+        asked.map_err(|error| (error.raw_os_error().unwrap_or(socket::NOT_PERMITTED), None))
     }
 }

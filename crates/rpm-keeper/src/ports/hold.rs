@@ -54,6 +54,8 @@ pub(super) struct Hold {
     pub(super) revivals: u32,
     /// Children that listen on it, and live.
     servers: BTreeSet<ChildId>,
+    /// Programs of the slot inherit it, and need not call `listen`.
+    pub(super) activates: bool,
     /// It was lent to somebody whose life is not seen.
     lent_unseen: bool,
 }
@@ -89,6 +91,7 @@ impl Hold {
             untold: BTreeSet::new(),
             revivals: 0,
             servers: BTreeSet::new(),
+            activates: false,
             lent_unseen: false,
         })
     }

@@ -163,7 +163,15 @@ impl Ports {
         let listener = Some(Listener::new(notify)?);
         let (forgotten, settled, settles) = (false, false, None);
         let source = Source { owner, leader, listener, forgotten, settled, settles };
+        for (_, hold) in self.table.holds.iter_mut().filter(|(_, hold)| hold.owner == source.owner)
+        {
+            if hold.activates {
+                hold.served_by([child]);
+                self.table.marked.extend(steer::group_of(hold));
+            }
+        }
         self.sources.insert(child, source);
+        let _told_later = self.steer();
         Ok(())
     }
 

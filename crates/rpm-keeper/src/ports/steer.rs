@@ -8,6 +8,7 @@
 
 use super::{
     Ports,
+    health::News,
     hold::{Hold, HoldId},
     key::Key,
     lease::Censuses,
@@ -66,8 +67,7 @@ impl Ports {
         }
         let fallback = balance.possible();
         self.balances.insert(owner.app.clone(), AppBalance { asked: balance, fallback });
-        let marked: Vec<_> = self.groups.keys().filter(|id| id.0 == owner.app).cloned().collect();
-        self.table.marked.extend(marked);
+        self.mark_app(&owner.app);
         let mut events = self.steer();
         let app = owner.app.clone();
         events.extend(fallback.map(|fallback| Event::Unbalanced { app, fallback }));
@@ -171,30 +171,23 @@ impl Ports {
         listening.into_iter().for_each(|cookie| group.order.joined(cookie));
     }
 
-    /// Chooses among the members of a group; not `closing`, which is about to leave it, and, if
-    /// there is another choice, not the last one, which will take its place.
+    /// Chooses among the members of a group; not `closing`, which is about to leave it. What the
+    /// kernel refuses makes the app's groups even, in the next turn of [`Self::steer`].
     fn choose(&mut self, id: &GroupId, closing: Option<u64>) -> Option<Event> {
         let balance = self.balance(&id.0);
         let mut group = self.groups.remove(id)?;
         let seats = self.seats(id, &group);
-        let mut chosen = self.chosen(&group, &seats);
-        if let Some(closing) = closing {
-            chosen.remove(&closing);
-            let last = group.order.ids().last().copied();
-            if chosen.len() > 1 {
-                last.map(|last| chosen.remove(&last));
-            }
-        }
-        let result = group.apply(balance, &seats, &chosen);
-        let refused = match result {
-            Err(error) if balance != Balance::Even => {
-                Some((error, group.apply(Balance::Even, &seats, &chosen)))
-            }
-            Ok(()) | Err(_) => None,
-        };
+        let chosen = self.chosen(&group, &seats, closing);
+        let refused = group.apply(balance, &seats, &chosen).err();
         drop(seats);
         self.groups.insert(id.clone(), group);
-        refused.map(|(error, _)| self.fall_back(&id.0, &error))
+        match balance {
+            Balance::Random | Balance::IpHash | Balance::RoundRobin => {
+                Some(self.fall_back(&id.0, &refused?))
+            }
+            // The kernel's own hash goes on.
+            Balance::Even | Balance::Shared => None,
+        }
     }
 
     fn fall_back(&mut self, app: &str, error: &io::Error) -> Event {
@@ -202,7 +195,13 @@ impl Ports {
         if let Some(known) = self.balances.get_mut(app) {
             known.fallback = Some(fallback);
         }
+        self.mark_app(app);
         Event::Unbalanced { app: app.to_owned(), fallback }
+    }
+
+    fn mark_app(&mut self, app: &str) {
+        let groups: Vec<_> = self.groups.keys().filter(|id| id.0 == app).cloned().collect();
+        self.table.marked.extend(groups);
     }
 
     /// The members of a group that slots have, each once, by slot.
@@ -220,12 +219,19 @@ impl Ports {
         seats
     }
 
-    fn chosen(&self, group: &Steering, seats: &[Seat<'_>]) -> BTreeSet<u64> {
+    /// Those of the best rank. Of one that is closing the last member takes the place, so, if
+    /// there is another choice, it is left out as well until that has happened (traps B2).
+    fn chosen(&self, group: &Steering, seats: &[Seat<'_>], closing: Option<u64>) -> BTreeSet<u64> {
+        let staying = seats.iter().filter(|seat| Some(seat.cookie) != closing);
         let ranks: BTreeMap<u64, Rank> =
-            seats.iter().map(|seat| (seat.cookie, self.rank(group, seat.cookie))).collect();
+            staying.map(|seat| (seat.cookie, self.rank(group, seat.cookie))).collect();
         let best = ranks.values().min().copied();
         let chosen = ranks.into_iter().filter(|(_, rank)| Some(*rank) == best);
-        chosen.map(|(cookie, _)| cookie).collect()
+        let mut chosen: BTreeSet<u64> = chosen.map(|(cookie, _)| cookie).collect();
+        if let (Some(_), Some(last), true) = (closing, group.order.ids().last(), chosen.len() > 1) {
+            chosen.remove(last);
+        }
+        chosen
     }
 
     /// The best that can be said of a socket: several slots may have it.
@@ -291,17 +297,17 @@ impl Ports {
         let at_least = if sticky { STICKY_BLOCKED_FROM } else { 1 };
         let Some(group) = self.groups.get_mut(&id) else { return Vec::new() };
         let (news, changed) = group.health.look(&lengths, at_least, now);
-        let owner =
-            |cookie| Some(self.of_group(&id).find(|hold| hold.cookie == cookie)?.owner.clone());
-        let event = |news: super::health::News| {
-            let (blocked, waiting) = (news.blocked, news.waiting);
-            Some(Event::Blocked { owner: owner(news.cookie)?, blocked, waiting })
-        };
-        let events = news.into_iter().filter_map(event).collect();
+        let events = news.into_iter().filter_map(|news| self.told(&id, news)).collect();
         if changed {
             self.table.marked.insert(id);
         }
         events
+    }
+
+    fn told(&self, id: &GroupId, news: News) -> Option<Event> {
+        let News { cookie, blocked, waiting } = news;
+        let owner = self.of_group(id).find(|hold| hold.cookie == cookie)?.owner.clone();
+        Some(Event::Blocked { owner, blocked, waiting })
     }
 }
 
