@@ -111,14 +111,15 @@ impl Ports {
         self.table.marked.extend(groups);
     }
 
-    /// Closes released sockets. One that a living child still has open stays a member of its
-    /// group, in an order that only we can keep, so it is kept until that child is gone.
+    /// Closes released sockets, and replaced ones that no living child has open any more: until
+    /// then those are members of their groups, in an order that only we can keep.
     pub(super) fn bury(&mut self) {
-        if self.table.gone.is_empty() {
+        std::mem::take(&mut self.table.gone).into_iter().for_each(|hold| self.close_member(hold));
+        if !std::mem::take(&mut self.table.recalled) {
             return;
         }
         let mut censuses = Censuses::default();
-        for hold in std::mem::take(&mut self.table.gone) {
+        for hold in std::mem::take(&mut self.table.ghosts) {
             let member = group_of(&hold).is_some_and(|id| self.is_member(&id, hold.cookie));
             if member && self.is_open(&hold, &mut censuses) {
                 self.table.ghosts.push(hold);
@@ -128,9 +129,9 @@ impl Ports {
         }
     }
 
-    /// A child is gone: what only it had kept open can be closed.
+    /// Children may have closed what only they had kept open.
     pub(super) fn recall_ghosts(&mut self) {
-        self.table.gone.append(&mut self.table.ghosts);
+        self.table.recalled = !self.table.ghosts.is_empty();
     }
 
     fn is_member(&self, id: &GroupId, cookie: u64) -> bool {
@@ -286,6 +287,9 @@ impl Ports {
         };
         let ids = self.groups.iter().filter(|(_, group)| due(group));
         let ids: Vec<_> = ids.map(|(id, _)| id.clone()).collect();
+        if !ids.is_empty() {
+            self.recall_ghosts();
+        }
         ids.into_iter().flat_map(|id| self.look_at_group(id, now)).collect()
     }
 

@@ -22,8 +22,11 @@ pub(super) struct Table {
     pub(super) attempts: Vec<Attempt>,
     /// Released, and still to be closed.
     pub(super) gone: Vec<Hold>,
-    /// Released, but open in a living child, so members of their groups.
+    /// Replaced by another socket of the slot; a child that still has one open keeps it a member of
+    /// its group.
     pub(super) ghosts: Vec<Hold>,
+    /// Whether the ghosts are to be looked at.
+    pub(super) recalled: bool,
     /// Groups in which something changed.
     pub(super) marked: BTreeSet<GroupId>,
     next: u64,
@@ -39,7 +42,8 @@ impl Table {
         for id in former {
             if let Some(mut former) = self.holds.remove(&id) {
                 hold.succeed(&mut former);
-                self.gone.push(former);
+                self.ghosts.push(former);
+                self.recalled = true;
             }
         }
         let id = HoldId(self.next);
