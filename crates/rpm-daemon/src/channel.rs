@@ -34,6 +34,8 @@ const MAX_COMMANDS: usize = 256;
 
 /// Node's own backlog, where an app gives none (net.Server.listen).
 const BACKLOG: i32 = 511;
+/// How many addresses a worker asked for are remembered.
+const MAX_ASKED: usize = 256;
 /// Linux's number of EINVAL.
 const EINVAL: i32 = 22;
 
@@ -212,6 +214,10 @@ impl Engine {
             self.answer_listener(worker, request.seq, Err((EINVAL, None)));
             return false;
         };
+        let process = self.workers.get_mut(worker).and_then(|known| known.process.as_mut());
+        if let Some(process) = process.filter(|process| process.asked.len() < MAX_ASKED) {
+            process.asked.insert(address.clone());
+        }
         let asked = Asked { worker, seq: request.seq, address: address.clone() };
         let number = self.listeners.ask(asked);
         self.keeper.send(Request::Listen {

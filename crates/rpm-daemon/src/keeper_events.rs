@@ -12,7 +12,7 @@ use rpm_config::Ready;
 use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Event, Exit, WorkerId};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// How many ends of workers are remembered for each instance.
 const EXITS_KEPT: usize = 5;
@@ -71,7 +71,8 @@ impl Engine {
         let leader = Leader { pid: child.pid, start_time: child.start_time, token };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
-            known.process = Some(Process { leader, exited: false, output, channel });
+            known.process =
+                Some(Process { leader, exited: false, output, asked: BTreeSet::new(), channel });
         }
     }
 
@@ -161,7 +162,15 @@ impl Engine {
             return;
         }
         self.note_listening(worker, crate::listeners::text(address));
-        self.on_proof(worker, Ready::Listening);
+        if !self.is_for_preload(worker, address) {
+            self.on_proof(worker, Ready::Listening);
+        }
+    }
+
+    /// Whether the preload will say what this listener is worth: that of a server of Node's own.
+    fn is_for_preload(&self, worker: WorkerId, address: &Address) -> bool {
+        let asked = self.workers.process(worker).is_some_and(|p| p.asked.contains(address));
+        asked && self.spec_of(worker).is_some_and(|spec| crate::launch::wants_preload(&spec))
     }
 
     /// Remembers where a worker listens, for people.
