@@ -79,7 +79,7 @@ fn every_kind_of_socket_is_handed_over_under_its_name() {
     home.write("ecosystem.toml", &text);
     home.rpm(["start", "ecosystem.toml"]).success();
     let app = home.single("web");
-    let text = home.wait_for_line(&app.out_log(), "serving");
+    let text = home.wait_for_line(&app.out_log(), "serving\n");
     let want = "http AF_INET SOCK_STREAM\nunix-x.sock AF_UNIX SOCK_STREAM\n\
                 echo AF_INET SOCK_DGRAM\nserving\n";
     assert_eq!(text, want);

@@ -13,8 +13,10 @@ matrix! {
         "SIGTERM",
     ])
     .file("matrix/wsgi.py");
+    // When it stops it closes what it has accepted and not read from yet.
     uvicorn: Program::new(&["uvicorn --host 0.0.0.0 --port {port} --no-access-log asgi:app"])
-        .file("matrix/asgi.py");
+        .file("matrix/asgi.py")
+        .cuts();
     // Its children have no handler: SIGINT, sent to the whole tree, cuts one request of each.
     forks_after_listen: Program::script("matrix/prefork.py", &[]).cuts();
     #[ignore = "keeper, ports: on a busy machine a slot with two listening children is left out"]
