@@ -4,6 +4,7 @@
 mod cli;
 mod command;
 mod error;
+mod evaluate;
 mod fleet_file;
 mod launch;
 mod log_files;

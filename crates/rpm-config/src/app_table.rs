@@ -48,9 +48,10 @@ impl AppTable {
     }
 
     fn key(&mut self, key: &'static Key, entry: &Entry) -> Result<(), Fault> {
-        if let Some(first) = self.seen.insert(key.name, entry.key.clone()) {
-            return Err(Fault::KeyTwice { key: entry.key.clone(), first });
+        if let Some(first) = self.seen.get(key.name) {
+            return Err(Fault::KeyTwice { key: entry.key.clone(), first: first.clone() });
         }
+        self.seen.insert(key.name, entry.key.clone());
         if let Some(line) = entry.value.line {
             self.lines.insert(key.name, line);
         }

@@ -146,6 +146,11 @@ impl Fault {
         }
     }
 
+    /// Whether a file of a PM2 format may have it: what it is about counts for nothing there.
+    pub(crate) fn is_ignorable(&self) -> bool {
+        matches!(self, Self::UnknownKey { .. } | Self::KeyOutsideApp { .. } | Self::KeyTwice { .. })
+    }
+
     /// The key the fault is about, by its first name, where the key itself is written correctly.
     pub(crate) fn key(&self) -> Option<&'static str> {
         match self {

@@ -28,6 +28,7 @@ mod json_file;
 mod keys;
 mod kind;
 mod launch;
+mod lines;
 mod listen;
 mod log_options;
 mod log_path;
@@ -40,6 +41,7 @@ mod script_fault;
 mod search;
 mod signal;
 mod spec;
+mod static_site;
 mod suggest;
 #[cfg(test)]
 mod test_machine;
@@ -48,6 +50,7 @@ mod tree;
 mod units;
 mod value;
 mod warning;
+mod yaml_file;
 
 pub use balance::Balance;
 pub use context::Context;

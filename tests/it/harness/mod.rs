@@ -17,7 +17,7 @@ mod web;
 pub(crate) use app::App;
 pub(crate) use command::Output;
 pub(crate) use door::Door;
-pub(crate) use fixture::{cache, compiled, copy, fixture, made, repository, venv};
+pub(crate) use fixture::{cache, compiled, copy, fixture, made, node_modules, repository, venv};
 pub(crate) use home::Home;
 pub(crate) use http::{Connection, get};
 pub(crate) use load::{Load, Report};
