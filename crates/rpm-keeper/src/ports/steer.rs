@@ -252,10 +252,6 @@ impl Ports {
         let rank = |hold: &Hold| {
             if self.retiring.contains_key(&hold.owner) {
                 Rank::Retiring
-            } else if self.balance(&hold.owner.app) == Balance::Even {
-                // The kernel's own hash, whatever becomes of a slot: on a busy machine a slot that
-                // serves was found unserved for good, and the default must not leave one out.
-                Rank::Good
             } else if !hold.is_served() {
                 Rank::Unserved
             } else if group.health.is_blocked(cookie) {
