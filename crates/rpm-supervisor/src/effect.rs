@@ -181,6 +181,12 @@ pub enum NoticeKind {
         /// Old and new worker run beside each other; else it is stopped first.
         overlap: bool,
     },
+    /// A reload is about to restart it, and it has these addresses to itself: nobody answers there
+    /// meanwhile.
+    Outage {
+        /// Where it listens.
+        listening: Vec<String>,
+    },
     /// Its part of a reload is done: the new worker serves, the former one is gone.
     Reloaded,
     /// Its replacement failed; the old worker goes on.

@@ -171,6 +171,7 @@ fn show_kind(kind: &NoticeKind) -> String {
         NoticeKind::Reloading { nth, of, overlap: false } => {
             format!("reloading by a restart, {nth} of {of}")
         }
+        NoticeKind::Outage { listening } => format!("outage of {}", listening.join(" ")),
         NoticeKind::Reloaded => "reloaded".into(),
         NoticeKind::ReloadFailed => "reload failed".into(),
     }
