@@ -40,6 +40,11 @@ impl AppTable {
             return self.env_set(name, entry);
         }
         let key = entry.key.clone();
+        if let Some(why) = keys::ignored(&key) {
+            // What is switched off asks for nothing.
+            let off = entry.value.data == Data::Bool(false);
+            return if off { Ok(()) } else { Err(Fault::IgnoredKey { key, why }) };
+        }
         match keys::is_later(&key) {
             true if entry.value.data == Data::Bool(false) => Ok(()),
             true => Err(Fault::LaterKey { key }),

@@ -10,12 +10,15 @@
 //! files, the first bytes of scripts, and for [`cpus`] a few of `/proc` and `/sys`.
 #![forbid(unsafe_code)]
 
+mod amend;
 mod app_table;
 mod balance;
 mod command_line;
 mod context;
 pub mod cpus;
+mod cron;
 mod ecosystem;
+mod env_file;
 mod environment;
 mod error;
 mod fault;
@@ -50,11 +53,15 @@ mod tree;
 mod units;
 mod value;
 mod warning;
+mod watch;
 mod yaml_file;
 
+pub use amend::{amend, with_environment_of};
 pub use balance::Balance;
 pub use context::Context;
+pub use cron::next_occurrence;
 pub use ecosystem::{App, Ecosystem, ResolvedFile};
+pub use env_file::read_env_files;
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_LISTED, Place, Problem};
 pub use fault::Fault;
 pub use format::Format;
@@ -68,9 +75,10 @@ pub use resolve::{Resolved, resolve};
 pub use script_fault::ScriptFault;
 pub use signal::signal;
 pub use spec::{
-    AppName, AppSpec, ExecMode, InvalidName, Launch, LogFile, LogSpec, Ready, RestartPolicy,
-    Runtime, StopPolicy,
+    AppName, AppSpec, ExecMode, FilterEnv, InvalidName, Launch, LogFile, LogSpec, Ready,
+    RestartPolicy, RunAs, Runtime, StopPolicy, Watch,
 };
 pub use suggest::nearest;
 pub use units::{MAX_DURATION, MIN_BARE_SIZE, duration, size};
 pub use warning::Warning;
+pub use watch::{IGNORED_BY_DEFAULT, WatchFilter, WatchPaths};

@@ -5,6 +5,7 @@ use crate::{
     app_table::AppTable,
     keys, static_site, suggest,
     tree::{Data, Entry, Node},
+    value,
 };
 use std::{collections::BTreeMap, path::Path};
 
@@ -60,6 +61,9 @@ impl<'a> Reader<'a> {
         if let Some(apps) = apps {
             self.apps(&apps.value, "`apps`");
         }
+        if let Some(deploy) = entries.iter().find(|entry| entry.key == "deploy") {
+            self.deploy(&deploy.value);
+        }
         for Entry { key, value } in entries {
             let fault = match key.as_str() {
                 "apps" | "pm2" => continue,
@@ -111,6 +115,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// PM2's `deploy.NAME.env`: what `--env NAME` gives every app, and all else wins over.
+    fn deploy(&mut self, node: &Node) {
+        let Data::Table(environments) = &node.data else { return };
+        for Entry { key: name, value } in environments {
+            let Data::Table(entries) = &value.data else { continue };
+            let env = entries.iter().find(|entry| entry.key == "env");
+            let Some(Ok(variables)) = env.map(|env| value::variables(&env.value)) else { continue };
+            for app in &mut self.apps {
+                app.options.deploy_env.insert(name.clone(), variables.clone());
+            }
+        }
+    }
+
     /// PM2's static sites: each is an app that serves a directory.
     fn sites(&mut self, node: &Node) {
         let one = std::slice::from_ref(node);
@@ -154,7 +171,7 @@ impl<'a> Reader<'a> {
 
     fn problem(&mut self, line: Option<u32>, app: Option<String>, fault: Fault) {
         let place = Place { file: Some(self.origin.to_owned()), line, app };
-        let counts = self.strict || !fault.is_ignorable();
+        let counts = if self.strict { !fault.is_mere_warning() } else { !fault.is_ignorable() };
         let list = if counts { &mut self.problems } else { &mut self.ignored };
         list.push(Problem { place, fault });
     }

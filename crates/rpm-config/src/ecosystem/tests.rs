@@ -61,7 +61,7 @@ fn all_formats_and_both_spellings_mean_the_same() {
         r#"[{"name": "api", "exec": "a", "args": ["-a", "b c"], "instances": "-1",
             "killTimeout": 5000, "minUptime": "100ms", "maxMemoryRestart": 314572800, "port": 80,
             "stopExitCodes": "0,2", "stopSignal": 15, "outFile": "o.log", "execMode": "fork",
-            "cwd": null, "watch": false,
+            "cwd": null, "health": false,
             "env": {"N": "1", "F": 1.5, "B": true, "L": [1, "a", {"k": 2}], "X": null},
             "env_test": {"N": 2}}]"#,
     );
@@ -150,7 +150,7 @@ fn static_sites_are_apps() {
 #[test]
 fn every_mistake_of_a_file_is_reported_in_order() {
     let text = "[[apps]]\nname = 'api'\ninstances = 'banana'\nmaxMemoryRestrat = '1G'\n\
-                max_memory_restart = '12Q'\nexec = 'a'\nscript = 'b'\nwatch = true\n\n\
+                max_memory_restart = '12Q'\nexec = 'a'\nscript = 'b'\non = true\n\n\
                 [[apps]]\nautorestart = 1\ncolour = 'red'\nargs = \"it's\"\nkill_timeout = 'soon'\n\
                 env = []\nenv_x = 1\nport = 70000\nmax_surge = 0\nexec_mode = 'both'\n\
                 ready = {http = 'x'}\nstop_signal = 'SIGTRM'\nname = 5\n";
@@ -162,7 +162,7 @@ fn every_mistake_of_a_file_is_reported_in_order() {
         "ecosystem.toml:5: app api: `max_memory_restart` must be a size with a unit such as \
          \"300M\" or \"1.5GiB\", but is \"12Q\"",
         "ecosystem.toml:7: app api: `script` is the same key as `exec`",
-        "ecosystem.toml:8: app api: key `watch` is not supported yet",
+        "ecosystem.toml:8: app api: key `on` is not supported yet",
         "ecosystem.toml:11: app 2: `autorestart` must be true or false, but is 1",
         "ecosystem.toml:12: app 2: unknown key `colour`",
         "ecosystem.toml:13: app 2: `args` must be a list of texts, or one text with balanced \
