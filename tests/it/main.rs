@@ -11,6 +11,7 @@ mod activation;
 mod bad_input;
 mod balance;
 mod change;
+mod chores;
 mod cli;
 mod cluster;
 mod drain;

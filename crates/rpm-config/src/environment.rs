@@ -22,8 +22,8 @@ const OF_ONE_PROCESS: [&str; 12] = [
     "pm_id",
 ];
 
-/// The root's `deploy.NAME.env`, overlaid with `env`, overlaid with the chosen `env_NAME`, overlaid with `port`. `false` beside it: there is no
-/// such set.
+/// The root's `deploy.NAME.env`, overlaid with `env`, then with the chosen `env_NAME`, then with
+/// `port`. `false` beside it: there is no such set.
 pub(crate) fn declared(options: &AppOptions, name: Option<&str>) -> (Variables, bool) {
     let deployed = name.and_then(|name| options.deploy_env.get(name));
     let mut env = deployed.cloned().unwrap_or_default();

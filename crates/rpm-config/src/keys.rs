@@ -231,8 +231,8 @@ mod tests {
         interpreter node_args interpreterArgs interpreter_args exec_mode instances env filter_env \
         port increment_var instance_var append_env_to_name out_file out output out_log error_file \
         error err err_file err_log log_file log pid_file pid merge_logs combine_logs disable_logs \
-        log_type log_date_format time autostart autorestart stop_exit_codes min_uptime max_restarts \
-        restart_delay exp_backoff_restart_delay max_memory_restart cron_restart cron watch \
+        log_type log_date_format time autostart autorestart stop_exit_codes min_uptime \
+        max_restarts restart_delay exp_backoff_restart_delay max_memory_restart cron_restart cron watch \
         ignore_watch watch_delay watch_options kill_timeout kill_retry_time treekill \
         shutdown_with_message wait_ready listen_timeout uid user gid source_map_support \
         disable_source_map_support vizion pmx automation trace disable_trace v8 \

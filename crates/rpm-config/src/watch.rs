@@ -65,10 +65,16 @@ impl WatchFilter {
     pub fn ignores(&self, path: &Path, base: &Path) -> bool {
         let below = path.strip_prefix(base).unwrap_or(path);
         let named = || below.iter().any(|name| is_default(&name.to_string_lossy()));
-        self.logs.iter().any(|log| log == path)
+        self.logs.iter().any(|log| path.starts_with(log))
             || self.ignored.is_match(path)
             || (self.names && named())
     }
+}
+
+/// Whether `path` is one that `pattern`, an absolute path of `watch`, means.
+pub fn matches(pattern: &Path, path: &Path) -> bool {
+    let glob = GlobBuilder::new(&pattern.to_string_lossy()).literal_separator(true).build();
+    glob.is_ok_and(|glob| glob.compile_matcher().is_match(path))
 }
 
 /// Whether one of [`IGNORED_BY_DEFAULT`] means this name.

@@ -6,6 +6,7 @@
 //! continued by its successor.
 
 use crate::{
+    chores::Chores,
     clock,
     control::Control,
     diagnose::Troubles,
@@ -52,6 +53,7 @@ pub(crate) struct Engine {
     pub(crate) troubles: Troubles,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
+    pub(crate) chores: Chores,
     /// Events that performing an effect caused; stepped before the turn ends.
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.
@@ -130,6 +132,8 @@ impl Engine {
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::Due { app } => self.on_due(&app),
+            Message::Changed { app, path, at } => self.on_changed(&app, path, at),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
         }
@@ -161,6 +165,7 @@ impl Engine {
         if std::mem::take(&mut self.dirty.state) {
             let state = Saving {
                 version: store::VERSION,
+                written_at: clock::epoch_millis(),
                 fleet: &self.fleet,
                 workers: self.workers.records(),
                 next_event: self.events.next(),

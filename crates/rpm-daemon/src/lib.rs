@@ -7,6 +7,7 @@
 mod activation;
 mod async_fd;
 mod channel;
+mod chores;
 mod clock;
 mod control;
 mod diagnose;
@@ -37,6 +38,7 @@ mod store;
 mod targets;
 mod tree;
 mod view;
+mod watch;
 mod worker;
 
 pub use run::run;

@@ -157,6 +157,7 @@ impl Engine {
 
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
+        self.tend();
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);
         self.sharing.forget(app);

@@ -30,6 +30,9 @@ pub(crate) const LOG: &str = "log:";
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Saved {
     version: u32,
+    /// When it was written, in epoch milliseconds; 0 in states of older versions.
+    #[serde(default)]
+    pub(crate) written_at: u64,
     /// All policy's state.
     pub(crate) fleet: Fleet,
     /// What the engine knows of workers and the supervisor need not.
@@ -48,6 +51,7 @@ pub(crate) struct Saved {
 #[derive(Debug, Serialize)]
 pub(crate) struct Saving<'a> {
     pub(crate) version: u32,
+    pub(crate) written_at: u64,
     pub(crate) fleet: &'a Fleet,
     pub(crate) workers: BTreeMap<WorkerId, &'a WorkerRecord>,
     pub(crate) next_event: u64,
