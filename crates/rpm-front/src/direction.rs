@@ -93,7 +93,7 @@ impl Direction {
     async fn copy(&mut self, from: &mut ReadSide<'_>, to: &WriteSide<'_>) -> io::Result<usize> {
         let (count, rest) = from
             .read(COPY_BYTES, |bytes| {
-                let written = to.try_write(bytes).unwrap_or(0);
+                let written = if bytes.is_empty() { 0 } else { to.try_write(bytes).unwrap_or(0) };
                 (bytes.len(), bytes.get(written..).unwrap_or_default().to_vec())
             })
             .await?;

@@ -200,11 +200,11 @@ impl Listener {
 impl Socket {
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         match self {
-            Self::Tcp(socket) => socket
-                .poll_accept(context)
-                .map_ok(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
+            Self::Tcp(socket) => {
+                socket.poll_accept(context).map_ok(|(stream, peer)| (stream.into(), Some(peer)))
+            }
             Self::Unix(socket) => {
-                socket.poll_accept(context).map_ok(|(stream, _)| (Stream::Unix(stream), None))
+                socket.poll_accept(context).map_ok(|(stream, _)| (stream.into(), None))
             }
         }
     }
@@ -230,10 +230,10 @@ impl Socket {
 
 fn tcp(stream: std::net::TcpStream) -> io::Result<Stream> {
     stream.set_nonblocking(true)?;
-    TcpStream::from_std(stream).map(Stream::Tcp)
+    TcpStream::from_std(stream).map(Stream::from)
 }
 
 fn unix(stream: std::os::unix::net::UnixStream) -> io::Result<Stream> {
     stream.set_nonblocking(true)?;
-    UnixStream::from_std(stream).map(Stream::Unix)
+    UnixStream::from_std(stream).map(Stream::from)
 }

@@ -52,12 +52,11 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Stream;
     use std::time::Duration;
 
     fn session(deadline: Instant) -> Box<Session> {
         let (one, _other) = tokio::net::UnixStream::pair().unwrap();
-        let mut session = Session::new(Stream::Unix(one), None, 0);
+        let mut session = Session::new(one.into(), None, 0);
         session.deadline = Some(deadline);
         Box::new(session)
     }

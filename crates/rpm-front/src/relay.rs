@@ -47,18 +47,26 @@ async fn run(
     let mut backward = pin!(backward.run(from_upstream, to_client, pipes));
     tokio::select! {
         first = forward.as_mut() => {
-            let (forward, backward) = finish(first, backward.as_mut()).await;
+            let (forward, backward) = finish(first, backward.as_mut(), Kept::No).await;
             Passed { forward, backward }
         }
         first = backward.as_mut() => {
-            let (backward, forward) = finish(first, forward.as_mut()).await;
+            let (backward, forward) = finish(first, forward.as_mut(), Kept::Yes).await;
             Passed { forward, backward }
         }
     }
 }
 
+/// Whether what was passed on in full stays if whoever said it is reset afterwards. An answer does:
+/// its client may not have read it yet. A request does not: nobody wants its answer any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Yes,
+    No,
+}
+
 /// One direction has ended; whether it and then the other one passed its end on.
-async fn finish(first: Finish<'_>, rest: Rest<'_, '_>) -> (bool, bool) {
+async fn finish(first: Finish<'_>, rest: Rest<'_, '_>, kept: Kept) -> (bool, bool) {
     match first {
         Finish::ReadFailed => (false, false),
         // What a connection that takes no more said before may still be there to be read.
@@ -67,7 +75,7 @@ async fn finish(first: Finish<'_>, rest: Rest<'_, '_>) -> (bool, bool) {
             biased;
             last = rest => (true, passed(&last)),
             // Nobody reads `from` or writes `to` any more who would see their connections go.
-            () = from.failed() => (true, false),
+            () = from.failed() => (kept == Kept::Yes, false),
             () = to.failed() => (true, false),
         },
     }

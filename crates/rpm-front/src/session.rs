@@ -41,9 +41,6 @@ impl Session {
 
     /// Both ends of its connection, for the PROXY protocol.
     pub(crate) fn ends(&self) -> crate::header::Ends {
-        match &self.stream {
-            Stream::Tcp(stream) => Some((self.peer?, stream.local_addr().ok()?)),
-            Stream::Unix(_) => None,
-        }
+        Some((self.peer?, self.stream.local_address()?))
     }
 }

@@ -5,8 +5,10 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     task::{Context, Poll, ready},
 };
 use tokio::{
@@ -26,9 +28,29 @@ thread_local! {
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    socket: Socket,
+    /// A write has met a reset. The kernel tells it once, and whoever reads next would take it for an
+    /// end: the reading side must know.
+    reset: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self { socket: Socket::Tcp(stream), reset: AtomicBool::new(false) }
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self { socket: Socket::Unix(stream), reset: AtomicBool::new(false) }
+    }
 }
 
 impl Stream {
@@ -39,42 +61,59 @@ impl Stream {
                 let stream = TcpStream::connect(address).await?;
                 // Bytes go on as they come; waiting for more is the sender's decision.
                 stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
+                Ok(stream.into())
             }
-            Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path).await?)),
+            Address::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
         }
     }
 
     /// The reading and the writing side.
     pub(crate) fn split(&mut self) -> (ReadSide<'_>, WriteSide<'_>) {
-        match self {
-            Self::Tcp(stream) => {
+        let reset = &self.reset;
+        match &mut self.socket {
+            Socket::Tcp(stream) => {
                 let (read, write) = stream.split();
-                (ReadSide::Tcp(read), WriteSide::Tcp(write))
+                let (read, write) = (ReadHalf::Tcp(read), WriteHalf::Tcp(write));
+                (ReadSide { half: read, reset }, WriteSide { half: write, reset })
             }
-            Self::Unix(stream) => {
+            Socket::Unix(stream) => {
                 let (read, write) = stream.split();
-                (ReadSide::Unix(read), WriteSide::Unix(write))
+                let (read, write) = (ReadHalf::Unix(read), WriteHalf::Unix(write));
+                (ReadSide { half: read, reset }, WriteSide { half: write, reset })
             }
+        }
+    }
+
+    /// Where the client connected to; `None`: over a unix socket.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.local_addr().ok(),
+            Socket::Unix(_) => None,
         }
     }
 
     /// Ends the connection so that the peer sees a reset and takes nothing cut off for whole. Unix
     /// sockets have no resets.
     pub(crate) fn reset(self) {
-        match self {
+        match self.socket {
             // On a socket that is dead already there is nothing left to say.
-            Self::Tcp(stream) => drop(stream.set_zero_linger()),
-            Self::Unix(_) => {}
+            Socket::Tcp(stream) => drop(stream.set_zero_linger()),
+            Socket::Unix(_) => {}
         }
     }
 }
 
-/// The side that is read.
 #[derive(Debug)]
-pub(crate) enum ReadSide<'a> {
+enum ReadHalf<'a> {
     Tcp(tcp::ReadHalf<'a>),
     Unix(unix::ReadHalf<'a>),
+}
+
+/// The side that is read.
+#[derive(Debug)]
+pub(crate) struct ReadSide<'a> {
+    half: ReadHalf<'a>,
+    reset: &'a AtomicBool,
 }
 
 impl ReadSide<'_> {
@@ -90,6 +129,7 @@ impl ReadSide<'_> {
                 let limit = limit.min(scratch.len());
                 let mut buffer = ReadBuf::new(scratch.get_mut(..limit).unwrap_or_default());
                 ready!(self.poll_read(context, &mut buffer))?;
+                self.judge(buffer.filled().len())?;
                 Poll::Ready(Ok(take(buffer.filled())))
             })
         })
@@ -102,62 +142,77 @@ impl ReadSide<'_> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(half) => Pin::new(half).poll_read(context, buffer),
-            Self::Unix(half) => Pin::new(half).poll_read(context, buffer),
+        match &mut self.half {
+            ReadHalf::Tcp(half) => Pin::new(half).poll_read(context, buffer),
+            ReadHalf::Unix(half) => Pin::new(half).poll_read(context, buffer),
         }
     }
 
     /// Waits until there is something to read, or the end.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(half) => half.readable().await,
-            Self::Unix(half) => half.readable().await,
+        match &self.half {
+            ReadHalf::Tcp(half) => half.readable().await,
+            ReadHalf::Unix(half) => half.readable().await,
         }
     }
 
     /// Calls `read` if there is something to read; where that says `WouldBlock`, [`Self::readable`]
     /// waits again.
-    pub(crate) fn try_io<T>(&self, read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        match self {
-            Self::Tcp(half) => half.as_ref().try_io(Interest::READABLE, read),
-            Self::Unix(half) => half.as_ref().try_io(Interest::READABLE, read),
+    pub(crate) fn try_io(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        let count = match &self.half {
+            ReadHalf::Tcp(half) => half.as_ref().try_io(Interest::READABLE, read),
+            ReadHalf::Unix(half) => half.as_ref().try_io(Interest::READABLE, read),
+        }?;
+        self.judge(count)
+    }
+
+    /// What came, unless it is an end that is none.
+    fn judge(&self, count: usize) -> io::Result<usize> {
+        if count == 0 && self.reset.load(Relaxed) {
+            return Err(io::ErrorKind::ConnectionReset.into());
         }
+        Ok(count)
     }
 
     /// Waits until the connection is reset.
     pub(crate) async fn failed(&self) {
         // An error of the wait itself is no less an end.
-        let _ready = match self {
-            Self::Tcp(half) => half.ready(Interest::ERROR).await,
-            Self::Unix(half) => half.ready(Interest::ERROR).await,
+        let _ready = match &self.half {
+            ReadHalf::Tcp(half) => half.ready(Interest::ERROR).await,
+            ReadHalf::Unix(half) => half.ready(Interest::ERROR).await,
         };
     }
 }
 
 impl AsFd for ReadSide<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(half) => half.as_ref().as_fd(),
-            Self::Unix(half) => half.as_ref().as_fd(),
+        match &self.half {
+            ReadHalf::Tcp(half) => half.as_ref().as_fd(),
+            ReadHalf::Unix(half) => half.as_ref().as_fd(),
         }
     }
 }
 
-/// The side that is written.
 #[derive(Debug)]
-pub(crate) enum WriteSide<'a> {
+enum WriteHalf<'a> {
     Tcp(tcp::WriteHalf<'a>),
     Unix(unix::WriteHalf<'a>),
+}
+
+/// The side that is written.
+#[derive(Debug)]
+pub(crate) struct WriteSide<'a> {
+    half: WriteHalf<'a>,
+    reset: &'a AtomicBool,
 }
 
 impl WriteSide<'_> {
     /// Writes what fits.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(half) => half.try_write(bytes),
-            Self::Unix(half) => half.try_write(bytes),
-        }
+        self.judge(match &self.half {
+            WriteHalf::Tcp(half) => half.try_write(bytes),
+            WriteHalf::Unix(half) => half.try_write(bytes),
+        })
     }
 
     /// Writes all, waiting as long as the reader lets it.
@@ -174,18 +229,27 @@ impl WriteSide<'_> {
 
     /// Waits until something may be written, or nothing ever will.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(half) => half.writable().await,
-            Self::Unix(half) => half.writable().await,
+        match &self.half {
+            WriteHalf::Tcp(half) => half.writable().await,
+            WriteHalf::Unix(half) => half.writable().await,
         }
     }
 
     /// As [`ReadSide::try_io`], for writing.
-    pub(crate) fn try_io<T>(&self, write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        match self {
-            Self::Tcp(half) => half.as_ref().try_io(Interest::WRITABLE, write),
-            Self::Unix(half) => half.as_ref().try_io(Interest::WRITABLE, write),
-        }
+    pub(crate) fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        self.judge(match &self.half {
+            WriteHalf::Tcp(half) => half.as_ref().try_io(Interest::WRITABLE, write),
+            WriteHalf::Unix(half) => half.as_ref().try_io(Interest::WRITABLE, write),
+        })
+    }
+
+    /// What was written. A connection that ended before it was reset says EPIPE, and its end counts.
+    fn judge(&self, written: io::Result<usize>) -> io::Result<usize> {
+        written.inspect_err(|error| {
+            if error.kind() == io::ErrorKind::ConnectionReset {
+                self.reset.store(true, Relaxed);
+            }
+        })
     }
 
     /// Says to the peer that no more bytes come.
@@ -198,18 +262,18 @@ impl WriteSide<'_> {
 
     /// As [`ReadSide::failed`].
     pub(crate) async fn failed(&self) {
-        let _ready = match self {
-            Self::Tcp(half) => half.ready(Interest::ERROR).await,
-            Self::Unix(half) => half.ready(Interest::ERROR).await,
+        let _ready = match &self.half {
+            WriteHalf::Tcp(half) => half.ready(Interest::ERROR).await,
+            WriteHalf::Unix(half) => half.ready(Interest::ERROR).await,
         };
     }
 }
 
 impl AsFd for WriteSide<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(half) => half.as_ref().as_fd(),
-            Self::Unix(half) => half.as_ref().as_fd(),
+        match &self.half {
+            WriteHalf::Tcp(half) => half.as_ref().as_fd(),
+            WriteHalf::Unix(half) => half.as_ref().as_fd(),
         }
     }
 }
