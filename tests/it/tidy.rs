@@ -50,10 +50,7 @@ const RESERVED: [(&str, &[&str]); 8] = [
     ("clap", &["rpm"]),
     ("interprocess", &["rpm", "rpm-daemon", "rpm-protocol"]),
     ("libc", &["rpm-unix"]),
-    (
-        "nix",
-        &["rpm-cluster", "rpm-daemon", "rpm-front", "rpm-keeper", "rpm-logs", "rpm-unix"],
-    ),
+    ("nix", &["rpm-cluster", "rpm-daemon", "rpm-front", "rpm-keeper", "rpm-logs", "rpm-unix"]),
     ("sysinfo", &["rpm-daemon"]),
     ("toml", &["rpm-config"]),
     ("hyper", &["rpm-serve"]),
