@@ -261,7 +261,10 @@ impl Engine {
 
     /// When the clock is to be looked at next.
     fn next_time(&self) -> Option<Instant> {
-        let retry = if self.queue.is_empty() { None } else { self.pool.next_retry() };
+        if self.queue.is_empty() {
+            return self.paused;
+        }
+        let retry = self.pool.next_retry(Instant::now());
         // While paused nothing is tried, so a retry that is due must not wake us again and again.
         let placing = self.paused.or(retry);
         [placing, self.queue.deadline()].into_iter().flatten().min()

@@ -122,9 +122,10 @@ impl Pool {
         }
     }
 
-    /// When the first of the down upstreams may be tried again.
-    pub(crate) fn next_retry(&self) -> Option<Instant> {
-        self.upstreams.iter().filter_map(Upstream::retry_at).min()
+    /// When the next of the down upstreams may be tried again. One that could be tried by now has
+    /// been offered to all who wait, and waiting for it would be no waiting.
+    pub(crate) fn next_retry(&self, now: Instant) -> Option<Instant> {
+        self.upstreams.iter().filter_map(Upstream::retry_at).filter(|at| *at > now).min()
     }
 
     /// How each one stands.

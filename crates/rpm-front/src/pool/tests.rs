@@ -88,12 +88,13 @@ fn a_down_upstream_is_left_out_and_then_tried_by_one() {
     pool.failed(&failing, REFUSED, now);
     let leases: Vec<_> = (0..4).map(|_| choose(&mut pool, &[], now)).collect();
     assert!(leases.iter().all(|lease| lease.key != failing.key && !lease.trial));
-    let later = pool.next_retry().unwrap();
+    let later = pool.next_retry(now).unwrap();
+    assert_eq!(pool.next_retry(later), None);
     let again: Vec<_> = (0..3).map(|_| choose(&mut pool, &[], later)).collect();
     let trials: Vec<_> = again.iter().filter(|lease| lease.trial).collect();
     assert!(trials.len() == 1 && trials[0].key == failing.key);
     assert!(pool.connected(failing.key));
-    assert_eq!(pool.next_retry(), None);
+    assert_eq!(pool.next_retry(now), None);
 }
 
 #[test]

@@ -192,6 +192,42 @@ async fn a_full_front_lets_clients_wait_in_the_kernel() {
     .await;
 }
 
+/// Gives the front the right to so many descriptors more than it has.
+fn allow_files(front: &Front, more: usize) {
+    let pid = front.child.id().to_string();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let numbers = open.map(|entry| entry.file_name().into_string().unwrap().parse().unwrap());
+    let soft = numbers.max().unwrap_or(0) + 1 + more;
+    let limit = format!("--nofile={soft}:");
+    let status = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+    assert!(status.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_front_without_descriptors_lets_clients_wait_and_blames_nobody() {
+    within(async {
+        let mut front = Front::over(&servers(1).await, json!({})).await;
+        let mut held = front.connect().await;
+        assert_eq!(who(&mut held).await, "0");
+        // None for the client, or one for the client and none for the upstream.
+        for more in [0, 1] {
+            allow_files(&front, more);
+            let mut client = front.connect().await;
+            client.write_all(b"?").await.unwrap();
+            // Those who are there do not notice.
+            assert_eq!(who(&mut held).await, "0");
+            let upstream = front.stats().await["upstreams"][0].take();
+            assert_eq!((&upstream["state"], &upstream["failures"]), (&json!("up"), &json!(0)));
+            allow_files(&front, 100);
+            let mut answer = [0; 2];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"0\n");
+            finish(client).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_worker_that_moves_is_found_at_its_new_address() {
     within(async {
