@@ -1,6 +1,11 @@
 //! [`Listeners`]: the listening sockets, inherited or bound here.
 
-use crate::{address::Address, config::Config, error::FrontError, stream::Stream};
+use crate::{
+    address::Address,
+    config::Config,
+    error::FrontError,
+    stream::{Stream, keep_alive},
+};
 use nix::sys::socket::{setsockopt, sockopt};
 use rpm_unix::socket::{Endpoint, Fresh, SocketName, Transport};
 use std::{
@@ -21,11 +26,6 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// The first inherited socket, as sd_listen_fds(3) has it.
 const FIRST_INHERITED: i32 = 3;
-/// Seconds of silence after which a peer is asked whether it is still there, between two questions,
-/// and how many of them may go unanswered: one that is gone is found in two minutes.
-const KEEP_ALIVE_IDLE: u32 = 60;
-const KEEP_ALIVE_INTERVAL: u32 = 15;
-const KEEP_ALIVE_COUNT: u32 = 4;
 
 /// A listening socket that nobody has waited on yet.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ pub(crate) struct Opened {
 /// One of them is not to be had, or there is none at all.
 pub(crate) fn open(config: &Config) -> Result<Vec<Opened>, FrontError> {
     let count = config.inherited.or_else(announced).unwrap_or(0);
-    let count = i32::try_from(count).unwrap_or(i32::MAX - FIRST_INHERITED);
-    let inherited = (FIRST_INHERITED..FIRST_INHERITED + count).map(inherit);
+    let end = FIRST_INHERITED.saturating_add_unsigned(count);
+    let inherited = (FIRST_INHERITED..end).map(inherit);
     let all: Vec<_> = inherited.chain(config.listen.iter().map(bind)).collect::<Result<_, _>>()?;
     if all.is_empty() {
         return Err(FrontError::NothingToListenOn);
@@ -112,11 +112,7 @@ impl Opened {
 /// Accepted sockets have the options of the listening one, so each is set once.
 fn set_options(fd: impl AsFd) -> io::Result<()> {
     setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-    setsockopt(&fd, sockopt::KeepAlive, &true)?;
-    setsockopt(&fd, sockopt::TcpKeepIdle, &KEEP_ALIVE_IDLE)?;
-    setsockopt(&fd, sockopt::TcpKeepInterval, &KEEP_ALIVE_INTERVAL)?;
-    setsockopt(&fd, sockopt::TcpKeepCount, &KEEP_ALIVE_COUNT)?;
-    Ok(())
+    keep_alive(fd)
 }
 
 /// A client and, over TCP, its address.

@@ -3,7 +3,7 @@
 use crate::{
     direction::{Direction, Finish},
     pipes::Pipes,
-    stream::Stream,
+    stream::{Stream, keep_alive},
 };
 use std::pin::{Pin, pin};
 
@@ -71,13 +71,20 @@ async fn finish(first: Finish<'_>, rest: Rest<'_, '_>, kept: Kept) -> (bool, boo
         Finish::ReadFailed => (false, false),
         // What a connection that takes no more said before may still be there to be read.
         Finish::WriteFailed => (false, passed(&rest.await)),
-        Finish::Passed(from, to) => tokio::select! {
-            biased;
-            last = rest => (true, passed(&last)),
-            // Nobody reads `from` or writes `to` any more who would see their connections go.
-            () = from.failed() => (kept == Kept::Yes, false),
-            () = to.failed() => (true, false),
-        },
+        Finish::Passed(from, to) => {
+            if kept == Kept::Yes {
+                // An upstream that closed altogether says no more than one that only ended; asked,
+                // it does. Clients are asked anyway. Unix sockets have no such option.
+                let _unix = keep_alive(&from);
+            }
+            tokio::select! {
+                biased;
+                last = rest => (true, passed(&last)),
+                // Nobody reads `from` or writes `to` any more who would see their connections go.
+                () = from.failed() => (kept == Kept::Yes, false),
+                () = to.failed() => (true, false),
+            }
+        }
     }
 }
 

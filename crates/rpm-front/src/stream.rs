@@ -1,6 +1,7 @@
 //! [`Stream`]: a TCP or unix connection, and its two sides.
 
 use crate::address::Address;
+use nix::sys::socket::{setsockopt, sockopt};
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -19,6 +20,10 @@ use tokio::{
 /// What is read at once. Half the smallest receive buffer that is common, and what the kernel
 /// copies about as fast as it moves pages.
 pub(crate) const COPY_BYTES: usize = 16 << 10;
+
+/// Seconds of silence after which a peer is asked whether it is still there. How often it is asked
+/// before it counts as gone is the system's (net.ipv4.tcp_keepalive_probes, 9 in 11 minutes).
+const KEEP_ALIVE_IDLE: u32 = 60;
 
 thread_local! {
     /// Where reads land. It is used only while no task can be switched, so one is enough for all
@@ -61,6 +66,10 @@ impl Stream {
                 let stream = TcpStream::connect(address).await?;
                 // Bytes go on as they come; waiting for more is the sender's decision.
                 stream.set_nodelay(true)?;
+                // On this machine the kernel itself tells when a peer is gone.
+                if !address.ip().is_loopback() {
+                    keep_alive(&stream)?;
+                }
                 Ok(stream.into())
             }
             Address::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
@@ -101,6 +110,12 @@ impl Stream {
             Socket::Unix(_) => {}
         }
     }
+}
+
+/// Has the kernel ask a silent peer of a TCP connection whether it is still there.
+pub(crate) fn keep_alive(fd: impl AsFd) -> io::Result<()> {
+    setsockopt(&fd, sockopt::KeepAlive, &true)?;
+    Ok(setsockopt(&fd, sockopt::TcpKeepIdle, &KEEP_ALIVE_IDLE)?)
 }
 
 #[derive(Debug)]
@@ -260,7 +275,7 @@ impl WriteSide<'_> {
         let _gone = nix::sys::socket::shutdown(number, nix::sys::socket::Shutdown::Write);
     }
 
-    /// As [`ReadSide::failed`].
+    /// Waits until the connection is reset.
     pub(crate) async fn failed(&self) {
         let _ready = match &self.half {
             WriteHalf::Tcp(half) => half.ready(Interest::ERROR).await,
