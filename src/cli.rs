@@ -1,7 +1,21 @@
-//! The command line as types: words, options and their help. What they do is in `command/`.
+//! The command line as types: words, options and their help. What they do is in `command/`; what
+//! each command takes is in a file beside this one.
+
+mod act;
+mod logs;
+mod look;
+mod serve;
+mod start;
+
+pub(crate) use self::{
+    act::{Act, Restart, Save, Scale},
+    logs::Logs,
+    look::{Describe, Events, Name, OptionalName, Targets},
+    serve::{Serve, ServeForeground, Site},
+    start::{AppFlags, FileOptions, Start},
+};
 
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
 
 /// A process manager for programs in any language.
 #[derive(Debug, PartialEq, Parser)]
@@ -78,255 +92,6 @@ pub(crate) enum Command {
     /// The static server itself, in the foreground.
     #[command(name = "__serve", hide = true)]
     ServeForeground(ServeForeground),
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Args)]
-pub(crate) struct Start {
-    /// A script, program, "command line", file.toml, file.json, `-`, or a name, id or namespace
-    /// that is stopped; without any, the ecosystem file of this directory.
-    pub(crate) targets: Vec<String>,
-    #[command(flatten)]
-    pub(crate) file: FileOptions,
-    /// Replace an app of the same name that runs.
-    #[arg(short, long)]
-    pub(crate) force: bool,
-    /// Give stopped apps the environment of this shell.
-    #[arg(short = 'a', long)]
-    pub(crate) update_env: bool,
-    /// Return when all is ready, or exit 1 after so many seconds.
-    #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "60")]
-    pub(crate) wait: Option<f64>,
-    #[command(flatten)]
-    pub(crate) app: AppFlags,
-    /// Arguments of the app.
-    #[arg(last = true)]
-    pub(crate) app_args: Vec<String>,
-}
-
-/// What to take from an ecosystem file.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
-pub(crate) struct FileOptions {
-    /// Of a file, only these apps (a,b).
-    #[arg(long, value_name = "NAMES")]
-    pub(crate) only: Option<String>,
-    /// Take the variables of env_NAME from the file.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) env: Option<String>,
-}
-
-/// The options that describe an app: PM2's names. Values are read by `rpm-config`.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
-#[command(next_help_heading = "The app")]
-pub(crate) struct AppFlags {
-    /// Its name.
-    #[arg(short, long)]
-    pub(crate) name: Option<String>,
-    /// Its group.
-    #[arg(long)]
-    pub(crate) namespace: Option<String>,
-    /// How many; max, or -1 for one CPU less.
-    #[arg(short, long, value_name = "N", allow_hyphen_values = true)]
-    pub(crate) instances: Option<String>,
-    /// Fork mode, even with several instances.
-    #[arg(short = 'x', long)]
-    pub(crate) execute_command: bool,
-    /// The working directory.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cwd: Option<String>,
-    /// What runs the script; none: it runs by itself.
-    #[arg(long, value_name = "PROGRAM")]
-    pub(crate) interpreter: Option<String>,
-    /// Arguments before the script.
-    #[arg(long, visible_alias = "node-args", value_name = "ARGS", allow_hyphen_values = true)]
-    pub(crate) interpreter_args: Option<String>,
-    /// The variable that tells an instance its slot.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) instance_var: Option<String>,
-    /// A variable that counts up by one per instance.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) increment_var: Option<String>,
-    /// The file of standard output.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<String>,
-    /// The file of standard error.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) error: Option<String>,
-    /// All instances into the same files.
-    #[arg(long)]
-    pub(crate) merge_logs: bool,
-    /// Keep no logs.
-    #[arg(long)]
-    pub(crate) disable_logs: bool,
-    /// From the stop signal to SIGKILL.
-    #[arg(short, long, value_name = "MS")]
-    pub(crate) kill_timeout: Option<String>,
-    /// From the start to being ready.
-    #[arg(long, value_name = "MS")]
-    pub(crate) listen_timeout: Option<String>,
-    /// How long an old worker may finish its connections.
-    #[arg(long, value_name = "MS")]
-    pub(crate) drain_timeout: Option<String>,
-    /// The signal that asks it to stop.
-    #[arg(long, value_name = "SIGNAL")]
-    pub(crate) stop_signal: Option<String>,
-    /// Reload it when its processes use more.
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) max_memory_restart: Option<String>,
-    /// Wait before each restart.
-    #[arg(long, value_name = "MS")]
-    pub(crate) restart_delay: Option<String>,
-    /// Wait before restarts, longer each time.
-    #[arg(long, value_name = "MS")]
-    pub(crate) exp_backoff_restart_delay: Option<String>,
-    /// Unstable exits in a row until it is given up.
-    #[arg(long, value_name = "N")]
-    pub(crate) max_restarts: Option<String>,
-    /// An exit before this is unstable.
-    #[arg(long, value_name = "MS")]
-    pub(crate) min_uptime: Option<String>,
-    /// Exit codes after which it is not restarted.
-    #[arg(long, value_name = "CODES", num_args = 1)]
-    pub(crate) stop_exit_codes: Vec<String>,
-    /// Ready means: it sent `ready` (process.send).
-    #[arg(long)]
-    pub(crate) wait_ready: bool,
-    /// Do not restart it.
-    #[arg(long)]
-    pub(crate) no_autorestart: bool,
-    /// Register it as stopped.
-    #[arg(long)]
-    pub(crate) no_autostart: bool,
-    /// Signal only its first process.
-    #[arg(long)]
-    pub(crate) no_treekill: bool,
-    /// Send the message `shutdown` in place of the signal.
-    #[arg(long)]
-    pub(crate) shutdown_with_message: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Args)]
-pub(crate) struct Act {
-    /// all, ids, names, /regex/, namespaces, or an ecosystem file.
-    #[arg(required = true)]
-    pub(crate) targets: Vec<String>,
-    #[command(flatten)]
-    pub(crate) file: FileOptions,
-}
-
-#[derive(Clone, Debug, PartialEq, Args)]
-pub(crate) struct Restart {
-    #[command(flatten)]
-    pub(crate) act: Act,
-    /// Give them the environment of this shell.
-    #[arg(short = 'a', long)]
-    pub(crate) update_env: bool,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct Scale {
-    /// The app's name.
-    pub(crate) app: String,
-    /// 4, +1 or -1.
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) instances: String,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct Describe {
-    /// all, ids, names, /regex/ or namespaces.
-    #[arg(required = true)]
-    pub(crate) targets: Vec<String>,
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct Logs {
-    /// all, ids, names, /regex/ or namespaces; without any, all.
-    pub(crate) targets: Vec<String>,
-    /// How many of the last lines of each file.
-    #[arg(long, value_name = "N", default_value_t = 15)]
-    pub(crate) lines: usize,
-    /// Show the past and return.
-    #[arg(long)]
-    pub(crate) nostream: bool,
-    /// The lines as they are, standard error's on standard error.
-    #[arg(long)]
-    pub(crate) raw: bool,
-    /// Only standard error.
-    #[arg(long)]
-    pub(crate) err: bool,
-    /// Only standard output.
-    #[arg(long)]
-    pub(crate) out: bool,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct Targets {
-    /// all, ids, names, /regex/ or namespaces; without any, all.
-    pub(crate) targets: Vec<String>,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct Save {
-    /// Also when there is no app.
-    #[arg(short, long)]
-    pub(crate) force: bool,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct Events {
-    /// all, ids, names, /regex/ or namespaces; without any, all.
-    pub(crate) targets: Vec<String>,
-    /// One JSON object a line.
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Begin after this cursor.
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) since: Option<u64>,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct Name {
-    /// The app's name.
-    pub(crate) name: String,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct OptionalName {
-    /// The app's name; without one, the daemon's pid.
-    pub(crate) name: Option<String>,
-}
-
-#[derive(Debug, Default, PartialEq, Args)]
-pub(crate) struct Serve {
-    #[command(flatten)]
-    pub(crate) site: Site,
-    #[command(flatten)]
-    pub(crate) app: AppFlags,
-}
-
-/// What to serve.
-#[derive(Debug, Default, PartialEq, Args)]
-pub(crate) struct Site {
-    /// The directory [default: this one].
-    pub(crate) path: Option<PathBuf>,
-    /// The port [default: 8080].
-    pub(crate) port: Option<u16>,
-    /// The port again, as an option.
-    #[arg(long = "port", value_name = "PORT", conflicts_with = "port")]
-    pub(crate) port_option: Option<u16>,
-    /// What is not found is answered with /index.html.
-    #[arg(long)]
-    pub(crate) spa: bool,
-}
-
-#[derive(Debug, PartialEq, Args)]
-pub(crate) struct ServeForeground {
-    #[command(flatten)]
-    pub(crate) site: Site,
 }
 
 #[cfg(test)]

@@ -49,7 +49,12 @@ async fn running(session: &Session) -> Result<Option<Client>, CliError> {
     match Client::connect(&session.home.socket()).await {
         Ok(client) => Ok(Some(client)),
         Err(ClientError::NobodyListens) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            // What is wrong with the home says more than what is wrong with a socket in it.
+            session.home.create().map_err(CliError::Home)?;
+            let socket = session.home.socket();
+            Err(launch_failed(session, format!("{}: {error}", socket.display())))
+        }
     }
 }
 
@@ -162,11 +167,50 @@ fn first_line(from: File) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpm_protocol::{RpcError, Server, Welcome};
+    use std::os::unix::net::UnixListener;
 
     #[test]
     fn the_state_of_a_process_is_read() {
         assert!(matches!(state(std::process::id()), Some('R' | 'S')));
         assert_eq!(state(u32::MAX), None);
+    }
+
+    /// A home with a daemon that answers the first request with `answer`.
+    async fn greet(answer: Result<serde_json::Value, RpcError>) -> Result<Client, CliError> {
+        let directory = tempfile::tempdir().unwrap();
+        let session = Session::quiet(Home::new(directory.path()));
+        let socket = UnixListener::bind(session.home.socket()).unwrap();
+        let server = Server::new(socket.into()).unwrap();
+        let serve = async {
+            let mut connection = server.accept().await;
+            let (id, _) = connection.receive().await.unwrap().unwrap();
+            connection.reply(id, answer);
+            connection.sender().flushed().await;
+        };
+        tokio::join!(daemon(&session), serve).0
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_greets_is_used() {
+        let welcome = Welcome { version: 1, program: "0".into(), pid: 1 };
+        assert!(greet(Ok(serde_json::to_value(welcome).unwrap())).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_daemon_of_another_version_is_unreachable() {
+        let error = greet(Err(RpcError::new(RpcError::VERSION, "too far"))).await.unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_started_to_ask_whether_something_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let session = Session::quiet(Home::new(directory.path()));
+        assert!(greeted_if_running(&session).await.unwrap().is_none());
+        // Nor by a socket that somebody left behind.
+        drop(UnixListener::bind(session.home.socket()).unwrap());
+        assert!(greeted_if_running(&session).await.unwrap().is_none());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The `rpm` binary: one program, three roles, chosen before any thread exists.
+#![forbid(unsafe_code)]
 
 mod cli;
 mod command;
 mod error;
 mod fleet_file;
 mod launch;
+mod log_files;
 mod render;
 mod role;
 mod run;

@@ -1,5 +1,5 @@
-//! Which of its roles this process has. The hidden ones are told from a command by their first word,
-//! and are for rpm itself only.
+//! Which of its roles this process has. The hidden ones are told from a command by their first
+//! word, and are for rpm itself only.
 
 use rpm_unix::home::Home;
 use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};

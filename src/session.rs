@@ -44,6 +44,12 @@ impl Session {
         })
     }
 
+    /// A session of tests, which says nothing.
+    #[cfg(test)]
+    pub(crate) fn quiet(home: Home) -> Self {
+        Self { home, out: Colors::Off, err: Colors::Off, width: None, silent: true }
+    }
+
     /// The daemon, started if none runs.
     pub(crate) async fn daemon(&self) -> Result<Client, CliError> {
         launch::daemon(self).await

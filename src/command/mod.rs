@@ -8,6 +8,7 @@ mod flush;
 mod ids;
 mod kill;
 mod list;
+mod log_stream;
 mod logs;
 mod ping;
 mod scale;

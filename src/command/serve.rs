@@ -64,10 +64,10 @@ fn port(site: &Site) -> Option<u16> {
     site.port.or(site.port_option)
 }
 
-/// `path`, if it is a directory.
+/// `path`, without needless dots, if it is a directory.
 fn directory(path: &Path) -> Result<PathBuf, CliError> {
     match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(path.to_owned()),
+        Ok(meta) if meta.is_dir() => Ok(path.components().collect()),
         Ok(_) => Err(not_served(path, "it is no directory")),
         Err(error) => Err(not_served(path, &error.to_string())),
     }

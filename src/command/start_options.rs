@@ -28,6 +28,12 @@ pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
         let option = "--stop-exit-codes";
         app.set("stop_exit_codes", &codes).map_err(|value| CliError::Usage { option, value })?;
     }
+    for address in &flags.listen {
+        let mut one = AppOptions::default();
+        let option = "--listen";
+        one.set("listen", address).map_err(|value| CliError::Usage { option, value })?;
+        app.listen.get_or_insert_default().extend(one.listen.unwrap_or_default());
+    }
     if flags.execute_command {
         app.exec_mode = Some(ExecMode::Fork);
     }
@@ -42,11 +48,12 @@ pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
 }
 
 /// Option, key and value of each flag that has one.
-fn texts(flags: &AppFlags) -> [(&'static str, &'static str, Option<&str>); 19] {
+fn texts(flags: &AppFlags) -> [(&'static str, &'static str, Option<&str>); 20] {
     [
         ("--name", "name", flags.name.as_deref()),
         ("--namespace", "namespace", flags.namespace.as_deref()),
         ("--instances", "instances", flags.instances.as_deref()),
+        ("--balance", "balance", flags.balance.as_deref()),
         ("--cwd", "cwd", flags.cwd.as_deref()),
         ("--interpreter", "interpreter", flags.interpreter.as_deref()),
         ("--interpreter-args", "interpreter_args", flags.interpreter_args.as_deref()),
@@ -75,7 +82,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
-    use rpm_config::Instances;
+    use rpm_config::{Instances, Listen, ListenAddress};
     use std::time::Duration;
 
     fn start(words: &[&str]) -> Start {
@@ -118,11 +125,13 @@ mod tests {
                      --restart-delay 100 --exp-backoff-restart-delay 200 --max-restarts 5 \
                      --min-uptime 2s --stop-exit-codes 0 --stop-exit-codes 3 --merge-logs \
                      --disable-logs --wait-ready --no-autorestart --no-autostart --no-treekill \
-                     --shutdown-with-message app.js";
+                     --shutdown-with-message --listen 127.0.0.1:80 --listen x=unix:a \
+                      --balance ip_hash app.js";
         let words: Vec<&str> = words.split_whitespace().collect();
         let want = AppOptions {
             namespace: Some("back".into()),
             script: Some("app.js".into()),
+            balance: Some(rpm_config::Balance::IpHash),
             cwd: Some("/srv".into()),
             interpreter: Some("python3".into()),
             interpreter_args: Some(vec!["--inspect".into()]),
@@ -144,6 +153,13 @@ mod tests {
             autostart: Some(false),
             treekill: Some(false),
             shutdown_with_message: Some(true),
+            listen: Some(vec![
+                Listen {
+                    name: "127.0.0.1-80".into(),
+                    address: ListenAddress::Tcp(([127, 0, 0, 1], 80).into()),
+                },
+                Listen { name: "x".into(), address: ListenAddress::Unix("a".into()) },
+            ]),
             ..AppOptions::default()
         };
         assert_eq!(app(&words), want);
@@ -156,6 +172,7 @@ mod tests {
             (["--max-memory-restart", "12Q"], "--max-memory-restart must be a size"),
             (["--kill-timeout", "soon"], "--kill-timeout must be"),
             (["--stop-signal", "SIGNOPE"], "--stop-signal must be"),
+            (["--listen", "here"], "--listen must be an address such as"),
         ];
         for (words, want) in table {
             let error = of_flags(&start(&["app.js", words[0], words[1]]).app).unwrap_err();

@@ -67,6 +67,12 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
             if detail.listening.is_empty() { none() } else { detail.listening.join(" ") },
         ),
     ];
+    if let Some(balance) = &detail.balance {
+        rows.push(("balance", balance.clone()));
+    }
+    if let (Some(queue), Some(state)) = (view.queue, &detail.queue_state) {
+        rows.push(("queue", format!("{queue} waiting, {state}")));
+    }
     if let Some(bytes) = spec.restart.max_memory_restart {
         rows.insert(4, ("max memory restart", units::memory(bytes)));
     }
@@ -152,6 +158,8 @@ Describing process with id 0 - name api
 │ pid                │ 4711                                    │
 │ slot               │ 0 of 2                                  │
 │ listening          │ 0.0.0.0:3000                            │
+│ balance            │ even                                    │
+│ queue              │ 0 waiting, serving                      │
 │ last exit          │ with code 1 at 2000-02-29T00:00:00.000Z │
 └────────────────────┴─────────────────────────────────────────┘
 Ended: with code 1 at 2000-02-29T00:00:00.000Z

@@ -127,6 +127,9 @@ fn state(detail: &InstanceDetail) -> Value {
         "restart_time": view.restarts,
         "unstable_restarts": view.unstable_restarts,
         "prev_restart_delay": back_off,
+        "balance": detail.balance,
+        "queue": view.queue,
+        "queue_state": detail.queue_state,
         "exit_code": view.last_exit.as_ref().and_then(exit_code),
         "exit_signal": view.last_exit.as_ref().and_then(|exit| exit.signal.as_ref()),
     })
@@ -157,6 +160,7 @@ mod tests {
                 "PATH": "/bin", "NODE_APP_INSTANCE": 0,
                 "name": "api", "namespace": "default", "username": "me", "pm_id": 0,
                 "instance_var": "NODE_APP_INSTANCE", "version": "N/A",
+                "balance": "even", "queue": 0, "queue_state": "serving",
                 "axm_actions": [], "axm_monitor": {}, "axm_options": {}, "axm_dynamic": {},
                 "pm_exec_path": "/srv/app.js", "pm_cwd": "/srv", "exec_interpreter": "node",
                 "exec_mode": "cluster_mode", "instances": 2, "args": ["--fast"], "node_args": [],
@@ -170,6 +174,7 @@ mod tests {
                 "windowsHide": true, "filter_env": [],
                 "status": "online", "pm_uptime": 1000000, "created_at": 900000,
                 "restart_time": 3, "unstable_restarts": 0,
+                "balance": "even", "queue": 0, "queue_state": "serving",
                 "exit_code": 137, "exit_signal": "SIGKILL"
             }
         }]"#;

@@ -27,26 +27,26 @@ impl Prefixes {
         Self { colors, width: PRESENT_WIDTH }
     }
 
-    /// A line of the past: the prefix is cut or filled to ten characters.
-    pub(crate) fn past(&self, source: &LogSource, stream: Stream, line: &str) -> String {
+    /// Before a line of the past: cut or filled to ten characters.
+    pub(crate) fn past(&self, source: &LogSource, stream: Stream) -> String {
         let label: String = label(source).chars().take(PAST_WIDTH).collect();
-        self.prefixed(&format!("{label:PAST_WIDTH$}"), stream, line)
+        self.prefix(&format!("{label:PAST_WIDTH$}"), stream)
     }
 
-    /// A line that has just come: the prefix is never cut.
-    pub(crate) fn present(&mut self, source: &LogSource, stream: Stream, line: &str) -> String {
+    /// Before a line that has just come: never cut.
+    pub(crate) fn present(&mut self, source: &LogSource, stream: Stream) -> String {
         let label = label(source);
         self.width = self.width.max(label.chars().count().saturating_add(1));
         let width = self.width;
-        self.prefixed(&format!("{label:width$}"), stream, line)
+        self.prefix(&format!("{label:width$}"), stream)
     }
 
-    fn prefixed(&self, label: &str, stream: Stream, line: &str) -> String {
+    fn prefix(&self, label: &str, stream: Stream) -> String {
         let paint = match stream {
             Stream::Out => Paint::Good,
             Stream::Err => Paint::Bad,
         };
-        format!("{} {line}", self.colors.paint(paint, &format!("{label} |")))
+        format!("{} ", self.colors.paint(paint, &format!("{label} |")))
     }
 }
 
@@ -67,29 +67,29 @@ mod tests {
     fn the_past_has_ten_characters() {
         let prefixes = Prefixes::new(Colors::Off);
         let table = [
-            (source(0, "web"), "0|web      | text"),
-            (source(1, "averylongname"), "1|averylon | text"),
-            (source(12, "a"), "12|a       | text"),
+            (source(0, "web"), "0|web      | "),
+            (source(1, "averylongname"), "1|averylon | "),
+            (source(12, "a"), "12|a       | "),
         ];
         for (source, want) in table {
-            assert_eq!(prefixes.past(&source, Stream::Out, "text"), want);
+            assert_eq!(prefixes.past(&source, Stream::Out), want);
         }
     }
 
     #[test]
     fn the_present_grows_with_the_longest_name() {
         let mut prefixes = Prefixes::new(Colors::Off);
-        let mut line = |id, name| prefixes.present(&source(id, name), Stream::Out, "x");
-        assert_eq!(line(0, "a"), "0|a  | x");
-        assert_eq!(line(0, "web"), "0|web  | x");
-        assert_eq!(line(1, "worker"), "1|worker  | x");
-        assert_eq!(line(0, "a"), "0|a       | x");
+        let mut prefix = |id, name| prefixes.present(&source(id, name), Stream::Out);
+        assert_eq!(prefix(0, "a"), "0|a  | ");
+        assert_eq!(prefix(0, "web"), "0|web  | ");
+        assert_eq!(prefix(1, "worker"), "1|worker  | ");
+        assert_eq!(prefix(0, "a"), "0|a       | ");
     }
 
     #[test]
     fn streams_have_colours() {
         let prefixes = Prefixes::new(Colors::On);
-        let line = prefixes.past(&source(0, "web"), Stream::Err, "x");
-        assert_eq!(line, "\u{1b}[31m0|web      |\u{1b}[0m x");
+        let prefix = prefixes.past(&source(0, "web"), Stream::Err);
+        assert_eq!(prefix, "\u{1b}[31m0|web      |\u{1b}[0m ");
     }
 }

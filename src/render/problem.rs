@@ -66,13 +66,24 @@ fn text(message: &str, stderr: &[String], hint: Option<String>, colors: Colors) 
     lines.join("\n")
 }
 
-/// The last lines that say something: a stack's frames inside Node itself and empty lines do not.
+/// The lines that say most: the last ones, or those from the last error on where more follows it.
+/// A stack's frames inside Node itself and empty lines say nothing.
 fn telling(stderr: &[String]) -> Vec<&str> {
     let is_internal = |text: &str| text.starts_with("at ") && text.contains("node:internal");
     let says = |line: &&str| !matches!(line.trim(), text if text.is_empty() || is_internal(text));
     let lines: Vec<&str> = stderr.iter().map(String::as_str).filter(says).collect();
-    let first = lines.len().saturating_sub(SHOWN_LINES);
-    lines.get(first..).unwrap_or_default().to_vec()
+    let last = lines.len().saturating_sub(SHOWN_LINES);
+    let first = lines.iter().rposition(|line| is_error(line)).map_or(last, |at| at.min(last));
+    lines.into_iter().skip(first).take(SHOWN_LINES).collect()
+}
+
+/// Whether a line names an error as most languages do: `TypeError: …`, `java.io.IOException: …`,
+/// `error: …`, `thread 'main' panicked at …`.
+fn is_error(line: &str) -> bool {
+    let head = line.split([':', ' ', '[']).next().unwrap_or_default();
+    let named = ["Error", "Exception"].iter().any(|end| head.ends_with(end));
+    let word = ["error", "fatal", "panic"].iter().any(|word| head.eq_ignore_ascii_case(word));
+    named || word || line.contains("panicked at")
 }
 
 /// The names `rpm start` looks for by itself.
@@ -125,6 +136,36 @@ error: api 0: exited with code 1 before it was ready
   | Node.js v22.1.0
   hint: rpm logs api shows more";
         assert_eq!(failure(&crash(), Colors::Off), want);
+    }
+
+    #[test]
+    fn what_follows_an_error_does_not_hide_it() {
+        let told = "node:events:502\n      throw er;\n      ^\nError: listen EADDRINUSE :::3000\n\
+                    \x20   at Server.listen (node:net:1908:16)\n  code: 'EADDRINUSE',\n\
+                    \x20 errno: -98,\n  syscall: 'listen',\n  address: '::',\n  port: 3000\n}\n\
+                    Node.js v20.20.2";
+        let stderr: Vec<String> = told.lines().map(str::to_owned).collect();
+        let shown = telling(&stderr);
+        assert_eq!(shown.first(), Some(&"Error: listen EADDRINUSE :::3000"));
+        assert_eq!(shown.len(), SHOWN_LINES);
+    }
+
+    #[test]
+    fn errors_of_several_languages() {
+        for line in [
+            "TypeError: x is not a function",
+            "Error [ERR_MODULE_NOT_FOUND]: Cannot find package",
+            "ValueError: bad",
+            "java.io.IOException: no",
+            "thread 'main' (1) panicked at src/main.rs:2:5:",
+            "panic: runtime error",
+            "fatal: no",
+        ] {
+            assert!(is_error(line), "{line}");
+        }
+        for line in ["listening", "Errors: 0 so far", "    at Error (x.js:1)", ""] {
+            assert!(!is_error(line), "{line}");
+        }
     }
 
     #[test]

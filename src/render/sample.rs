@@ -23,6 +23,7 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         cpu: 2.2,
         memory: 54_083_584,
         user: "me".into(),
+        queue: Some(0),
         last_exit: None,
         leaving: Vec::new(),
     }
@@ -40,6 +41,8 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         error_log: Some(format!("/h/logs/{name}-error-{id}.log").into()),
         pid_file: format!("/h/pids/{name}-{id}.pid").into(),
         listening: vec!["0.0.0.0:3000".into()],
+        balance: Some("even".into()),
+        queue_state: Some("serving".into()),
         exits: Vec::new(),
         previous_delay_ms: 0,
         dropped_log_bytes: 0,
@@ -65,6 +68,8 @@ fn spec(name: &str) -> AppSpec {
         instance_var: "NODE_APP_INSTANCE".into(),
         increment_var: None,
         share_ports: true,
+        listen: Vec::new(),
+        balance: rpm_config::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
         restart: RestartPolicy {
             autorestart: true,

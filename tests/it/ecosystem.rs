@@ -216,6 +216,7 @@ fn the_example_shows_every_key_with_a_comment() {
         "instance_var",
         "increment_var",
         "share_ports",
+        "balance",
         "autorestart",
         "max_restarts",
         "min_uptime",

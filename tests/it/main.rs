@@ -1,19 +1,22 @@
 //! The real binary against real programs: one file per feature, one binary for all.
 //!
-//! `scripts/test` installs what the programs need (Node, Express, Python, gcc, nginx).
+//! `scripts/test` installs what the programs need: every runtime of the matrix, gcc, nginx.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod harness;
 
+mod activation;
 mod bad_input;
+mod balance;
 mod cli;
 mod cluster;
 mod ecosystem;
 mod fork;
 mod load_itself;
 mod logs;
+mod matrix;
 mod nginx;
 mod reload;
 mod start;

@@ -206,7 +206,8 @@ fn no_file_is_too_long_to_read() {
         }
         for (number, line) in (1..).zip(text.lines()) {
             let columns = line.chars().count();
-            if columns > COLUMNS {
+            // Recorded lines of a protocol are data: they cannot be broken.
+            if columns > COLUMNS && !line.trim_start().starts_with("r#\"") {
                 findings.push(format!("{}:{number}: {columns} columns", path.display()));
             }
         }

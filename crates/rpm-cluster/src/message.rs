@@ -37,7 +37,7 @@ pub enum Message {
     },
     /// Our preload: the last connection has ended.
     Drained,
-    /// Our preload, in fork mode: a server listens. `None`: at no address it could tell.
+    /// Our preload: a server listens and stays. `None`: at no address it could tell.
     Listens(Option<Bound>),
     /// Internal to Node and of no interest here: consumed and forgotten.
     Internal,

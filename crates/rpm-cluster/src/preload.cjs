@@ -2,7 +2,8 @@
 // Loaded by rpm before a Node app's own script. It remembers the servers that listen and, when rpm
 // says `drain`, lets them finish: no new connection is accepted, every answer carries
 // `Connection: close`, and rpm is told when the last connection has ended. Stopping the process is
-// left to rpm, so that the app's own signal handlers run. It prints nothing, keeps nothing alive,
+// left to rpm, so that the app's own signal handlers run. And it makes output to a pipe complete:
+// what was printed before an exit has been written. It prints nothing, keeps nothing alive,
 // and an error of its own is never the app's.
 (() => {
   try {
@@ -10,9 +11,29 @@
     // Worker threads load NODE_OPTIONS again; the main thread speaks for the process.
     if (!require('worker_threads').isMainThread || process[mark]) return;
     Object.defineProperty(process, mark, { value: true });
+    for (const name of ['stdout', 'stderr']) safely(() => writeWhole(name));
     start();
   } catch {
     // Without the preload the app is stopped by its signal, as any other program.
+  }
+
+  // Node writes to a pipe as much as fits and queues the rest, which `process.exit` forgets. Written
+  // with waiting, as to a file, nothing is queued. The stream is made when the app first asks for it.
+  function writeWhole(name) {
+    const property = Object.getOwnPropertyDescriptor(process, name);
+    if (!property || !property.get || !property.configurable) return;
+    Object.defineProperty(process, name, {
+      ...property,
+      get() {
+        Object.defineProperty(process, name, property);
+        const stream = Reflect.apply(property.get, process, []);
+        safely(() => {
+          const handle = stream && stream._type === 'pipe' && stream._handle;
+          if (handle && typeof handle.setBlocking === 'function') handle.setBlocking(true);
+        });
+        return stream;
+      },
+    });
   }
 
   function start() {
@@ -152,12 +173,11 @@
       process.on('internalMessage', (message) => safely(() => {
         if (message && message.cmd === 'NODE_RPM' && message.act === 'drain') drain();
       }));
-      const isWorker = require('cluster').isWorker;
       return {
-        // node:cluster reports a worker's servers itself.
-        listening: (server) => {
-          if (!isWorker) tell({ act: 'listening', address: address(server) });
-        },
+        // A turn later: who only tried whether the port is free has closed the server by then.
+        listening: (server) => setImmediate(() => safely(() => {
+          if (server.listening) tell({ act: 'listening', address: address(server) });
+        })).unref(),
         drained: () => tell({ act: 'drained' }),
       };
     }

@@ -26,10 +26,11 @@ pub enum Action {
     NeedListener(ListenerRequest),
     /// Send this line.
     Send(Vec<u8>),
-    /// The worker listens there, with the real port: it is ready.
+    /// The worker listens there, with the real port. It may be only trying the port: the preload
+    /// says a turn later whether it stays.
     Listening(Endpoint),
-    /// The worker listens on a socket of its own making: it is ready, nothing is shared.
-    ListensElsewhere(Option<Bound>),
+    /// The preload says that a server is there to stay, and where: it is ready.
+    Serves(Option<Bound>),
     /// The worker closed its listener there.
     Closed(Endpoint),
     /// The worker leaves of its own will; its exit is no crash.
@@ -103,7 +104,7 @@ impl Conversation {
                 vec![Action::Leaves, Action::Send(reply::ack(seq))]
             }
             Message::Drained => vec![Action::Drained],
-            Message::Listens(bound) => vec![Action::ListensElsewhere(bound)],
+            Message::Listens(bound) => vec![Action::Serves(bound)],
             Message::App(value) => vec![Action::App(value)],
             Message::Ack { .. } | Message::Internal => Vec::new(),
         }

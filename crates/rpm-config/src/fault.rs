@@ -70,6 +70,8 @@ pub enum Fault {
     },
     /// `increment_var` with cluster mode.
     IncrementInCluster,
+    /// `balance` where every instance has ports of its own.
+    BalanceInFork,
     /// `increment_var` of a variable that is no number.
     IncrementNoNumber {
         /// The variable.
@@ -84,6 +86,23 @@ pub enum Fault {
         /// Why not.
         why: &'static str,
     },
+    /// `listen` in fork mode with several instances, which cannot have the same sockets.
+    ListenInFork {
+        /// How many.
+        instances: u32,
+    },
+    /// An address of `listen` that is there already.
+    ListenTwice {
+        /// Which.
+        address: String,
+    },
+    /// A path of `listen` that no socket can have.
+    ListenPathTooLong {
+        /// Which.
+        address: String,
+    },
+    /// More addresses than can be handed over.
+    ListenTooMany,
     /// An argument that no process can be given.
     Argument {
         /// Which.
@@ -103,6 +122,11 @@ impl Fault {
             | Self::Argument { .. }
             | Self::Name(_)
             | Self::Namespace { .. } => None,
+            Self::ListenInFork { .. } => {
+                Some("set exec_mode to \"cluster\", or instances to 1".into())
+            }
+            Self::ListenTwice { .. } => Some("name it once".into()),
+            Self::ListenPathTooLong { .. } | Self::ListenTooMany => None,
             Self::LaterKey { .. } => Some("remove it, or set it to false".into()),
             Self::KeyOutsideApp { .. } => Some("move it below [[apps]]".into()),
             Self::KeyTwice { .. } => Some("keep one of them".into()),
@@ -112,6 +136,9 @@ impl Fault {
             Self::Cwd { .. } => Some("create it, or correct `cwd`".into()),
             Self::IncrementInCluster => {
                 Some("set exec_mode to \"fork\", or remove `increment_var`".into())
+            }
+            Self::BalanceInFork => {
+                Some("set exec_mode to \"cluster\", or share_ports to true".into())
             }
             Self::IncrementNoNumber { variable, .. } => {
                 Some(format!("set {variable} in `env` to the number of the first instance"))
@@ -127,6 +154,11 @@ impl Fault {
             Self::Script(fault) => Some(fault.key()),
             Self::Cwd { .. } => Some("cwd"),
             Self::IncrementInCluster | Self::IncrementNoNumber { .. } => Some("increment_var"),
+            Self::ListenInFork { .. }
+            | Self::ListenTwice { .. }
+            | Self::ListenPathTooLong { .. }
+            | Self::ListenTooMany => Some("listen"),
+            Self::BalanceInFork => Some("balance"),
             Self::Argument { .. } => Some("args"),
             Self::Variable { .. } => Some("env"),
             Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
@@ -174,10 +206,23 @@ impl fmt::Display for Fault {
                 "`increment_var` is for instances with ports of their own, in cluster mode they \
                  share",
             ),
+            Self::BalanceInFork => f.write_str(
+                "`balance` is for instances that share ports, in fork mode each has its own",
+            ),
             Self::IncrementNoNumber { variable, value } => {
                 write!(f, "`increment_var` needs a number in {variable}, which is {value:?}")
             }
             Self::Variable { name, why } => write!(f, "environment variable {name:?} {why}"),
+            Self::ListenInFork { instances } => {
+                write!(f, "`listen` in fork mode is for one instance, not for {instances}")
+            }
+            Self::ListenTwice { address } => write!(f, "`listen` has {address} twice"),
+            Self::ListenPathTooLong { address } => {
+                write!(f, "`listen` has {address}, a path of more than 107 bytes")
+            }
+            Self::ListenTooMany => {
+                write!(f, "`listen` has more than {} addresses", crate::MAX_LISTEN)
+            }
             Self::Argument { argument } => write!(f, "argument {argument:?} holds a NUL byte"),
         }
     }

@@ -30,7 +30,7 @@ macro_rules! key {
 }
 
 /// Every key of an app but `env_NAME`. Each may also be written in camelCase.
-pub(crate) const KEYS: [Key; 36] = [
+pub(crate) const KEYS: [Key; 38] = [
     key!("name", name, text),
     key!("namespace", namespace, text),
     key!("script", script, text, "exec", "cmd", "command"),
@@ -57,6 +57,8 @@ pub(crate) const KEYS: [Key; 36] = [
     },
     key!("append_env_to_name", append_env_to_name, truth),
     key!("share_ports", share_ports, truth),
+    key!("listen", listen, listen),
+    key!("balance", balance, balance),
     key!("out_file", out_file, text, "out", "output", "out_log"),
     key!("error_file", error_file, text, "error", "err", "err_file", "err_log"),
     key!("merge_logs", merge_logs, truth, "combine_logs"),
@@ -88,9 +90,8 @@ pub(crate) const KEYS: [Key; 36] = [
 
 /// Keys of PM2 and of `INTERFACE.md` that this version does not know yet. They are told apart from
 /// typos, and accepted where they ask for nothing (`watch: false`).
-const LATER: [&str; 45] = [
+const LATER: [&str; 43] = [
     "automation",
-    "balance",
     "cron",
     "cron_restart",
     "deep_monitoring",
@@ -109,7 +110,6 @@ const LATER: [&str; 45] = [
     "io",
     "kill_retry_time",
     "limits",
-    "listen",
     "log",
     "log_date_format",
     "log_file",

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod app_table;
+mod balance;
 mod command_line;
 mod context;
 pub mod cpus;
@@ -27,6 +28,7 @@ mod json_file;
 mod keys;
 mod kind;
 mod launch;
+mod listen;
 mod log_options;
 mod log_path;
 mod node_line;
@@ -47,6 +49,7 @@ mod units;
 mod value;
 mod warning;
 
+pub use balance::Balance;
 pub use context::Context;
 pub use ecosystem::{App, Ecosystem, ResolvedFile};
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_LISTED, Place, Problem};
@@ -55,6 +58,7 @@ pub use format::Format;
 pub use instance::{instance_args, instance_environment, instance_interpreter_args};
 pub use instances::{Instances, MAX_INSTANCES};
 pub use invalid::InvalidValue;
+pub use listen::{Listen, ListenAddress, MAX_LISTEN};
 pub use log_path::log_paths;
 pub use options::AppOptions;
 pub use resolve::{Resolved, resolve};

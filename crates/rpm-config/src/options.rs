@@ -2,7 +2,7 @@
 //! be absent; defaults, look-ups and checks against the machine are the business of `resolve`.
 
 use crate::{
-    Instances, InvalidValue,
+    Balance, Instances, InvalidValue, Listen,
     keys::{self, Key},
     spec::{ExecMode, Ready},
     tree::{Data, Node},
@@ -45,6 +45,10 @@ pub struct AppOptions {
     pub append_env_to_name: Option<bool>,
     /// Hold listening sockets across restarts.
     pub share_ports: Option<bool>,
+    /// Sockets to bind and hand over; paths may be relative.
+    pub listen: Option<Vec<Listen>>,
+    /// Who gets a new connection.
+    pub balance: Option<Balance>,
     /// The file of standard output.
     pub out_file: Option<String>,
     /// The file of standard error.

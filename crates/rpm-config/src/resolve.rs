@@ -1,10 +1,10 @@
 //! Options to an [`AppSpec`]: defaults, look-ups, and the checks that need the machine.
 
 use crate::{
-    AppName, AppOptions, AppSpec, ConfigError, Context, Fault, Warning,
+    AppName, AppOptions, AppSpec, Balance, ConfigError, Context, Fault, Warning,
     environment::{self, increment_base},
     launch::{self, Found},
-    log_options,
+    listen, log_options,
     search::{self, Search},
     signal,
     spec::{ExecMode, Ready, RestartPolicy, StopPolicy},
@@ -45,12 +45,15 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
     }
     let name = AppName::new(name(options, context)).map_err(Fault::Name)?;
     let mode = mode(options)?;
+    let listen = listen::resolve(options.listen.as_deref().unwrap_or_default(), &search);
     let spec = AppSpec {
         namespace: namespace(options)?,
         instances: options.instances.map_or(1, |instances| instances.count(context.cpus)),
         instance_var: options.instance_var.clone().unwrap_or_else(|| INSTANCE_VAR.into()),
         increment_var: options.increment_var.clone(),
-        share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster),
+        share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster || !listen.is_empty()),
+        listen,
+        balance: options.balance.unwrap_or_default(),
         logs: log_options::logs(options, &search),
         restart: restart(options),
         ready: ready(options),
@@ -66,6 +69,9 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         mode,
     };
     check(&spec)?;
+    if options.balance.is_some() && !spec.share_ports && mode == ExecMode::Fork {
+        return Err(Fault::BalanceInFork);
+    }
     let warnings = warnings(&spec, options, context, env_found);
     Ok(Resolved { spec, warnings })
 }
@@ -177,6 +183,7 @@ fn check(spec: &AppSpec) -> Result<(), Fault> {
     if let Some(variable) = &spec.increment_var {
         increment_base(variable, &spec.env, &spec.inherited_env)?;
     }
+    listen::check(spec)?;
     let mut args = spec.launch.interpreter_args.iter().chain(&spec.launch.args);
     match args.find(|argument| argument.contains('\0')) {
         Some(argument) => Err(Fault::Argument { argument: argument.clone() }),
@@ -195,7 +202,9 @@ fn warnings(
     let missing = missing.map(|name| Warning::NoSuchEnv { app: app(), name: name.clone() });
     let args_given = options.interpreter_args.as_ref().is_some_and(|args| !args.is_empty());
     let unused = args_given && spec.launch.interpreter.is_none();
-    missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() })).collect()
+    let missing = missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() }));
+    let later = spec.balance == Balance::LeastConn;
+    missing.chain(later.then(|| Warning::LeastConnLater { app: app() })).collect()
 }
 
 #[cfg(test)]

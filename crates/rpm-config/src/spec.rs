@@ -3,6 +3,7 @@
 //! Specs travel from the command line to the daemon, into its durable state and into `dump.pm2`, so
 //! each field is plain data with serde. Defaults are PM2's unless `INTERFACE.md` says otherwise.
 
+use crate::{Balance, Listen};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -102,6 +103,12 @@ pub struct AppSpec {
     pub increment_var: Option<String>,
     /// Whether rpm holds this app's listening sockets across restarts and reloads.
     pub share_ports: bool,
+    /// What rpm binds for it and hands over from descriptor 3 on, in this order.
+    #[serde(default)]
+    pub listen: Vec<Listen>,
+    /// Who gets a new connection; absent in states of older versions.
+    #[serde(default)]
+    pub balance: Balance,
     /// Where output goes.
     pub logs: LogSpec,
     /// What happens after an exit nobody asked for.

@@ -2,7 +2,7 @@
 //! accepted for numbers and truths, as PM2 does and as the command line needs.
 
 use crate::{
-    Instances, InvalidValue, signal,
+    Balance, Instances, InvalidValue, Listen, listen as address, signal,
     spec::{ExecMode, Ready},
     tree::{Data, Entry, Node},
     units,
@@ -175,6 +175,24 @@ pub(crate) fn exec_mode(node: &Node) -> Read<ExecMode> {
         Ok("cluster" | "cluster_mode") => Ok(ExecMode::Cluster),
         _ => expected("\"fork\" or \"cluster\"", node),
     }
+}
+
+/// Addresses: a list, or one.
+pub(crate) fn listen(node: &Node) -> Read<Vec<Listen>> {
+    let what = "a list of addresses";
+    let one = |node: &Node| Listen::parse(&scalar(node, what)?, address::has_ipv6());
+    match &node.data {
+        Data::List(items) => items.iter().map(one).collect(),
+        Data::Text(_) | Data::Integer(_) => Ok(vec![one(node)?]),
+        _ => expected(what, node),
+    }
+}
+
+/// A way to share connections.
+pub(crate) fn balance(node: &Node) -> Read<Balance> {
+    let found = text(node).ok().and_then(|word| Balance::of_word(&word));
+    let words = Balance::ALL.map(|balance| format!("{:?}", balance.word())).join(", ");
+    found.map_or_else(|| expected(&format!("one of {words}"), node), Ok)
 }
 
 /// A readiness probe.

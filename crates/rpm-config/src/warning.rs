@@ -18,6 +18,11 @@ pub enum Warning {
         /// Which app.
         app: AppName,
     },
+    /// `balance = "least_conn"`, which is still to come.
+    LeastConnLater {
+        /// Which app.
+        app: AppName,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -28,6 +33,9 @@ impl fmt::Display for Warning {
             }
             Self::InterpreterArgsUnused { app } => {
                 write!(f, "app {app}: `node_args` are not used, no interpreter runs it")
+            }
+            Self::LeastConnLater { app } => {
+                write!(f, "app {app}: `least_conn` is not available yet, `shared` is used")
             }
         }
     }

@@ -5,19 +5,21 @@
 //! its successor (traps A12).
 
 use crate::{
+    activation,
     engine::Engine,
     inbox::Message,
+    launch,
     listeners::{self, Asked, Listened},
 };
 use rpm_cluster::{
     channel::Channel,
     endpoint::Endpoint,
-    message::Message as Said,
+    message::{Bound, Message as Said},
     reply,
     worker::{Action, Conversation, ListenerRequest},
 };
-use rpm_config::Ready;
-use rpm_keeper::{Address, Request};
+use rpm_config::{ExecMode, Ready};
+use rpm_keeper::{Address, ChildId, Request};
 use rpm_supervisor::{Event, WorkerId};
 use serde_json::Value;
 use std::{
@@ -32,6 +34,8 @@ const MAX_COMMANDS: usize = 256;
 
 /// Node's own backlog, where an app gives none (net.Server.listen).
 const BACKLOG: i32 = 511;
+/// How many addresses a worker asked for are remembered.
+const MAX_ASKED: usize = 256;
 /// Linux's number of EINVAL.
 const EINVAL: i32 = 22;
 
@@ -150,18 +154,8 @@ impl Engine {
             Action::Send(line) => {
                 self.channel_of(worker).map(|channel| channel.send(line, None));
             }
-            Action::Listening(endpoint) => {
-                if let Some(address) = address_of(&endpoint) {
-                    self.note_listening(worker, listeners::text(&address));
-                }
-                self.on_proof(worker, Ready::Listening);
-            }
-            Action::ListensElsewhere(bound) => {
-                if let Some(bound) = bound {
-                    self.note_listening(worker, listeners::bound_text(&bound));
-                }
-                self.on_proof(worker, Ready::Listening);
-            }
+            Action::Listening(endpoint) => self.on_shared_listener(worker, &endpoint),
+            Action::Serves(bound) => self.on_server(worker, bound.as_ref()),
             Action::Closed(endpoint) => self.on_closed(worker, &endpoint),
             Action::Drained => self.step(Event::Drained { worker }),
             Action::App(message) => {
@@ -174,11 +168,37 @@ impl Engine {
         true
     }
 
+    /// node:cluster says that a worker listens. Of TCP and unix sockets the preload says later
+    /// whether they stay: some programs only try whether a port is free.
+    fn on_shared_listener(&mut self, worker: WorkerId, endpoint: &Endpoint) {
+        if let Some(address) = address_of(endpoint) {
+            self.note_listening(worker, listeners::text(&address));
+        }
+        let Some(spec) = self.spec_of(worker) else { return };
+        if matches!(endpoint, Endpoint::Udp(_)) || !launch::wants_preload(&spec) {
+            self.on_proof(worker, Ready::Listening);
+        }
+    }
+
+    /// The preload says that a server is there to stay. Where it is, node:cluster has told already.
+    fn on_server(&mut self, worker: WorkerId, bound: Option<&Bound>) {
+        let Some(spec) = self.spec_of(worker) else { return };
+        if let Some(bound) = bound.filter(|_| spec.mode == ExecMode::Fork) {
+            self.note_listening(worker, listeners::bound_text(bound));
+        }
+        self.on_proof(worker, Ready::Listening);
+    }
+
     /// A worker proved itself in one way; it counts if its app waits for that way.
     pub(crate) fn on_proof(&mut self, worker: WorkerId, proof: Ready) {
-        if self.spec_of(worker).is_some_and(|spec| spec.ready == proof) {
-            self.step(Event::Ready { worker, listening: proof == Ready::Listening });
+        if self.spec_of(worker).is_none_or(|spec| spec.ready != proof) {
+            return;
         }
+        if proof == Ready::Message {
+            // It says itself that it is complete: what it has not bound by now it never will.
+            self.keeper.send(Request::Settled { child: ChildId(worker.0) });
+        }
+        self.step(Event::Ready { worker, listening: proof == Ready::Listening });
     }
 
     /// Asks the keeper for the socket a worker wants.
@@ -189,10 +209,15 @@ impl Engine {
         };
         let name = request.key.to_string();
         let endpoint = self.listeners.settle_port(&spec.name, &name, request.endpoint);
-        let Some(address) = address_of(&endpoint) else {
+        let Some(address) = activation::meant(&spec, &endpoint).or_else(|| address_of(&endpoint))
+        else {
             self.answer_listener(worker, request.seq, Err((EINVAL, None)));
             return false;
         };
+        let process = self.workers.get_mut(worker).and_then(|known| known.process.as_mut());
+        if let Some(process) = process.filter(|process| process.asked.len() < MAX_ASKED) {
+            process.asked.insert(address.clone());
+        }
         let asked = Asked { worker, seq: request.seq, address: address.clone() };
         let number = self.listeners.ask(asked);
         self.keeper.send(Request::Listen {
@@ -201,6 +226,7 @@ impl Engine {
             address,
             only_v6: request.ipv6_only,
             backlog: request.backlog.unwrap_or(BACKLOG),
+            balance: crate::sharing::balance(&spec),
         });
         false
     }
@@ -226,6 +252,10 @@ impl Engine {
         let (Some(spec), Some(address)) = (self.spec_of(worker), address_of(endpoint)) else {
             return;
         };
+        // What rpm bound for the app stays bound, whatever one worker does.
+        if activation::meant(&spec, endpoint).is_some() {
+            return;
+        }
         let owner = crate::launch::owner(&spec, place.slot);
         self.keeper.send(Request::Close { owner, address });
     }

@@ -2,7 +2,8 @@
 //! is asked to drain. Its preload connects when it first listens.
 //!
 //! Whose process a client is follows from its pid (SO_PEERCRED) and the process table, not from
-//! what it says.
+//! what it says. So every user may connect, as an app may run as another one than we do (traps
+//! A10), and a process of no worker is hung up on.
 
 use crate::{engine::Engine, inbox::Message, keeper_link::KeeperLink, store};
 use rpm_cluster::control::{self, Lines, Report};
@@ -10,15 +11,18 @@ use rpm_keeper::Request;
 use rpm_supervisor::{Event, WorkerId};
 use std::{
     collections::BTreeMap,
+    fs::{self, Permissions},
     io,
-    os::{fd::OwnedFd, unix::net::UnixListener as StdListener},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixListener as StdListener},
+    },
     path::Path,
-    rc::Rc,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
-    sync::{Notify, mpsc},
+    sync::mpsc,
     task::spawn_local,
 };
 
@@ -27,12 +31,12 @@ const MAX_CLIENTS: usize = 8192;
 
 /// What a client's task tells the engine.
 pub(crate) enum News {
-    /// A process connected; notify it to have it drain.
+    /// A process connected.
     Connected {
         /// Its pid.
         pid: i32,
-        /// Makes its task send `drain`.
-        drain: Rc<Notify>,
+        /// Makes its task send `drain`; dropping it makes it hang up.
+        drain: mpsc::Sender<()>,
     },
     /// It has finished its last connection.
     Drained {
@@ -53,7 +57,7 @@ pub(crate) struct Control {
 
 struct Client {
     worker: WorkerId,
-    drain: Rc<Notify>,
+    drain: mpsc::Sender<()>,
     drained: bool,
 }
 
@@ -79,7 +83,8 @@ impl Control {
     pub(crate) fn drain(&self, worker: WorkerId) -> bool {
         let mut asked = false;
         for client in self.clients.values().filter(|client| client.worker == worker) {
-            client.drain.notify_one();
+            // Full: it is asked already. Closed: it hung up, which its task is about to tell.
+            let _ = client.drain.try_send(());
             asked = true;
         }
         asked
@@ -133,11 +138,12 @@ impl Engine {
 }
 
 fn bind(path: &Path, keeper: &mut KeeperLink) -> io::Result<StdListener> {
-    match std::fs::remove_file(path) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
     let listener = StdListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o666))?;
     let fd = OwnedFd::from(listener.try_clone()?);
     keeper.send(Request::Hold { name: store::CONTROL.to_owned(), fd });
     Ok(listener)
@@ -152,31 +158,36 @@ async fn accept(listener: UnixListener, engine: mpsc::Sender<Message>) {
 /// Serves one process until it hangs up.
 async fn serve(mut stream: UnixStream, engine: mpsc::Sender<Message>) {
     let Some(pid) = stream.peer_cred().ok().and_then(|peer| peer.pid()) else { return };
-    let drain = Rc::new(Notify::new());
-    let connected = News::Connected { pid, drain: drain.clone() };
-    if engine.send(Message::Control(connected)).await.is_ok() {
-        // However it ended: the process is not connected any more.
-        let _ = converse(&mut stream, pid, &drain, &engine).await;
+    let (drain, asked) = mpsc::channel(1);
+    if engine.send(Message::Control(News::Connected { pid, drain })).await.is_ok()
+        && converse(&mut stream, pid, asked, &engine).await != Ended::Unwanted
+    {
         let _ = engine.send(Message::Control(News::Gone { pid })).await;
     }
+}
+
+/// How a conversation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// The process left, or cannot be heard any more.
+    Gone,
+    /// The engine has no use for it.
+    Unwanted,
 }
 
 async fn converse(
     stream: &mut UnixStream,
     pid: i32,
-    drain: &Notify,
+    mut asked: mpsc::Receiver<()>,
     engine: &mpsc::Sender<Message>,
-) -> io::Result<()> {
+) -> Ended {
     let mut lines = Lines::default();
     let mut bytes = [0; 4096];
-    stream.write_all(control::ACCEPTED).await?;
-    loop {
+    let mut sent = stream.write_all(control::ACCEPTED).await;
+    while sent.is_ok() {
         tokio::select! {
             read = stream.read(&mut bytes) => {
-                let read = read?;
-                if read == 0 {
-                    return Ok(());
-                }
+                let Ok(read @ 1..) = read else { return Ended::Gone };
                 for line in lines.push(bytes.get(..read).unwrap_or_default()) {
                     if Report::parse(&line) == Ok(Report::Drained) {
                         let drained = Message::Control(News::Drained { pid });
@@ -185,7 +196,11 @@ async fn converse(
                     }
                 }
             }
-            () = drain.notified() => stream.write_all(control::DRAIN).await?,
+            wish = asked.recv() => match wish {
+                Some(()) => sent = stream.write_all(control::DRAIN).await,
+                None => return Ended::Unwanted,
+            },
         }
     }
+    Ended::Gone
 }

@@ -8,10 +8,17 @@ use rpm_config::{AppName, AppSpec};
 use rpm_keeper::{Address, Owner, SpawnStage};
 use rpm_protocol::FailureView;
 use rpm_supervisor::{Cause, Exit, Failure, Instance, InstanceId, WorkerId};
+use rpm_unix::{
+    procfd::{Holder, listener_holder},
+    socket::Endpoint,
+};
 use std::{collections::BTreeMap, io, time::Duration};
 
-/// Linux's number of EADDRINUSE.
+/// Linux's numbers of EADDRINUSE and EACCES.
 const EADDRINUSE: i32 = 98;
+const EACCES: i32 = 13;
+/// The first port that is everybody's, unless the system says otherwise.
+const PRIVILEGED: u16 = 1024;
 
 /// How many refused addresses are remembered: a request may settle long after a worker has gone.
 const MAX_TROUBLES: usize = 256;
@@ -53,6 +60,7 @@ pub(crate) fn spawn_failure(spec: &AppSpec, stage: SpawnStage, errno: i32) -> St
         SpawnStage::Credentials => format!("its user could not be taken: {error}"),
         SpawnStage::Limits => format!("its limits could not be set: {error}"),
         SpawnStage::Filter => format!("its ports cannot be shared on this machine: {error}"),
+        SpawnStage::Listen => format!("an address of its `listen` cannot be bound: {error}"),
         SpawnStage::Exec => format!("{program} cannot be executed: {error}"),
     }
 }
@@ -83,20 +91,35 @@ pub(crate) fn failure(
     FailureView { app: app.clone(), instance: failure.instance.0, reason, hint, stderr }
 }
 
+/// An error number in words.
+pub(crate) fn system(errno: i32) -> String {
+    io::Error::from_raw_os_error(errno).to_string()
+}
+
 /// An address that was refused.
 pub(crate) fn refused(address: &Address, errno: i32, holder: Option<&Owner>) -> String {
     let place = listeners::text(address);
     if let Some(owner) = holder {
         return format!("{place} is in use by the app {}", owner.app);
     }
-    let (Address::Tcp(socket) | Address::Udp(socket)) = address else {
-        return format!("{place}: {}", io::Error::from_raw_os_error(errno));
+    let (endpoint, port) = match address {
+        Address::Tcp(socket) => (Endpoint::Tcp(*socket), socket.port()),
+        Address::Udp(socket) => (Endpoint::Udp(*socket), socket.port()),
+        Address::Unix(path) => (Endpoint::Unix(path.clone()), 0),
     };
-    match rpm_unix::procfd::port_holder(socket.port()) {
-        Some((pid, name)) if errno == EADDRINUSE => {
-            format!("port {} is in use by {name} (pid {pid})", socket.port())
+    let holder = (errno == EADDRINUSE).then(|| listener_holder(&endpoint)).flatten();
+    match (holder, address) {
+        (Some(Holder { pid, command }), Address::Tcp(_)) => {
+            format!("port {port} is in use by {command} (pid {pid})")
         }
-        Some(_) | None => format!("{place}: {}", io::Error::from_raw_os_error(errno)),
+        (Some(Holder { pid, command }), Address::Udp(_) | Address::Unix(_)) => {
+            format!("{place} is in use by {command} (pid {pid})")
+        }
+        (None, _) if errno == EACCES && (1..PRIVILEGED).contains(&port) => format!(
+            "{place}: ports below {PRIVILEGED} are root's \
+             (sysctl net.ipv4.ip_unprivileged_port_start)"
+        ),
+        (None, _) => format!("{place}: {}", system(errno)),
     }
 }
 
@@ -182,6 +205,29 @@ mod tests {
         assert_eq!(port_in("  port: 8080"), Some(8080));
         assert_eq!(port_in("    at Server.setupListenHandle (node:net:1908:16)"), None);
         assert_eq!(port_in("OSError: [Errno 98] Address already in use"), None);
+    }
+
+    #[test]
+    fn a_refused_address_is_told_with_its_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let _unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let me = std::process::id();
+        let unix = refused(&Address::Unix(path.clone()), EADDRINUSE, None);
+        assert!(unix.starts_with(&format!("unix:{} is in use by ", path.display())), "{unix}");
+        assert!(unix.ends_with(&format!(" (pid {me})")), "{unix}");
+        let gone = format!("udp:{udp}: Address already in use (os error 98)");
+        assert_eq!(refused(&Address::Udp(udp), EADDRINUSE, None), gone);
+        let tcp = |port: u16| Address::Tcp(([127, 0, 0, 1], port).into());
+        let low = "127.0.0.1:1023: ports below 1024 are root's \
+                   (sysctl net.ipv4.ip_unprivileged_port_start)";
+        assert_eq!(refused(&tcp(1023), EACCES, None), low);
+        let high = "127.0.0.1:1024: Permission denied (os error 13)";
+        assert_eq!(refused(&tcp(1024), EACCES, None), high);
+        let owner = Owner { app: "api".to_owned(), slot: 0 };
+        let app = "127.0.0.1:80 is in use by the app api";
+        assert_eq!(refused(&tcp(80), EADDRINUSE, Some(&owner)), app);
     }
 
     #[test]

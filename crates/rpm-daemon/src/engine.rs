@@ -18,7 +18,8 @@ use crate::{
     log_files::LogFiles,
     replies::Replies,
     sample::Sampler,
-    store::{self, Exits, Saved},
+    sharing::Sharing,
+    store::{self, Exits, Saving},
     targets::Specs,
     worker::Workers,
 };
@@ -29,7 +30,8 @@ use std::{collections::VecDeque, time::Duration};
 
 /// How often the memory of apps with a limit is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
-/// How many messages one turn takes before it commits: bounds what a flood can delay.
+/// How many messages one turn takes before it commits: one state is written for all of them, and
+/// a flood delays nothing else for longer.
 const MESSAGES_A_TURN: usize = 64;
 
 /// The fleet and all it takes to run it.
@@ -46,6 +48,7 @@ pub(crate) struct Engine {
     pub(crate) files: LogFiles,
     pub(crate) replies: Replies,
     pub(crate) sampler: Sampler,
+    pub(crate) sharing: Sharing,
     pub(crate) troubles: Troubles,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
@@ -76,7 +79,7 @@ impl Engine {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
             tokio::select! {
-                event = self.keeper.receive() => self.on_keeper(event?).await,
+                event = self.keeper.receive() => self.on_keeper_events(event?).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
@@ -89,13 +92,23 @@ impl Engine {
     }
 
     fn is_done(&self) -> bool {
-        self.ending && self.fleet.apps.is_empty() && self.workers.is_empty()
+        let nothing_runs = self.fleet.apps.is_empty() && self.workers.is_empty();
+        self.ending && nothing_runs && !self.replies.is_holding_back()
     }
 
     /// How long until the supervisor wants to be called; far away when it does not.
     fn until_deadline(&self) -> Duration {
         const FAR: Duration = Duration::from_secs(24 * 3600);
         self.fleet.deadline().map_or(FAR, |at| at.since(clock::now()))
+    }
+
+    async fn on_keeper_events(&mut self, first: rpm_keeper::Event) -> Result<(), Error> {
+        self.on_keeper(first).await;
+        for _ in 1..MESSAGES_A_TURN {
+            let Some(event) = self.keeper.try_receive()? else { return Ok(()) };
+            self.on_keeper(event).await;
+        }
+        Ok(())
     }
 
     fn on_messages(&mut self, first: Message) {
@@ -113,6 +126,7 @@ impl Engine {
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
         }
     }
@@ -141,19 +155,24 @@ impl Engine {
     /// Hands the state to the keeper, ahead of this turn's requests.
     fn commit(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.dirty.state) {
-            let mut saved = Saved::new(self.fleet.clone(), self.workers.records());
-            saved.next_event = self.events.next();
-            saved.next_ticket = self.replies.next_ticket();
-            saved.keys = self.listeners.keys.clone();
-            saved.ports = self.listeners.ports.clone();
-            let fd = store::seal(&saved).map_err(Error::State)?;
+            let state = Saving {
+                version: store::VERSION,
+                fleet: &self.fleet,
+                workers: self.workers.records(),
+                next_event: self.events.next(),
+                next_ticket: self.replies.next_ticket(),
+                keys: &self.listeners.keys,
+                ports: &self.listeners.ports,
+            };
+            let fd = store::seal(&state).map_err(Error::State)?;
             self.keeper.send_first(Request::Hold { name: store::STATE.to_owned(), fd });
         }
+        // A replacement is spawned before anything is done that it need not wait for.
+        self.keeper.release()?;
         if std::mem::take(&mut self.dirty.exits) {
             let fd = store::seal(&self.exits).map_err(Error::State)?;
             self.keeper.send(Request::Hold { name: store::EXITS.to_owned(), fd });
         }
-        self.keeper.release()?;
-        Ok(())
+        Ok(self.keeper.release()?)
     }
 }

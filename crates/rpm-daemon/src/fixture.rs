@@ -26,6 +26,8 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         instance_var: "NODE_APP_INSTANCE".to_owned(),
         increment_var: None,
         share_ports: true,
+        listen: Vec::new(),
+        balance: rpm_config::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
         restart: RestartPolicy {
             autorestart: true,

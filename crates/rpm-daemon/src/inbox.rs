@@ -50,6 +50,8 @@ pub(crate) enum Message {
         /// How long it was.
         after: Duration,
     },
+    /// SIGTERM: the machine goes down, or somebody wants all to end.
+    Terminated,
     /// Memory and CPU of all workers.
     Sampled(Box<Sample>),
 }

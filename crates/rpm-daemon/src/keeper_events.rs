@@ -12,6 +12,7 @@ use rpm_config::Ready;
 use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Event, Exit, WorkerId};
+use std::{collections::BTreeSet, path::Path};
 
 /// How many ends of workers are remembered for each instance.
 const EXITS_KEPT: usize = 5;
@@ -36,7 +37,13 @@ impl Engine {
             News::ListenFailed { request, errno, holder } => {
                 self.on_listener(request, Err((errno, holder)));
             }
+            News::Retired { owner } => self.on_retired(&owner),
+            News::Blocked { owner, blocked, waiting } => self.on_blocked(&owner, blocked, waiting),
+            News::Unbalanced { app, fallback } => self.on_unbalanced(app, fallback),
+            News::Slots { app, fallback, slots, .. } => self.on_slots(&app, fallback, slots),
+            News::SlotsEnd { request } => self.on_slots_end(request),
             News::Unfiltered { child, errno } => self.on_unfiltered(worker_of(child), errno),
+            News::Released => self.replies.let_go(),
             News::Error { text } => tracing::error!("the keeper refused a request: {text}"),
             // Answers to questions that only a starting daemon asks; `recover` took them.
             News::Welcome { .. } | News::Known { .. } | News::Held { .. } | News::InventoryEnd => {}
@@ -64,15 +71,18 @@ impl Engine {
         let leader = Leader { pid: child.pid, start_time: child.start_time, token };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
-            known.process = Some(Process { leader, exited: false, output, channel });
+            known.process =
+                Some(Process { leader, exited: false, output, asked: BTreeSet::new(), channel });
         }
     }
 
     fn on_spawn_failed(&mut self, child: ChildId, stage: rpm_keeper::SpawnStage, errno: i32) {
         let worker = worker_of(child);
-        let reason = match self.spec_of(worker) {
+        // Only an address it was to inherit can have been refused before it ran.
+        let refused = self.troubles.of(worker).filter(|_| stage == rpm_keeper::SpawnStage::Listen);
+        let reason = match self.spec_of(worker).filter(|_| refused.is_none()) {
             Some(spec) => diagnose::spawn_failure(&spec, stage, errno),
-            None => std::io::Error::from_raw_os_error(errno).to_string(),
+            None => refused.unwrap_or_else(|| diagnose::system(errno)),
         };
         self.workers.remove(worker);
         self.step(Event::SpawnFailed { worker, reason });
@@ -145,8 +155,22 @@ impl Engine {
     }
 
     fn on_listening(&mut self, worker: WorkerId, address: &Address) {
+        // Only a path needs the look into /proc.
+        if let Address::Unix(path) = address
+            && is_private(path, &self.tree_of(worker))
+        {
+            return;
+        }
         self.note_listening(worker, crate::listeners::text(address));
-        self.on_proof(worker, Ready::Listening);
+        if !self.is_for_preload(worker, address) {
+            self.on_proof(worker, Ready::Listening);
+        }
+    }
+
+    /// Whether the preload will say what this listener is worth: that of a server of Node's own.
+    fn is_for_preload(&self, worker: WorkerId, address: &Address) -> bool {
+        let asked = self.workers.process(worker).is_some_and(|p| p.asked.contains(address));
+        asked && self.spec_of(worker).is_some_and(|spec| crate::launch::wants_preload(&spec))
     }
 
     /// Remembers where a worker listens, for people.
@@ -182,6 +206,15 @@ impl Engine {
     }
 }
 
+/// Whether a path is for talk among a program's own processes, because its name has the number of
+/// one of them in it, as tsx's `/tmp/tsx-0/4711.pipe` and Java's `/tmp/.java_pid4711`. It says
+/// nothing about the server that the program is started for.
+fn is_private(path: &Path, pids: &[i32]) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut numbers = name.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
+    numbers.any(|number: i32| pids.contains(&number))
+}
+
 /// The worker a child is.
 pub(crate) fn worker_of(child: ChildId) -> WorkerId {
     WorkerId(child.0)
@@ -202,4 +235,20 @@ fn exit_view(status: ExitStatus, stderr: Vec<String>) -> ExitView {
         ExitStatus::Unknown => (None, None),
     };
     ExitView { code, signal, at: crate::clock::epoch_millis(), stderr }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_the_number_of_a_process_of_the_tree_is_private() {
+        let private = |path: &str| is_private(Path::new(path), &[12, 4711]);
+        assert!(private("/tmp/tsx-0/4711.pipe"));
+        assert!(private("/tmp/.java_pid4711"));
+        assert!(private("ctl-12-4"));
+        for public in ["/run/web.sock", "/run/web-4712.sock", "/run/471.sock", "/run/12/web.sock"] {
+            assert!(!private(public), "{public}");
+        }
+    }
 }

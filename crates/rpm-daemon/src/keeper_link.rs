@@ -42,6 +42,11 @@ impl KeeperLink {
         }
     }
 
+    /// The keeper's next event, if there is one already.
+    pub(crate) fn try_receive(&mut self) -> io::Result<Option<Event>> {
+        self.link.get_ref().receive()
+    }
+
     /// Sends `request` when this turn is committed.
     pub(crate) fn send(&mut self, request: Request) {
         self.turn.push_back(request);

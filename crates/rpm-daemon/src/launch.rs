@@ -3,6 +3,7 @@
 //! Look-ups of files happen in the keeper at the spawn itself, so that a flipped symlink, a new
 //! Node or a new PATH counts from the next start on.
 
+use crate::activation;
 use rpm_cluster::preload;
 use rpm_config::{AppSpec, ExecMode, Runtime};
 use rpm_keeper::{Owner, SpawnSpec};
@@ -74,6 +75,8 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
         },
         channel: spec.launch.runtime == Runtime::Node,
         share: shares_ports(spec).then(|| owner(spec, seat.slot)),
+        activation: activation::of(spec, seat.slot),
+        balance: crate::sharing::balance(spec),
     })
 }
 
@@ -113,6 +116,7 @@ pub(crate) fn environment(spec: &AppSpec, places: &Places, seat: Seat) -> BTreeM
     let (key, value) = split(&token(places, seat.worker));
     all.insert(key, value);
     all.extend(about_itself(spec, places, seat));
+    all.extend(activation::variables(spec));
     if spec.launch.runtime == Runtime::Node && spec.mode == ExecMode::Cluster {
         // node:cluster numbers workers from 1, and the app sees it as `cluster.worker.id`.
         all.insert("NODE_UNIQUE_ID".to_owned(), (seat.worker.0 + 1).to_string());
@@ -152,7 +156,7 @@ fn about_itself(spec: &AppSpec, places: &Places, seat: Seat) -> [(String, String
 
 /// Node itself, and anything that may start Node while its ports are shared; not a Node under its
 /// permission model, which refuses a file it was not told about (traps A10).
-fn wants_preload(spec: &AppSpec) -> bool {
+pub(crate) fn wants_preload(spec: &AppSpec) -> bool {
     let restricted = |argument: &String| {
         ["--permission", "--experimental-permission"].contains(&argument.as_str())
     };

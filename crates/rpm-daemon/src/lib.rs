@@ -4,6 +4,7 @@
 //! knew is in the keeper, and the next one goes on from there.
 #![forbid(unsafe_code)]
 
+mod activation;
 mod async_fd;
 mod channel;
 mod clock;
@@ -30,6 +31,7 @@ mod replies;
 mod run;
 mod sample;
 mod server;
+mod sharing;
 mod store;
 mod targets;
 mod tree;

@@ -2,6 +2,7 @@
 //! worker, or an answer to a client.
 
 use crate::{
+    activation,
     engine::Engine,
     launch::{self, Seat},
     log_files, store,
@@ -27,6 +28,7 @@ impl Engine {
             Effect::Stop { worker } => self.stop(worker),
             Effect::Kill { worker } => self.signal_tree(worker, SIGKILL),
             Effect::Release { app, slot } => {
+                self.replies.hold_back();
                 self.keeper.send(Request::Release { owner: Owner { app: app.to_string(), slot } });
             }
             Effect::Forget { app } => self.forget(&app),
@@ -76,12 +78,24 @@ impl Engine {
         store::WorkerRecord {
             started_at: crate::clock::epoch_millis(),
             error_offset: error.map_or(0, |path| log_files::length(&path)),
-            listening: Vec::new(),
+            listening: activation::texts(spec),
+        }
+    }
+
+    fn drain(&mut self, worker: WorkerId) {
+        if !self.retires_before_drain(worker) {
+            self.drain_now(worker);
+        }
+    }
+
+    fn stop(&mut self, worker: WorkerId) {
+        if !self.retires_before_stop(worker) {
+            self.stop_now(worker);
         }
     }
 
     /// Asks a worker to finish what it has. A program that cannot be asked is told to stop at once.
-    fn drain(&mut self, worker: WorkerId) {
+    pub(crate) fn drain_now(&mut self, worker: WorkerId) {
         let process = self.workers.process(worker);
         let by_channel = process.and_then(|p| p.channel.as_ref()).is_some_and(|c| c.drain());
         let by_control = !by_channel && process.is_some() && self.control.drain(worker);
@@ -91,7 +105,7 @@ impl Engine {
     }
 
     /// Sends the stop signal, or PM2's `shutdown` message, to a worker's tree.
-    fn stop(&mut self, worker: WorkerId) {
+    pub(crate) fn stop_now(&mut self, worker: WorkerId) {
         let Some(spec) = self.spec_of(worker) else { return };
         let process = self.workers.process(worker);
         let channel = process.and_then(|p| p.channel.as_ref());
@@ -111,10 +125,13 @@ impl Engine {
 
     /// The living processes of a worker's tree.
     pub(crate) fn tree_of(&self, worker: WorkerId) -> Vec<i32> {
-        match self.workers.process(worker) {
-            Some(process) => tree::members(&process.leader, &self.orphans()),
-            None => Vec::new(),
+        let Some(process) = self.workers.process(worker) else { return Vec::new() };
+        let orphans = self.orphans();
+        // The usual end of a program of one process: nothing to look for.
+        if process.exited && orphans.is_empty() {
+            return Vec::new();
         }
+        tree::members(&process.leader, &orphans)
     }
 
     /// The keeper's children that are neither a leader nor this daemon.
@@ -139,6 +156,7 @@ impl Engine {
         self.specs.remove(app);
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);
+        self.sharing.forget(app);
     }
 
     fn forget_instance(&mut self, instance: InstanceId) {

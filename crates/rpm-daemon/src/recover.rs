@@ -62,9 +62,15 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
             Event::Spawned(_)
             | Event::SpawnFailed { .. }
             | Event::Unfiltered { .. }
+            | Event::Retired { .. }
+            | Event::Blocked { .. }
+            | Event::Unbalanced { .. }
+            | Event::Slots { .. }
+            | Event::SlotsEnd { .. }
             | Event::Listening { .. }
             | Event::Refused { .. }
             | Event::Listener { .. }
+            | Event::Released
             | Event::ListenFailed { .. } => {}
             Event::Error { text } => return Err(io::Error::other(text)),
         }

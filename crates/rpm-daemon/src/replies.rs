@@ -5,6 +5,7 @@ use rpm_config::AppName;
 use rpm_protocol::RpcError;
 use rpm_supervisor::{InstanceId, Ticket};
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What a client that waits has asked for: decides the shape of its answer.
@@ -34,12 +35,16 @@ pub(crate) struct Waiting {
 pub(crate) struct Replies {
     next: u64,
     waiting: BTreeMap<Ticket, Waiting>,
+    /// Releases of ports that the keeper has not answered.
+    releases: usize,
+    /// Answers that come after them: who is told that an app is stopped finds its port free.
+    held_back: Vec<(Responder, Result<Value, RpcError>)>,
 }
 
 impl Replies {
     /// Nobody waits; tickets of former daemons are never used again.
     pub(crate) fn starting_at(next: u64) -> Self {
-        Self { next, waiting: BTreeMap::new() }
+        Self { next, waiting: BTreeMap::new(), releases: 0, held_back: Vec::new() }
     }
 
     /// The next ticket's number.
@@ -60,16 +65,53 @@ impl Replies {
         ticket
     }
 
+    /// The keeper was asked to release ports: answers wait until it has.
+    pub(crate) fn hold_back(&mut self) {
+        self.releases += 1;
+    }
+
+    /// Whether answers wait for the keeper.
+    pub(crate) fn is_holding_back(&self) -> bool {
+        !self.held_back.is_empty()
+    }
+
+    /// The keeper has released ports.
+    pub(crate) fn let_go(&mut self) {
+        self.releases = self.releases.saturating_sub(1);
+        if self.releases == 0 {
+            for (to, answer) in self.held_back.drain(..) {
+                send(to, answer);
+            }
+        }
+    }
+
+    /// Answers a client, after all ports are released that were to be.
+    pub(crate) fn respond<T: Serialize>(&mut self, to: Responder, value: T) {
+        let answer = in_json(Ok(value));
+        if self.releases == 0 {
+            send(to, answer);
+        } else {
+            self.held_back.push((to, answer));
+        }
+    }
+
     /// Who holds a ticket; each can be taken once.
     pub(crate) fn take(&mut self, ticket: Ticket) -> Option<Waiting> {
         self.waiting.remove(&ticket)
     }
 }
 
-/// Answers a client; that it is gone meanwhile is its own affair.
+/// Answers a client at once.
 pub(crate) fn respond<T: Serialize>(to: Responder, result: Result<T, RpcError>) {
-    let value = result.and_then(|value| {
-        serde_json::to_value(value).map_err(|error| RpcError::internal(error.to_string()))
-    });
-    let _ = to.send(value.map(Response::Value));
+    send(to, in_json(result));
+}
+
+fn in_json<T: Serialize>(result: Result<T, RpcError>) -> Result<Value, RpcError> {
+    let value = result.map(serde_json::to_value)?;
+    value.map_err(|error| RpcError::internal(error.to_string()))
+}
+
+/// That a client is gone meanwhile is its own affair.
+fn send(to: Responder, answer: Result<Value, RpcError>) {
+    let _ = to.send(answer.map(Response::Value));
 }

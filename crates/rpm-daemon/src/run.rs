@@ -6,7 +6,7 @@ use crate::{
     engine::{Dirty, Engine},
     error::Error,
     events::EventLog,
-    inbox::Inbox,
+    inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
     listeners::Listeners,
@@ -14,13 +14,23 @@ use crate::{
     recover,
     replies::Replies,
     sample::Sampler,
-    server, store,
+    server,
+    sharing::Sharing,
+    store,
     worker::Workers,
 };
 use rpm_keeper::{DaemonDescriptors, Link, daemon_descriptors};
 use rpm_unix::home::Home;
 use std::{collections::VecDeque, fs, os::unix::fs::PermissionsExt, path::Path};
-use tokio::{runtime, sync::mpsc, task::LocalSet};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    task::LocalSet,
+};
+
+/// Between the keeper's -900 and the apps' 0 (proc_pid_oom_score_adj(5)).
+const OOM_SCORE: i32 = -500;
 
 /// How long a daemon that ends waits for its last answers to be read.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -40,6 +50,7 @@ pub fn run(root: &Path) -> i32 {
 }
 
 fn start(home: Home) -> Result<(), Error> {
+    claim_resources();
     let runtime =
         runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Home)?;
     let tasks = LocalSet::new();
@@ -66,14 +77,36 @@ fn clean_up(home: &Home) {
     let _ = fs::remove_dir_all(home.run(runtime.as_deref().map(Path::new)));
 }
 
+/// Takes SIGTERM from now on, and tells the engine.
+fn watch_for_the_end(engine: mpsc::Sender<Message>) -> std::io::Result<()> {
+    let mut signals = signal(SignalKind::terminate())?;
+    tokio::task::spawn_local(async move {
+        while signals.recv().await.is_some() {
+            let _ = engine.send(Message::Terminated).await;
+        }
+    });
+    Ok(())
+}
+
+/// Leaves room for the descriptors of thousands of apps, and lets the kernel kill apps first. Both
+/// are as far as this user may.
+fn claim_resources() {
+    if let Err(error) = rpm_unix::limits::raise_open_files() {
+        tracing::warn!("the limit of open files is not raised: {error}");
+    }
+    let _ = rpm_unix::process::set_oom_score_adj(OOM_SCORE);
+}
+
 async fn assemble(home: &Home) -> Result<Engine, Error> {
+    let inbox = Inbox::new();
+    // Before the keeper is greeted: it passes a signal on to each daemon it greets.
+    watch_for_the_end(inbox.sender()).map_err(Error::Home)?;
     let mut keeper = KeeperLink::new(Link::adopt()?)?;
     let mut inventory = recover::inventory(&mut keeper).await?;
     let saved = inventory.state()?;
     let (next_event, next_ticket) =
         saved.as_ref().map_or((1, 1), |s| (s.next_event, s.next_ticket));
     let places = places(home).map_err(Error::Home)?;
-    let inbox = Inbox::new();
     let control = Control::start(
         &places.control,
         inventory.take(store::CONTROL),
@@ -94,6 +127,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         replies: Replies::starting_at(next_ticket),
         workers: Workers::default(),
         sampler: Sampler::default(),
+        sharing: Sharing::default(),
         troubles: Troubles::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),

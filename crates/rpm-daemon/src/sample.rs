@@ -75,6 +75,7 @@ impl Engine {
             return self.answer_look(waiting);
         }
         self.sampler.waiting.push(waiting);
+        self.ask_for_slots();
         self.start_sample();
     }
 
@@ -113,10 +114,18 @@ impl Engine {
         self.sampler.taken = Some(sample.taken);
         self.sampler.last = sample.usage;
         self.sampler.system = sample.system;
+        self.answer_looks();
+        self.check_memory();
+    }
+
+    /// Answers those who wait, if all figures are there.
+    pub(crate) fn answer_looks(&mut self) {
+        if self.sampler.running || self.sharing.is_asking() {
+            return;
+        }
         for waiting in std::mem::take(&mut self.sampler.waiting) {
             self.answer_look(waiting);
         }
-        self.check_memory();
     }
 
     fn lifetime_percent(&self, worker: WorkerId, cpu_time: Duration) -> f32 {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, io, os::fd::OwnedFd};
 
 /// The version of [`Saved`]. A daemon reads its own and older ones.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// The largest state that is read back: some kilobytes for each of tens of thousands of instances.
 const MAX_BYTES: usize = 256 << 20;
 /// The name the state is held under.
@@ -26,8 +26,8 @@ pub(crate) const SPEC: &str = "spec:";
 /// Prefix of the names of log files.
 pub(crate) const LOG: &str = "log:";
 
-/// The state of a daemon: what changes with nearly every event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The state of a daemon, as its successor reads it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Saved {
     version: u32,
     /// All policy's state.
@@ -42,6 +42,18 @@ pub(crate) struct Saved {
     pub(crate) keys: BTreeMap<AppName, KeyData>,
     /// Ports chosen for listeners on port 0.
     pub(crate) ports: ChosenPorts,
+}
+
+/// The same as it is written, with nearly every event: nothing is copied for it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Saving<'a> {
+    pub(crate) version: u32,
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) workers: BTreeMap<WorkerId, &'a WorkerRecord>,
+    pub(crate) next_event: u64,
+    pub(crate) next_ticket: u64,
+    pub(crate) keys: &'a BTreeMap<AppName, KeyData>,
+    pub(crate) ports: &'a ChosenPorts,
 }
 
 /// What the engine must remember of a worker.
@@ -69,21 +81,6 @@ pub(crate) struct Label {
     pub(crate) slot: u32,
 }
 
-impl Saved {
-    /// The present state.
-    pub(crate) fn new(fleet: Fleet, workers: BTreeMap<WorkerId, WorkerRecord>) -> Self {
-        Self {
-            version: VERSION,
-            fleet,
-            workers,
-            next_event: 0,
-            next_ticket: 0,
-            keys: BTreeMap::new(),
-            ports: BTreeMap::new(),
-        }
-    }
-}
-
 /// The held name of an app's spec.
 pub(crate) fn spec_name(app: &AppName) -> String {
     format!("{SPEC}{app}")
@@ -109,4 +106,46 @@ pub(crate) fn open_state(file: &OwnedFd) -> io::Result<Saved> {
     let saved: Saved = open(file)?;
     let known = saved.version == VERSION;
     known.then_some(saved).ok_or_else(|| io::Error::other("state of an unknown version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_successor_reads_what_was_written() {
+        let fleet = fixture::fleet(&[&fixture::spec("api")]);
+        let record = WorkerRecord { started_at: 5, error_offset: 6, listening: vec!["x".into()] };
+        let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
+        let saving = Saving {
+            version: VERSION,
+            fleet: &fleet,
+            workers: BTreeMap::from([(WorkerId(1), &record)]),
+            next_event: 7,
+            next_ticket: 8,
+            keys: &keys,
+            ports: &ports,
+        };
+        let saved = open_state(&seal(&saving).unwrap()).unwrap();
+        let workers = BTreeMap::from([(WorkerId(1), record.clone())]);
+        let (version, next_event, next_ticket) = (VERSION, 7, 8);
+        let fleet = fleet.clone();
+        let expected = Saved {
+            version,
+            fleet,
+            workers,
+            next_event,
+            next_ticket,
+            keys: keys.clone(),
+            ports: ports.clone(),
+        };
+        assert_eq!(saved, expected);
+    }
+
+    #[test]
+    fn a_state_of_another_version_is_refused() {
+        let fd = seal(&serde_json::json!({ "version": 2 })).unwrap();
+        assert!(open_state(&fd).is_err());
+    }
 }

@@ -33,6 +33,7 @@ pub(crate) fn instance(
         memory: usage.memory,
         user: spec.inherited_env.get("USER").cloned().unwrap_or_else(|| "root".to_owned()),
         last_exit: instance.last_exit.map(|(exit, at)| exit_view(exit, at)),
+        queue: engine.sharing.waiting(&launch::owner(spec, slot)),
         leaving: instance.leaving.iter().filter_map(|one| leaving(engine, one)).collect(),
     })
 }
@@ -59,6 +60,8 @@ pub(crate) fn detail(
         error_log,
         pid_file: crate::pid_file::path(&engine.home, app, one.id),
         listening: known.map(|worker| worker.record.listening.clone()).unwrap_or_default(),
+        balance: engine.sharing.balance(spec),
+        queue_state: engine.sharing.standing(&launch::owner(spec, slot)).map(str::to_owned),
         exits: engine.exits.get(&one.id).cloned().unwrap_or_default(),
         previous_delay_ms: one.previous_delay_ms,
         dropped_log_bytes: known

@@ -6,8 +6,9 @@ use crate::{
     store::{Label, WorkerRecord},
     tree::Leader,
 };
+use rpm_keeper::Address;
 use rpm_supervisor::WorkerId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One spawned process tree.
 pub(crate) struct Worker {
@@ -27,6 +28,8 @@ pub(crate) struct Process {
     pub(crate) exited: bool,
     /// Its streams on their way to files.
     pub(crate) output: Output,
+    /// Addresses it asked for over its channel: that it listens there proves nothing yet.
+    pub(crate) asked: BTreeSet<Address>,
     /// Its Node IPC channel.
     pub(crate) channel: Option<ChannelHandle>,
 }
@@ -87,7 +90,7 @@ impl Workers {
     }
 
     /// What a successor must know of each.
-    pub(crate) fn records(&self) -> BTreeMap<WorkerId, WorkerRecord> {
-        self.iter().map(|(id, worker)| (id, worker.record.clone())).collect()
+    pub(crate) fn records(&self) -> BTreeMap<WorkerId, &WorkerRecord> {
+        self.iter().map(|(id, worker)| (id, &worker.record)).collect()
     }
 }

@@ -46,8 +46,8 @@ impl Link {
     /// Sends a request, with duplicates of its descriptors.
     ///
     /// # Errors
-    /// `WouldBlock`: nothing was sent, do it again when the link is writable. `InvalidInput`: a part of
-    /// the request is beyond its bound. `BrokenPipe`: the keeper is gone.
+    /// `WouldBlock`: nothing was sent, do it again when the link is writable. `InvalidInput`: a
+    /// part of the request is beyond its bound. `BrokenPipe`: the keeper is gone.
     pub fn send(&self, request: &Request) -> io::Result<()> {
         let packet = encode_request(request).map_err(invalid_input)?;
         fdpass::send(&self.socket, &packet.bytes, &packet.fds)
@@ -56,8 +56,8 @@ impl Link {
     /// The next event; `None` if there is none now.
     ///
     /// # Errors
-    /// `UnexpectedEof`: the keeper is gone. `InvalidData`: what came was no event, or its descriptors
-    /// did not all arrive: ask for the inventory again.
+    /// `UnexpectedEof`: the keeper is gone. `InvalidData`: what came was no event, or its
+    /// descriptors did not all arrive: ask for the inventory again.
     pub fn receive(&self) -> io::Result<Option<Event>> {
         let mut buffer = [0; MAX_MESSAGE];
         let (length, fds) = match fdpass::receive(&self.socket, &mut buffer) {

@@ -88,6 +88,7 @@ impl Daemon {
             output: log.as_fd(),
             error: log.as_fd(),
             inherited: &inherited,
+            pid_variable: None,
             filter: false,
             baseline,
         };

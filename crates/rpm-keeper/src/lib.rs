@@ -4,6 +4,8 @@
 //! One thread, one poll loop, no runtime. It knows nothing of configuration, policy, logs or JSON.
 #![forbid(unsafe_code)]
 
+mod activation;
+mod balance;
 mod children;
 mod client;
 mod codec;
@@ -14,6 +16,7 @@ mod keeper;
 mod log;
 mod message;
 mod outbox;
+mod pipe_budget;
 pub mod ports;
 mod ready;
 mod requests;
@@ -23,11 +26,13 @@ mod spec;
 mod start;
 mod wire;
 
+pub use activation::Activation;
+pub use balance::{Balance, Fallback, Slot, Standing};
 pub use client::{DaemonDescriptors, Link, daemon_descriptors};
 pub use codec::WireError;
 pub use message::{
     Address, Child, ChildId, Event, ExitStatus, LINK_FD, LOCK_FD, MAX_HELD, MAX_LABEL, MAX_NAME,
-    Owner, RPC_FD, Request, SpawnStage, VERSION,
+    MAX_SLOTS, Owner, RPC_FD, Request, SpawnStage, VERSION,
 };
 pub use spec::SpawnSpec;
 pub use start::keeper_main;

@@ -1,9 +1,10 @@
-//! What keeper and daemon say to each other: one message a SEQPACKET datagram, descriptors beside it
-//! as SCM_RIGHTS.
+//! What keeper and daemon say to each other: one message a SEQPACKET datagram, descriptors beside
+//! it as SCM_RIGHTS.
 //!
 //! This file is the vocabulary; `wire.rs` turns it into bytes and back. Names and ids are the
 //! daemon's: to the keeper a child is a number and an opaque label.
 
+use crate::balance::{Balance, Fallback, Slot};
 use std::{net::SocketAddr, os::fd::OwnedFd, path::PathBuf};
 
 /// The version both sides name in `Hello` and `Welcome`.
@@ -20,6 +21,8 @@ pub const MAX_LABEL: usize = 1024;
 pub const MAX_NAME: usize = 1024;
 /// How many descriptors may be held by name: two log files for each of some thousand apps.
 pub const MAX_HELD: usize = 16_384;
+/// How many slots one [`Event::Slots`] tells of, beside the longest name.
+pub const MAX_SLOTS: usize = 256;
 
 /// A spawned process tree, named by the daemon; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +89,19 @@ pub enum Request {
         only_v6: bool,
         /// As for listen(2); 0: the system's maximum.
         backlog: i32,
+        /// How the app's slots share it.
+        balance: Balance,
+    },
+    /// This slot is leaving: no new connection to its sockets, where others have the address. A
+    /// later `Spawn` for it, or `Release`, ends that.
+    Retire {
+        /// Whose.
+        owner: Owner,
+    },
+    /// Tell how full the queues of all slots are.
+    Slots {
+        /// Comes back in the answer.
+        request: u64,
     },
     /// One address of an owner is served no more.
     Close {
@@ -94,7 +110,7 @@ pub enum Request {
         /// Where.
         address: Address,
     },
-    /// Nothing of this owner is served any more: close all its sockets.
+    /// Nothing of this owner is served any more: close all its sockets. Answered by `Released`.
     Release {
         /// Whose.
         owner: Owner,
@@ -187,6 +203,44 @@ pub enum Event {
         /// The other app that holds the address, if it is one of ours.
         holder: Option<Owner>,
     },
+    /// The answer to `Retire`: nothing waits in the slot's queues any more, so its worker can
+    /// stop; or it took too long, or there was nothing to do.
+    Retired {
+        /// Whose.
+        owner: Owner,
+    },
+    /// A slot's worker accepts nothing, so new connections go elsewhere; or it does again.
+    Blocked {
+        /// Whose.
+        owner: Owner,
+        /// Whether it is.
+        blocked: bool,
+        /// How many connections wait for it.
+        waiting: u32,
+    },
+    /// An app's balance is not possible here; told once for each start of the app.
+    Unbalanced {
+        /// Which app.
+        app: String,
+        /// What is in force instead, and why.
+        fallback: Fallback,
+    },
+    /// Some slots of one app, in the answer to `Slots`.
+    Slots {
+        /// From the request.
+        request: u64,
+        /// Which app.
+        app: String,
+        /// What is in force instead of what was asked for, if it is not that.
+        fallback: Option<Fallback>,
+        /// At most [`MAX_SLOTS`].
+        slots: Vec<Slot>,
+    },
+    /// The answer to `Slots` is complete.
+    SlotsEnd {
+        /// From the request.
+        request: u64,
+    },
     /// One child of the inventory.
     Known {
         /// Its process and descriptors.
@@ -207,6 +261,8 @@ pub enum Event {
     },
     /// The inventory is complete.
     InventoryEnd,
+    /// The answer to `Release`: the addresses are free.
+    Released,
     /// A request was not understood or not possible; nothing was done.
     Error {
         /// What was wrong, for a log.
@@ -221,7 +277,8 @@ pub struct Child {
     pub child: ChildId,
     /// The leader, also the id of its session.
     pub pid: i32,
-    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot: with the pid it names a process for ever.
+    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot: with the pid it names a process for
+    /// ever.
     pub start_time: u64,
     /// The leader's pidfd.
     pub pidfd: OwnedFd,
@@ -263,4 +320,6 @@ pub enum SpawnStage {
     Filter,
     /// execve(2) itself, after the PATH look-up.
     Exec,
+    /// One of the sockets it was to inherit could not be bound; told by `Refused` just before.
+    Listen,
 }

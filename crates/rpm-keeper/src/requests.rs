@@ -46,8 +46,8 @@ impl Keeper {
         }
     }
 
-    /// Does what a dead daemon had still asked for: it may have known that this is done first. There is
-    /// no more of it than the socket's buffer holds.
+    /// Does what a dead daemon had still asked for: it may have known that this is done first.
+    /// There is no more of it than the socket's buffer holds.
     pub(crate) fn read_last_requests(&mut self) {
         loop {
             match self.read_request() {
@@ -71,12 +71,25 @@ impl Keeper {
                 self.ports.remove_child(child);
             }
             Request::Settled { child } => self.ports.settled(child),
-            Request::Listen { request, owner, address, only_v6, backlog } => {
+            Request::Listen { request, owner, address, only_v6, backlog, balance } => {
+                let events = self.ports.share_by(&owner, balance);
+                self.tell_all(events);
                 let event = self.ports.listen(request, owner, address, only_v6, backlog);
                 self.tell(event);
             }
             Request::Close { owner, address } => self.ports.close(&owner, &address),
-            Request::Release { owner } => self.ports.release(&owner),
+            Request::Release { owner } => {
+                self.ports.release(&owner);
+                self.tell(Event::Released);
+            }
+            Request::Retire { owner } => {
+                let events = self.ports.retire(owner);
+                self.tell_all(events);
+            }
+            Request::Slots { request } => {
+                let events = self.ports.slots(request);
+                self.tell_all(events);
+            }
             Request::Hold { name, fd } => {
                 if !self.holder.hold(name, fd) {
                     self.tell(Event::Error { text: "too many descriptors are held".to_owned() });
@@ -115,19 +128,24 @@ impl Keeper {
             }
             return;
         }
-        match self.start(label, spec) {
+        match self.start(child, label, spec) {
             Ok(start) => self.children.add(child, start),
             Err(failure) => self.spawn_failed(child, failure),
         }
     }
 
-    fn start(&self, label: Vec<u8>, spec: &OwnedFd) -> Result<Start, Failure> {
+    fn start(&mut self, child: ChildId, label: Vec<u8>, spec: &OwnedFd) -> Result<Start, Failure> {
         if self.children.is_full() {
             return Err(Failure { stage: SpawnStage::Fork, errno: EAGAIN });
         }
         let spec = SpawnSpec::open(spec).map_err(|error| unreadable(&error))?;
         let share = spec.share.clone();
-        let (starting, kept) = self.spawner.start(spec)?;
+        if let Some(owner) = &share {
+            let events = self.ports.share_by(owner, spec.balance);
+            self.tell_all(events);
+        }
+        let sockets = self.activated(child, &spec)?;
+        let (starting, kept) = self.spawner.start(spec, &sockets)?;
         Ok(Start { starting, kept, label, share })
     }
 }

@@ -62,8 +62,8 @@ impl Keeper {
         }
     }
 
-    /// What is ready, in an order in which a child's start comes before its ports, and both before its
-    /// exit.
+    /// What is ready, in an order in which a child's start comes before its ports, and both before
+    /// its exit.
     fn wait(&self, flushed: Flush) -> Vec<Ready> {
         let mut entries = Vec::new();
         let mut names = Vec::new();

@@ -1,35 +1,33 @@
 //! From a spec to a forked child: its pipes, its Node channel, its descriptors.
 
 use crate::{
+    activation::FIRST_FD,
     message::{Child, ChildId, SpawnStage},
+    pipe_budget::{Grant, PipeBudget},
     spec::SpawnSpec,
 };
 use rpm_unix::{
     fd, fdpass,
     limits::OpenFiles,
     pipe::{self, Pipe},
-    process,
     spawn::{self, Baseline, Setup, SpawnError, Spawned, Stage, Starting},
 };
 use std::{
     ffi::CString,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-/// Descriptors that stay free when spawns are refused: for the daemon's restart, for `/proc`, for the
-/// answers to binds.
+/// Descriptors that stay free when spawns are refused: for the daemon's restart, for `/proc`, for
+/// the answers to binds.
 const RESERVE: i32 = 64;
-/// Where a Node program finds its end of the channel, and the duplicate of ours.
-const CHANNEL_FD: i32 = 3;
-const CHANNEL_PEER_FD: i32 = 4;
 
 /// What every spawn has in common.
 #[derive(Debug)]
 pub(crate) struct Spawner {
     null: OwnedFd,
     baseline: Baseline,
-    large_pipes: bool,
+    pipes: PipeBudget,
     /// The first descriptor number that is not ours to use.
     limit: i32,
 }
@@ -40,6 +38,8 @@ pub(crate) struct Kept {
     stdout: OwnedFd,
     stderr: OwnedFd,
     channel: Option<OwnedFd>,
+    /// What the pipes cost, until they are closed.
+    _grants: [Option<Grant>; 2],
 }
 
 /// Why there is no child.
@@ -59,8 +59,8 @@ impl Spawner {
     /// `baseline`: what programs get back of the limits we changed for ourselves.
     pub(crate) fn new(baseline: Baseline) -> io::Result<Self> {
         let limit = i32::try_from(OpenFiles::current()?.soft).unwrap_or(i32::MAX);
-        let large_pipes = process::may_exceed_limits();
-        Ok(Self { null: pipe::null()?, baseline, large_pipes, limit: limit - RESERVE })
+        let pipes = PipeBudget::of_this_process();
+        Ok(Self { null: pipe::null()?, baseline, pipes, limit: limit - RESERVE })
     }
 
     /// What programs get back.
@@ -68,18 +68,30 @@ impl Spawner {
         &self.baseline
     }
 
-    /// Forks a child for this spec.
-    pub(crate) fn start(&self, mut spec: SpawnSpec) -> Result<(Starting, Kept), Failure> {
-        let stdout = pipe::pipe(self.large_pipes).map_err(no_descriptors)?;
-        let stderr = pipe::pipe(self.large_pipes).map_err(no_descriptors)?;
+    /// Forks a child for this spec, which inherits these sockets.
+    pub(crate) fn start(
+        &self,
+        mut spec: SpawnSpec,
+        sockets: &[OwnedFd],
+    ) -> Result<(Starting, Kept), Failure> {
+        let grants = [self.pipes.take(), self.pipes.take()];
+        let [stdout, stderr] = grants
+            .each_ref()
+            .map(|grant| pipe::pipe(grant.as_ref().map(Grant::bytes)).map_err(no_descriptors));
+        let (stdout, stderr) = (stdout?, stderr?);
         let channel = spec.channel.then(Channel::new).transpose().map_err(no_descriptors)?;
         self.check_room(&stderr, channel.as_ref())?;
-        if channel.is_some() {
-            announce_channel(&mut spec.program.environment);
+        let mut inherited: Vec<_> = sockets.iter().map(AsFd::as_fd).zip(FIRST_FD..).collect();
+        if let Some(channel) = &channel {
+            // Sockets come first, wherever a program looks for them.
+            let at = inherited.last().map_or(FIRST_FD, |(_, last)| last + 1);
+            announce_channel(&mut spec.program.environment, at);
+            inherited.extend([(channel.theirs.as_fd(), at), (channel.ours.as_fd(), at + 1)]);
         }
-        let starting = self.fork(&spec, &stdout, &stderr, channel.as_ref())?;
+        let starting = self.fork(&spec, &stdout, &stderr, &inherited)?;
         let channel = channel.map(|channel| channel.ours);
-        Ok((starting, Kept { stdout: stdout.read, stderr: stderr.read, channel }))
+        let (stdout, stderr) = (stdout.read, stderr.read);
+        Ok((starting, Kept { stdout, stderr, channel, _grants: grants }))
     }
 
     fn fork(
@@ -87,16 +99,14 @@ impl Spawner {
         spec: &SpawnSpec,
         stdout: &Pipe,
         stderr: &Pipe,
-        channel: Option<&Channel>,
+        inherited: &[(BorrowedFd<'_>, i32)],
     ) -> Result<Starting, Failure> {
-        let inherited = channel.map(|channel| {
-            [(channel.theirs.as_fd(), CHANNEL_FD), (channel.ours.as_fd(), CHANNEL_PEER_FD)]
-        });
         let setup = Setup {
             input: self.null.as_fd(),
             output: stdout.write.as_fd(),
             error: stderr.write.as_fd(),
-            inherited: inherited.as_ref().map_or(&[], |both| both.as_slice()),
+            inherited,
+            pid_variable: spec.activation.as_ref().map(|_| c"LISTEN_PID"),
             filter: spec.share.is_some(),
             baseline: &self.baseline,
         };
@@ -126,9 +136,10 @@ impl Channel {
 }
 
 /// Tells a Node program where its channel is, in place of any other that the environment speaks of.
-fn announce_channel(environment: &mut Vec<CString>) {
+fn announce_channel(environment: &mut Vec<CString>, at: i32) {
     environment.retain(|entry| !entry.to_bytes().starts_with(b"NODE_CHANNEL_"));
-    environment.push(c"NODE_CHANNEL_FD=3".to_owned());
+    // A number has no zero byte.
+    environment.extend(CString::new(format!("NODE_CHANNEL_FD={at}")));
     environment.push(c"NODE_CHANNEL_SERIALIZATION_MODE=json".to_owned());
 }
 
@@ -176,9 +187,9 @@ mod tests {
             ["A=1", "NODE_CHANNEL_FD=9", "NODE_OPTIONS=x", "NODE_CHANNEL_SERIALIZATION_MODE=y"]
                 .map(|entry| CString::new(entry).unwrap())
                 .to_vec();
-        announce_channel(&mut environment);
+        announce_channel(&mut environment, 5);
         let expected: Vec<CString> =
-            ["A=1", "NODE_OPTIONS=x", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json"]
+            ["A=1", "NODE_OPTIONS=x", "NODE_CHANNEL_FD=5", "NODE_CHANNEL_SERIALIZATION_MODE=json"]
                 .map(|entry| CString::new(entry).unwrap())
                 .to_vec();
         assert_eq!(environment, expected);
@@ -188,7 +199,7 @@ mod tests {
     fn spawns_are_refused_while_some_descriptors_are_still_free() {
         let baseline = Baseline::capture().unwrap();
         let mut spawner = Spawner::new(baseline).unwrap();
-        let stderr = pipe::pipe(false).unwrap();
+        let stderr = pipe::pipe(None).unwrap();
         let highest = fd::number(&stderr.read).max(fd::number(&stderr.write));
         spawner.limit = highest + 1;
         assert_eq!(spawner.check_room(&stderr, None), Ok(()));

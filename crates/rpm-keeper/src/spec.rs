@@ -2,6 +2,8 @@
 //! bytes, which travel in a sealed memory file.
 
 use crate::{
+    activation::Activation,
+    balance::Balance,
     codec::{Reader, WireError, Writer},
     message::{MAX_NAME, Owner},
 };
@@ -20,7 +22,7 @@ use std::{
 };
 
 /// The version of the bytes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// The kernel's NGROUPS_MAX.
 const MAX_GROUPS: usize = 65_536;
 /// The kernel's PATH_MAX.
@@ -36,6 +38,10 @@ pub struct SpawnSpec {
     pub channel: bool,
     /// Answer its binds and listens for this owner; `None`: no filter.
     pub share: Option<Owner>,
+    /// Sockets it inherits; `None`: none, and no `LISTEN_PID`.
+    pub activation: Option<Activation>,
+    /// How the slots of its app share their addresses.
+    pub balance: Balance,
 }
 
 impl SpawnSpec {
@@ -73,6 +79,9 @@ impl SpawnSpec {
             writer.bytes("app", owner.app.as_bytes(), MAX_NAME)?;
             writer.u32(owner.slot);
         }
+        writer.bool(self.activation.is_some());
+        self.activation.as_ref().map_or(Ok(()), |one| one.write(&mut writer))?;
+        writer.u8(self.balance.code());
         let bytes = writer.finish();
         if bytes.len() > Self::MAX_BYTES {
             return Err(WireError::TooLong { what: "spawn spec", max: Self::MAX_BYTES });
@@ -94,8 +103,11 @@ impl SpawnSpec {
         } else {
             None
         };
+        let activated = reader.bool("activation")?;
+        let activation = activated.then(|| Activation::read(&mut reader)).transpose()?;
+        let balance = Balance::of_code(reader.u8()?)?;
         reader.finish()?;
-        Ok(Self { program, channel, share })
+        Ok(Self { program, channel, share, activation, balance })
     }
 }
 
@@ -179,6 +191,7 @@ fn read_count(reader: &mut Reader<'_>, what: &'static str, max: usize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Address;
     use proptest::prelude::*;
 
     fn string() -> impl Strategy<Value = CString> {
@@ -208,9 +221,18 @@ mod tests {
     }
 
     fn spec() -> impl Strategy<Value = SpawnSpec> {
-        let owner = (".*", any::<u32>()).prop_map(|(app, slot)| Owner { app, slot });
-        (program(), any::<bool>(), prop::option::of(owner))
-            .prop_map(|(program, channel, share)| SpawnSpec { program, channel, share })
+        let owner = || (".*", any::<u32>()).prop_map(|(app, slot)| Owner { app, slot });
+        let address =
+            any::<([u8; 4], u16)>().prop_map(|(ip, port)| Address::Tcp((ip, port.max(1)).into()));
+        let activation = (owner(), prop::collection::vec(address, 0..3))
+            .prop_map(|(owner, addresses)| Activation { owner, addresses });
+        let (share, activation) = (prop::option::of(owner()), prop::option::of(activation));
+        (program(), any::<bool>(), share, activation).prop_map(
+            |(program, channel, share, activation)| {
+                let balance = if channel { Balance::IpHash } else { Balance::Even };
+                SpawnSpec { program, channel, share, activation, balance }
+            },
+        )
     }
 
     proptest! {
@@ -259,10 +281,15 @@ mod tests {
             },
             channel: true,
             share: Some(Owner { app: "web".to_owned(), slot: 3 }),
+            activation: Some(Activation {
+                owner: Owner { app: "web".to_owned(), slot: 3 },
+                addresses: vec![Address::Unix("/run/web.sock".into())],
+            }),
+            balance: Balance::RoundRobin,
         };
         let fd = spec.seal().unwrap();
         assert_eq!(SpawnSpec::open(&fd).unwrap(), spec);
-        let garbage = memfd::seal(b"\x01garbage").unwrap();
+        let garbage = memfd::seal(b"\x02garbage").unwrap();
         assert_eq!(SpawnSpec::open(&garbage).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

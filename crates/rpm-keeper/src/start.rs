@@ -36,8 +36,8 @@ use std::{
 
 /// The kernel ends the keeper last of all that is not protected altogether.
 const OOM_SCORE_ADJ: i32 = -900;
-/// The forked child of a process has the same executable, also when its file was replaced or removed:
-/// only `rpm update` changes versions (traps B10).
+/// The forked child of a process has the same executable, also when its file was replaced or
+/// removed: only `rpm update` changes versions (traps B10).
 const OWN_EXECUTABLE: &std::ffi::CStr = c"/proc/self/exe";
 /// What whoever started us meant for us, not for the daemon (traps B12).
 const NOT_FOR_THE_DAEMON: [&str; 9] = [
@@ -56,8 +56,8 @@ const NOT_FOR_THE_DAEMON: [&str; 9] = [
 ///
 /// It leaves the terminal, takes the home, starts `rpm __daemon HOME` and, when that has greeted,
 /// writes `ok` and a newline to the inherited descriptor `ready` and closes it; an error text is
-/// written in its place if that cannot be. Returns, with the exit code of the process, when the daemon
-/// has asked for it, or when the start has failed.
+/// written in its place if that cannot be. Returns, with the exit code of the process, when the
+/// daemon has asked for it, or when the start has failed.
 pub fn keeper_main(home: &Home, ready: RawFd) -> i32 {
     // The number may be that of standard output, which becomes the log.
     let mut ready = match fd::duplicate(ready) {

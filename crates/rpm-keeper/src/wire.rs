@@ -3,6 +3,7 @@
 //! A datagram starts with the format's version and a tag. Whatever does not read as a message is an
 //! error value; nothing a peer sends can panic us or make us allocate more than its own length.
 
+mod balance;
 mod event;
 mod parts;
 mod request;
@@ -15,6 +16,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 pub(crate) use event::{
     decode as decode_event, encode as encode_event, exited, held, known, spawned,
 };
+pub(crate) use parts::{read_address, read_owner, write_address, write_owner};
 pub(crate) use request::{decode as decode_request, encode as encode_request};
 
 /// The longest datagram, without its descriptors.

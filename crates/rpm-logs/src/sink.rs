@@ -203,7 +203,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn filled(bytes: &[u8]) -> Pipe {
-        let pipe = pipe(false).unwrap();
+        let pipe = pipe(None).unwrap();
         File::from(pipe.write.try_clone().unwrap()).write_all(bytes).unwrap();
         pipe
     }

@@ -51,7 +51,7 @@ fn a_hundred_kills_lose_and_repeat_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out.log");
     let file = LogFile::open(&path).unwrap();
-    let mut pipe = pipe(false).unwrap();
+    let mut pipe = pipe(None).unwrap();
     let write = std::mem::replace(&mut pipe.write, rpm_unix::pipe::null().unwrap());
     let (due, kills) = mpsc::sync_channel(0);
     let writer = std::thread::spawn(move || write_lines(File::from(write), &due));

@@ -83,6 +83,9 @@ pub struct InstanceView {
     pub memory: u64,
     /// The user it runs as.
     pub user: String,
+    /// How many connections wait in its slot's queues; `None` where rpm holds no sockets of it.
+    #[serde(default)]
+    pub queue: Option<u32>,
     /// How the last worker ended.
     pub last_exit: Option<ExitView>,
     /// Former workers that are still finishing.
@@ -130,6 +133,13 @@ pub struct InstanceDetail {
     pub pid_file: PathBuf,
     /// Addresses it was seen listening on.
     pub listening: Vec<String>,
+    /// How its app's connections are shared, with the reason if that is not as asked for:
+    /// `round_robin`, `even (round_robin needs CAP_BPF and CAP_NET_ADMIN)`.
+    #[serde(default)]
+    pub balance: Option<String>,
+    /// `serving`, `unserved`, `blocked` or `retiring`: only a serving slot gets new connections.
+    #[serde(default)]
+    pub queue_state: Option<String>,
     /// How its last workers ended, newest first, at most 5.
     pub exits: Vec<ExitView>,
     /// The last delay of an exponential back-off, in milliseconds.

@@ -160,6 +160,13 @@ pub enum NoticeKind {
         /// How much.
         bytes: u64,
     },
+    /// Its worker accepts no connections: new ones go to others.
+    Blocked {
+        /// How many wait for it.
+        waiting: u32,
+    },
+    /// It accepts connections again.
+    Unblocked,
     /// Its replacement failed; the old worker goes on.
     ReloadFailed,
 }

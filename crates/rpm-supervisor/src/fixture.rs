@@ -26,6 +26,7 @@ pub(crate) fn policy() -> Policy {
         ready: Ready::Listening,
         listen_timeout: None,
         overlap: false,
+        activated: false,
         max_surge: 1,
     }
 }

@@ -17,6 +17,9 @@ pub struct Policy {
     pub listen_timeout: Option<std::time::Duration>,
     /// Old and new worker of a slot can run beside each other, because rpm holds the ports.
     pub overlap: bool,
+    /// It inherits sockets that accept before it runs, so it may never listen by itself.
+    #[serde(default)]
+    pub activated: bool,
     /// How many replacements a reload starts at once.
     pub max_surge: u32,
 }
@@ -28,7 +31,8 @@ impl From<&AppSpec> for Policy {
             stop: spec.stop.clone(),
             ready: spec.ready,
             listen_timeout: spec.listen_timeout,
-            overlap: spec.share_ports || spec.mode == ExecMode::Cluster,
+            overlap: spec.share_ports || spec.mode == ExecMode::Cluster || !spec.listen.is_empty(),
+            activated: !spec.listen.is_empty(),
             max_surge: spec.max_surge.max(1),
         }
     }

@@ -38,6 +38,11 @@ fn patience(policy: &Policy, listens: bool) -> (Duration, Verdict) {
         Ready::Message => strict(given.unwrap_or(FIRST_LOOK)),
         Ready::Listening if !policy.overlap => (policy.restart.min_uptime, Verdict::Ready),
         Ready::Listening if listens => strict(given.unwrap_or(KNOWN_LISTENER)),
+        // Its sockets accept already. Whether it calls listen on them, as most do, is learnt from
+        // its first worker; until then staying alive is all it can be asked for.
+        Ready::Listening if policy.activated => {
+            (given.unwrap_or(policy.restart.min_uptime), Verdict::Ready)
+        }
         Ready::Listening => (given.unwrap_or(FIRST_LOOK), Verdict::Ready),
     }
 }
@@ -67,6 +72,25 @@ mod tests {
             let early = verdict(&policy, listens, since, Moment(due.0 - 1));
             assert_eq!(early, Verdict::Wait(due));
             assert_eq!(verdict(&policy, listens, since, due), expected);
+        }
+    }
+
+    #[test]
+    fn an_app_with_inherited_sockets_need_not_listen_until_it_was_seen_to() {
+        let late = |ms| Verdict::Late(Duration::from_millis(ms));
+        let rows = [
+            (false, None, 1000, Verdict::Ready),
+            (false, Some(2500), 2500, Verdict::Ready),
+            (true, None, 30_000, late(30_000)),
+            (true, Some(2500), 2500, late(2500)),
+        ];
+        for (listens, given, ms, expected) in rows {
+            let listen_timeout = given.map(Duration::from_millis);
+            let policy =
+                Policy { overlap: true, activated: true, listen_timeout, ..fixture::policy() };
+            let due = Moment(10 + ms);
+            assert_eq!(deadline(&policy, listens, Moment(10)), due);
+            assert_eq!(verdict(&policy, listens, Moment(10), due), expected);
         }
     }
 }

@@ -13,7 +13,8 @@ const ADOPTABLE: RawFd = 64;
 /// One bit for each number that [`adopt`] gave away.
 static ADOPTED: AtomicU64 = AtomicU64::new(0);
 
-/// Takes over a descriptor that this process inherited at exec, and makes it close at the next exec.
+/// Takes over a descriptor that this process inherited at exec, and makes it close at the next
+/// exec.
 ///
 /// # Errors
 /// `EBADF` if the number is not open or not below 64, `EBUSY` if it was adopted before.
@@ -29,9 +30,9 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     if ADOPTED.fetch_or(bit, Ordering::SeqCst) & bit != 0 {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
-    // SAFETY: the number is open, and the bit set above makes sure that only one caller ever gets it.
-    // The contract of this function is that the number was inherited, so no object of this process
-    // owns it.
+    // SAFETY: the number is open, and the bit set above makes sure that only one caller ever gets
+    // it. The contract of this function is that the number was inherited, so no object of this
+    // process owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
     set_cloexec(&fd, true)?;
     Ok(fd)
@@ -45,9 +46,9 @@ pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
     crate::syscall::owned(copy.into())
 }
 
-/// Closes every descriptor above the standard streams but this one: what whoever started us left open
-/// is not for us to keep. Call it first thing in a process, before anything is opened; on kernels
-/// before 5.9 nothing is closed.
+/// Closes every descriptor above the standard streams but this one: what whoever started us left
+/// open is not for us to keep. Call it first thing in a process, before anything is opened; on
+/// kernels before 5.9 nothing is closed.
 pub fn close_inherited(kept: &OwnedFd) {
     let kept = libc::c_long::from(kept.as_raw_fd());
     close_range(3, kept - 1);
@@ -56,8 +57,8 @@ pub fn close_inherited(kept: &OwnedFd) {
 
 fn close_range(first: libc::c_long, last: libc::c_long) {
     if first <= last {
-        // SAFETY: takes integers only. By the contract of `close_inherited` no object of this process
-        // owns any of these.
+        // SAFETY: takes integers only. By the contract of `close_inherited` no object of this
+        // process owns any of these.
         unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     }
 }
@@ -69,8 +70,8 @@ pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether reads and writes return `WouldBlock` in place of waiting. Belongs to the open description,
-/// so it holds for every duplicate.
+/// Whether reads and writes return `WouldBlock` in place of waiting. Belongs to the open
+/// description, so it holds for every duplicate.
 pub fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<()> {
     let mut flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
     flags.set(OFlag::O_NONBLOCK, on);

@@ -15,7 +15,8 @@ pub const MAX_FDS: usize = 16;
 const CONTROL_WORDS: usize = 16;
 type Control = [u64; CONTROL_WORDS];
 
-/// Two connected ends of a message socket, both closing at exec; `nonblocking` is for the first one.
+/// Two connected ends of a message socket, both closing at exec; `nonblocking` is for the first
+/// one.
 pub fn pair(nonblocking: bool) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let (one, other) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
@@ -50,8 +51,8 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Resu
     if fds.is_empty() {
         header.msg_control = ptr::null_mut();
     }
-    // SAFETY: the header points to `part`, `bytes` and `control`, which live until after the call, and
-    // sendmsg writes to none of them.
+    // SAFETY: the header points to `part`, `bytes` and `control`, which live until after the call,
+    // and sendmsg writes to none of them.
     let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &header, libc::MSG_NOSIGNAL) };
     check(sent as libc::c_long)?;
     Ok(())
@@ -61,14 +62,15 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Resu
 /// length of 0 is the end. Waits unless the socket is non-blocking.
 ///
 /// # Errors
-/// `InvalidData` if the message or its descriptors did not fit; what came of it is dropped and closed.
+/// `InvalidData` if the message or its descriptors did not fit; what came of it is dropped and
+/// closed.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut control: Control = [0; CONTROL_WORDS];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let mut header = header(&mut part, &mut control);
     let number = socket.as_fd().as_raw_fd();
-    // SAFETY: the header points to `part`, `buffer` and `control` with their true lengths; all three
-    // are borrowed mutably until the call is over.
+    // SAFETY: the header points to `part`, `buffer` and `control` with their true lengths; all
+    // three are borrowed mutably until the call is over.
     let received = unsafe { libc::recvmsg(number, &mut header, libc::MSG_CMSG_CLOEXEC) };
     let length = usize::try_from(check(received as libc::c_long)?).unwrap_or(0);
     let fds = read_control(&header);

@@ -1,4 +1,5 @@
-//! The layout of `RPM_HOME`: every file name rpm uses below it, in one place; making its directories.
+//! The layout of `RPM_HOME`: every file name rpm uses below it, in one place; making its
+//! directories.
 
 use crate::process::effective_uid;
 use nix::unistd::{AccessFlags, access};
@@ -76,9 +77,9 @@ impl Home {
         self.state().join("start.lock")
     }
 
-    /// What apps must reach: the preload and the control socket (traps A10). As root it is outside the
-    /// home, which an app with a user of its own may not enter; else it is below `runtime`, which is
-    /// the user's `XDG_RUNTIME_DIR`, or below the home.
+    /// What apps must reach: the preload and the control socket (traps A10). As root it is outside
+    /// the home, which an app with a user of its own may not enter; else it is below `runtime`,
+    /// which is the user's `XDG_RUNTIME_DIR`, or below the home.
     pub fn run(&self, runtime: Option<&Path>) -> PathBuf {
         self.run_as(effective_uid(), runtime)
     }
@@ -114,8 +115,8 @@ impl Home {
         Ok(())
     }
 
-    /// Makes the directory of [`Self::run`]: 0711 as root, so that any app can reach what it is told
-    /// the name of, else 0700.
+    /// Makes the directory of [`Self::run`]: 0711 as root, so that any app can reach what it is
+    /// told the name of, else 0700.
     pub fn create_run(&self, runtime: Option<&Path>) -> Result<PathBuf, HomeError> {
         let directory = self.run(runtime);
         make_directory(&directory, if effective_uid() == 0 { 0o711 } else { 0o700 })?;

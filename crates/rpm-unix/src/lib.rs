@@ -21,6 +21,7 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+pub mod steer;
 mod syscall;
 pub mod time;
 pub mod wait;

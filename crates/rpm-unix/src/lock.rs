@@ -1,4 +1,5 @@
-//! Locks on files (flock): held as long as any duplicate of the description is open, in any process.
+//! Locks on files (flock): held as long as any duplicate of the description is open, in any
+//! process.
 
 use std::{
     fs::{File, TryLockError},
@@ -7,8 +8,8 @@ use std::{
     path::Path,
 };
 
-/// Takes the lock of this file, which is made (0600) if missing; `None` if another description has it.
-/// The lock ends when the last duplicate of the descriptor is closed; it closes at exec.
+/// Takes the lock of this file, which is made (0600) if missing; `None` if another description has
+/// it. The lock ends when the last duplicate of the descriptor is closed; it closes at exec.
 pub fn try_lock(path: &Path) -> io::Result<Option<OwnedFd>> {
     let file = open(path)?;
     match file.try_lock() {

@@ -1,5 +1,5 @@
-//! Sealed memory files: messages too large for a datagram, which the receiver can trust not to change
-//! while it reads them.
+//! Sealed memory files: messages too large for a datagram, which the receiver can trust not to
+//! change while it reads them.
 
 use nix::{
     fcntl::{FcntlArg, SealFlag, fcntl},

@@ -17,7 +17,8 @@ pub fn open(pid: i32) -> io::Result<OwnedFd> {
 pub fn send_signal(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     let fd = pidfd.as_fd().as_raw_fd();
     let no_info: *const libc::siginfo_t = std::ptr::null();
-    // SAFETY: a null siginfo is allowed and means the same as for kill(2); nothing else is a pointer.
+    // SAFETY: a null siginfo is allowed and means the same as for kill(2); nothing else is a
+    // pointer.
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, 0) })?;
     Ok(())
 }

@@ -12,9 +12,6 @@ use std::{
 
 pub use crate::fd::set_nonblocking;
 
-/// What a pipe is enlarged to where the user may: a daemon that is away for a moment blocks nobody.
-const LARGE: i32 = 1 << 20;
-
 /// A pipe whose reader may go and come back.
 #[derive(Debug)]
 pub struct Pipe {
@@ -25,14 +22,14 @@ pub struct Pipe {
     pub write: OwnedFd,
 }
 
-/// A new pipe, of 1 MiB if `large` and the system grants it, else of the default 64 KiB. Ask for a
-/// large one only with CAP_SYS_RESOURCE: anybody else pays with the size of all his other pipes.
-pub fn pipe(large: bool) -> io::Result<Pipe> {
+/// A new pipe, of this many bytes if the system grants them, else of the default 64 KiB. Without
+/// CAP_SYS_RESOURCE a user pays for large ones with the size of all his other pipes.
+pub fn pipe(bytes: Option<usize>) -> io::Result<Pipe> {
     let (read, only_write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
     let write = reopen(&only_write, OFlag::O_RDWR)?;
-    if large {
+    if let Some(bytes) = bytes.and_then(|bytes| i32::try_from(bytes).ok()) {
         // A refusal leaves the default size, which is what everybody else gets too.
-        let _refused = fcntl(&read, FcntlArg::F_SETPIPE_SZ(LARGE));
+        let _refused = fcntl(&read, FcntlArg::F_SETPIPE_SZ(bytes));
     }
     Ok(Pipe { read, write })
 }
@@ -51,8 +48,9 @@ pub fn reopen_of(pid: i32, number: i32) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(path.as_str(), flags, Mode::empty())?)
 }
 
-/// Moves at most `limit` bytes from a pipe to a file at its own offset, or to another pipe, and says
-/// how many; 0 is the end. Never waits for the pipe `from`. The file must not be in append mode.
+/// Moves at most `limit` bytes from a pipe to a file at its own offset, or to another pipe, and
+/// says how many; 0 is the end. Never waits for the pipe `from`. The file must not be in append
+/// mode.
 pub fn splice(from: impl AsFd, to: impl AsFd, limit: usize) -> io::Result<usize> {
     let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
     Ok(nix::fcntl::splice(from, None, to, None, limit, flags)?)
@@ -70,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_writer_without_a_reader_waits_and_its_bytes_stay() {
-        let Pipe { read, write } = pipe(false).unwrap();
+        let Pipe { read, write } = pipe(None).unwrap();
         drop(read);
         let mut writer = File::from(write);
         writer.write_all(b"kept").unwrap();
@@ -82,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_reader_sees_the_end_when_the_writer_closes() {
-        let Pipe { read, write } = pipe(false).unwrap();
+        let Pipe { read, write } = pipe(None).unwrap();
         let mut reader = File::from(read);
         let empty = reader.read(&mut [0; 1]).unwrap_err();
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
@@ -92,7 +90,7 @@ mod tests {
 
     #[test]
     fn splice_moves_what_is_there_and_then_would_block() {
-        let Pipe { read, write } = pipe(true).unwrap();
+        let Pipe { read, write } = pipe(Some(1 << 20)).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         File::from(write.try_clone().unwrap()).write_all(b"0123456789").unwrap();
         assert_eq!(splice(&read, &file, 4).unwrap(), 4);

@@ -53,12 +53,12 @@ impl<'fd> Entry<'fd> {
     }
 }
 
-/// Waits until an entry is ready, or `timeout` (rounded up to a millisecond) has passed; says how many
-/// are. An interruption by a signal counts as a time-out.
+/// Waits until an entry is ready, or `timeout` (rounded up to a millisecond) has passed; says how
+/// many are. An interruption by a signal counts as a time-out.
 pub fn poll(entries: &mut [Entry<'_>], timeout: Option<Duration>) -> io::Result<usize> {
     let count = libc::nfds_t::try_from(entries.len()).map_err(io::Error::other)?;
-    // SAFETY: Entry is PollFd is pollfd, both transparent; the slice is valid for `count` of them and
-    // each descriptor is borrowed for as long as the entries live.
+    // SAFETY: Entry is PollFd is pollfd, both transparent; the slice is valid for `count` of them
+    // and each descriptor is borrowed for as long as the entries live.
     let ready = unsafe {
         libc::poll(entries.as_mut_ptr().cast::<libc::pollfd>(), count, milliseconds(timeout))
     };

@@ -12,8 +12,8 @@ pub use copy::copy_options;
 pub use name::{SocketName, local_name};
 pub use open::{Endpoint, Fresh, is_dead_path, open_listener};
 pub use options::{
-    Transport, cookie, device, is_listening, is_nonblocking, namespace, only_v6, owner, reuse_port,
-    set_owner, set_reuse_port, transport,
+    Transport, cookie, device, has_peer, is_listening, is_nonblocking, namespace, only_v6, owner,
+    reuse_port, set_owner, set_reuse_port, transport,
 };
 pub use queue::{AcceptQueue, accept_queue};
 

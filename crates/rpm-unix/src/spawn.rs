@@ -1,8 +1,8 @@
 //! Fork and exec: one program, with everything it shall inherit and nothing else.
 //!
-//! [`start`] forks and returns at once; the child works through its list (`child.rs`) and reports over
-//! a socket that closes at exec, so a slow file system keeps nobody waiting but the child. The calling
-//! process must have a single thread.
+//! [`start`] forks and returns at once; the child works through its list (`child.rs`) and reports
+//! over a socket that closes at exec, so a slow file system keeps nobody waiting but the child. The
+//! calling process must have a single thread.
 
 mod child;
 mod report;
@@ -11,13 +11,14 @@ mod search;
 use crate::{fdpass, limits::OpenFiles, pidfd, process, procfs, wait};
 use report::Report;
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     fmt, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
 };
 
-/// What to execute. Everything a child inherits is in here; nothing comes from the caller's process.
+/// What to execute. Everything a child inherits is in here; nothing comes from the caller's
+/// process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// A path, or a word to look up in the PATH of `environment`.
@@ -55,6 +56,9 @@ pub struct Setup<'a> {
     /// What else it inherits, each with its number there, from 3 to 63 and once only. All other
     /// descriptors are closed.
     pub inherited: &'a [(BorrowedFd<'a>, RawFd)],
+    /// A variable that is to have the program's own pid, which nobody knows before the fork:
+    /// `LISTEN_PID` of sd_listen_fds(3). It must not be in the environment already.
+    pub pid_variable: Option<&'a CStr>,
     /// Install the bind filter (`seccomp.rs`).
     pub filter: bool,
     /// What it gets back of what we changed for ourselves.
@@ -198,7 +202,8 @@ impl Starting {
         }
     }
 
-    /// Its report cannot be read (no free descriptor for the filter): end it before it runs unwatched.
+    /// Its report cannot be read (no free descriptor for the filter): end it before it runs
+    /// unwatched.
     fn abandon(&self, error: &io::Error) -> SpawnError {
         // It may have ended by itself, which is as good.
         let _gone = pidfd::send_signal(&self.spawned.pidfd, libc::SIGKILL);
@@ -217,13 +222,13 @@ impl AsFd for Starting {
 /// # Errors
 /// There was no fork, or the child could not be named by a pidfd and is gone again.
 pub fn start(program: &Program, setup: &Setup<'_>) -> Result<Starting, SpawnError> {
-    let image = search::Image::new(program);
+    let mut image = search::Image::new(program);
     let (report, theirs) =
         fdpass::pair(true).map_err(|error| SpawnError::new(Stage::Descriptors, &error))?;
-    // SAFETY: the caller's process has one thread (documented), so the child may do what any process
-    // may; `child::run` never returns into the copy of our caller.
+    // SAFETY: the caller's process has one thread (documented), so the child may do what any
+    // process may; `child::run` never returns into the copy of our caller.
     match unsafe { nix::unistd::fork() } {
-        Ok(nix::unistd::ForkResult::Child) => child::run(program, &image, setup, &theirs),
+        Ok(nix::unistd::ForkResult::Child) => child::run(program, &mut image, setup, &theirs),
         Ok(nix::unistd::ForkResult::Parent { child }) => {
             drop(theirs);
             Ok(Starting { spawned: identify(child.as_raw())?, report })

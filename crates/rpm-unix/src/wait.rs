@@ -12,8 +12,8 @@ pub enum End {
     Signal(i32),
 }
 
-/// Reaps one dead child of this process, whichever: its pid and how it ended. `None` if none is dead.
-/// The pid may belong to another process from then on.
+/// Reaps one dead child of this process, whichever: its pid and how it ended. `None` if none is
+/// dead. The pid may belong to another process from then on.
 pub fn reap_any() -> io::Result<Option<(i32, End)>> {
     match wait(libc::P_ALL, 0, libc::WNOHANG) {
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(None),

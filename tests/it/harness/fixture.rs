@@ -2,8 +2,9 @@
 
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 /// The root of the repository.
 pub(crate) fn repository() -> &'static Path {
@@ -31,28 +32,46 @@ pub(crate) fn node_modules() -> PathBuf {
     path
 }
 
+/// A program of the Python packages in tests/python/requirements.txt.
+pub(crate) fn venv(program: &str) -> PathBuf {
+    let path = cache().join("venv/bin").join(program);
+    assert!(path.exists(), "{} is missing: run scripts/test once", path.display());
+    path
+}
+
 /// The native server, compiled once.
 pub(crate) fn compiled() -> PathBuf {
-    let (source, binary) = (fixture("c/server.c"), cache().join("server"));
-    let lock = File::create(cache().join("compile.lock")).expect("compile.lock");
+    made("server", "c/server.c", |source, target| {
+        Command::new("gcc").args(["-O1", "-o"]).arg(target).arg(source).status()
+    })
+}
+
+/// What a program makes of a fixture, kept in the cache until the fixture is newer. `make` gets the
+/// fixture's path and that of the file or folder to make.
+pub(crate) fn made(
+    name: &str,
+    source: &str,
+    make: impl FnOnce(&Path, &Path) -> io::Result<ExitStatus>,
+) -> PathBuf {
+    let (source, target) = (fixture(source), cache().join(name));
+    let lock = File::create(cache().join(format!("{name}.lock"))).expect("a lock");
     flock(&lock, FlockOperation::LockExclusive).expect("flock");
-    if !is_newer(&binary, &source) {
-        let fresh = cache().join("server.new");
-        compile(&source, &fresh);
+    if !is_newer(&target, &source) {
+        let fresh = cache().join(format!("{name}.new"));
+        let status = make(&source, &fresh).expect("something is missing: run scripts/test once");
+        assert!(status.success(), "{name} cannot be made of {}", source.display());
+        if target.is_dir() {
+            fs::remove_dir_all(&target).expect("remove");
+        }
         // By rename: another test may be executing the old one, which cannot be written then.
-        fs::rename(&fresh, &binary).expect("rename");
+        fs::rename(&fresh, &target).expect("rename");
     }
-    binary
+    target
 }
 
 fn is_newer(target: &Path, source: &Path) -> bool {
     let changed = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
     changed(target).is_some_and(|target| Some(target) >= changed(source))
-}
-
-fn compile(source: &Path, target: &Path) {
-    let status = Command::new("gcc").args(["-O1", "-o"]).arg(target).arg(source).status();
-    assert!(status.expect("gcc is missing: run scripts/test once").success(), "gcc failed");
 }
 
 /// Copies a fixture, a file or a folder, to `target`.

@@ -17,6 +17,11 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    /// An answer that came without HTTP around it.
+    pub(crate) fn ok(body: String) -> Self {
+        Self { status: 200, headers: Vec::new(), body }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -29,30 +34,55 @@ impl Response {
 }
 
 /// A connection to a server of this machine.
-pub(crate) struct Connection {
-    stream: BufReader<TcpStream>,
+pub(crate) struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Connection {
     pub(crate) fn open(port: u16) -> io::Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Self::of(TcpStream::connect_timeout(&address, PATIENCE)?)
+    }
+
+    /// A connection from 127.0.0.`host`.
+    pub(crate) fn open_from(host: u8, port: u16) -> io::Result<Self> {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddr::from(([127, 0, 0, host], 0)))?;
+        connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port)))?;
+        Self::of(TcpStream::from(socket))
+    }
+
+    fn of(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// On a stream that is open already.
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Asks for `path`; `last` tells the server that nothing follows on this connection.
     pub(crate) fn get(&mut self, path: &str, last: bool) -> io::Result<Response> {
-        let connection = if last { "close" } else { "keep-alive" };
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.send(path, last)?;
         self.read_response()
     }
 
-    fn read_response(&mut self) -> io::Result<Response> {
+    /// The first half of [`Self::get`].
+    pub(crate) fn send(&mut self, path: &str, last: bool) -> io::Result<()> {
+        let connection = if last { "close" } else { "keep-alive" };
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
+        self.stream.get_mut().write_all(request.as_bytes())
+    }
+
+    /// The second half.
+    pub(crate) fn read_response(&mut self) -> io::Result<Response> {
         let start = self.read_line()?;
         let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| broken(format!("no HTTP answer: {start:?}")))?;

@@ -1,6 +1,7 @@
 //! [`Load`]: clients that keep asking while something happens, and count what went wrong.
 
 use super::LIMIT;
+use super::door::{Client, Door};
 use super::http::{Connection, get};
 use super::web::Who;
 use std::collections::BTreeMap;
@@ -27,11 +28,32 @@ enum Kind {
     Slow,
 }
 
+impl Kind {
+    fn client(self, port: u16) -> Client {
+        match self {
+            Self::Fresh => Box::new(move || Who::of(&get(port, "/")?)),
+            Self::Slow => Box::new(move || Who::of(&get(port, "/slow")?)),
+            Self::KeepAlive => {
+                let mut kept = None;
+                Box::new(move || {
+                    let reused = kept.is_some();
+                    let told = |error: io::Error| {
+                        io::Error::new(error.kind(), format!("reused: {reused}: {error}"))
+                    };
+                    ask_again(port, &mut kept).map_err(told)
+                })
+            }
+        }
+    }
+}
+
 /// What happened so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) requests: u64,
     pub(crate) failures: u64,
+    /// Those for which nobody listened; a path that is not there counts, too.
+    pub(crate) refused: u64,
     /// The first few, with the kind of client.
     pub(crate) errors: Vec<String>,
     /// How many answers each worker gave.
@@ -43,11 +65,6 @@ impl Report {
     pub(crate) fn is_clean(&self, at_least: u64) {
         assert_eq!(self.failures, 0, "failed requests: {self:#?}");
         assert!(self.requests >= at_least, "only {} requests: {self:#?}", self.requests);
-    }
-
-    /// How many connections nobody listened for.
-    pub(crate) fn refused(&self) -> usize {
-        self.errors.iter().filter(|error| error.contains("refused")).count()
     }
 }
 
@@ -61,9 +78,14 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// No client yet.
+    /// No client yet; HTTP where nothing else is said.
     pub(crate) fn on(port: u16) -> Self {
         Self { port, shared: Arc::default(), clients: Vec::new() }
+    }
+
+    /// No client yet. Only behind a door of HTTP there can be clients of all kinds.
+    pub(crate) fn of(door: &Door) -> Self {
+        Self::on(if let Door::Http(port) = door { *port } else { 0 })
     }
 
     pub(crate) fn fresh(self, count: usize) -> Self {
@@ -78,13 +100,21 @@ impl Load {
         self.with(Kind::Slow, count)
     }
 
-    fn with(mut self, kind: Kind, count: usize) -> Self {
-        for _ in 0..count {
-            let (stop, stopped) = channel();
-            let (port, shared) = (self.port, Arc::clone(&self.shared));
-            let client = std::thread::spawn(move || run(port, kind, &shared, &stopped));
-            self.clients.push((stop, client));
-        }
+    fn with(self, kind: Kind, count: usize) -> Self {
+        let port = self.port;
+        (0..count).fold(self, |load, _| load.client(kind.client(port), format!("{kind:?}")))
+    }
+
+    /// Clients of any kind of door, which ask anew each time.
+    pub(crate) fn through(self, door: &Door, count: usize) -> Self {
+        (0..count).fold(self, |load, _| load.client(door.client(), format!("{door:?}")))
+    }
+
+    fn client(mut self, ask: Client, name: String) -> Self {
+        let (stop, stopped) = channel();
+        let shared = Arc::clone(&self.shared);
+        let client = std::thread::spawn(move || run(ask, &name, &shared, &stopped));
+        self.clients.push((stop, client));
         self
     }
 
@@ -111,17 +141,10 @@ impl Load {
     }
 }
 
-fn run(port: u16, kind: Kind, shared: &Shared, stopped: &Receiver<()>) {
-    let mut kept = None;
+fn run(mut ask: Client, name: &str, shared: &Shared, stopped: &Receiver<()>) {
     // Waits for the end, and takes the time until it comes for a pause.
     while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
-        let reused = kept.is_some();
-        let result = match kind {
-            Kind::Fresh => get(port, "/").and_then(|response| Who::of(&response)),
-            Kind::Slow => get(port, "/slow").and_then(|response| Who::of(&response)),
-            Kind::KeepAlive => ask_again(port, &mut kept),
-        };
-        note(shared, &result.map_err(|error| format!("{kind:?}, reused: {reused}: {error}")));
+        note(shared, name, &ask());
     }
 }
 
@@ -139,15 +162,17 @@ fn ask_again(port: u16, kept: &mut Option<Connection>) -> io::Result<Who> {
     Ok(who)
 }
 
-fn note(shared: &Shared, result: &Result<Who, String>) {
+fn note(shared: &Shared, name: &str, result: &io::Result<Who>) {
     let mut report = shared.0.lock().expect("lock");
     report.requests += 1;
     match result {
         Ok(who) => *report.pids.entry(who.pid).or_default() += 1,
         Err(error) => {
             report.failures += 1;
+            let nobody = [io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound];
+            report.refused += u64::from(nobody.contains(&error.kind()));
             if report.errors.len() < MESSAGES {
-                report.errors.push(error.clone());
+                report.errors.push(format!("{name}: {error}"));
             }
         }
     }

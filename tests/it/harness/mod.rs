@@ -3,6 +3,7 @@
 
 mod app;
 mod command;
+mod door;
 mod events;
 mod files;
 mod fixture;
@@ -15,13 +16,14 @@ mod web;
 
 pub(crate) use app::App;
 pub(crate) use command::Output;
-pub(crate) use fixture::{compiled, fixture, repository};
+pub(crate) use door::Door;
+pub(crate) use fixture::{cache, compiled, copy, fixture, made, repository, venv};
 pub(crate) use home::Home;
-pub(crate) use http::get;
-pub(crate) use load::Load;
+pub(crate) use http::{Connection, get};
+pub(crate) use load::{Load, Report};
 pub(crate) use port::{port, ports};
 pub(crate) use process::Process;
-pub(crate) use web::{ask, pids_answering, who_answers};
+pub(crate) use web::{Who, ask, pids_answering, who_answers};
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::time::Timespec;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// One process, by number.
@@ -34,6 +35,19 @@ impl Process {
     pub(crate) fn parent(self) -> Self {
         let fields = self.stat().expect("the process is gone");
         Self(fields[1].parse().expect("ppid"))
+    }
+
+    /// Whether it is `root` or one of its descendants.
+    pub(crate) fn is_within(self, root: Self) -> bool {
+        let mut next = Some(self);
+        while let Some(process) = next {
+            if process == root {
+                return true;
+            }
+            let parent = process.stat().and_then(|fields| fields[1].parse().ok());
+            next = parent.filter(|&parent| parent > 1).map(Self);
+        }
+        false
     }
 
     /// The fields of /proc/PID/stat after the name: state, parent …
@@ -74,6 +88,15 @@ impl Process {
     /// Nothing happens where it is gone already.
     pub(crate) fn signal(self, signal: Signal) {
         let _ = kill_process(self.pid(), signal);
+    }
+
+    /// Stops it, and returns when it surely does nothing any more.
+    pub(crate) fn freeze(self) {
+        self.signal(Signal::STOP);
+        // Nothing tells of a stop but to the parent; it takes microseconds.
+        while self.stat().is_some_and(|fields| fields[0] != "T") {
+            thread::yield_now();
+        }
     }
 
     /// Waits for its end; false where the limit came first.

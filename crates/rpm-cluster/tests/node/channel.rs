@@ -50,8 +50,7 @@ async fn in_fork_mode_readiness_is_told_and_nothing_kept_alive() {
         said,
         json!({ "isWorker": false, "id": null, "main": true, "environment": environment })
     );
-    let Action::ListensElsewhere(Some(Bound::Tcp(address, port))) = worker.next(&mut app).await
-    else {
+    let Action::Serves(Some(Bound::Tcp(address, port))) = worker.next(&mut app).await else {
         panic!("it does not say where it listens");
     };
     assert_eq!(address, "127.0.0.1");

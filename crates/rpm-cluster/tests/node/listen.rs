@@ -4,7 +4,7 @@ use crate::{
     harness::{App, Worker, fixture, within},
     http::Client,
 };
-use rpm_cluster::{endpoint::Endpoint, worker::Action};
+use rpm_cluster::{endpoint::Endpoint, message::Bound, worker::Action};
 use serde_json::json;
 use std::{collections::BTreeSet, net::SocketAddr};
 use tokio::{io::AsyncReadExt, net::UdpSocket, process::Command};
@@ -102,6 +102,9 @@ async fn a_closed_listener_is_told_and_a_disconnect_ends_the_worker() {
     let mut app = App::default();
     let mut worker = Worker::cluster("modern.mjs", &[]);
     let address = worker.tcp(&mut app).await;
+    // The preload: it is there to stay.
+    let stays = Bound::Tcp(address.ip().to_string(), address.port());
+    assert_eq!(worker.next(&mut app).await, Action::Serves(Some(stays)));
     worker.channel.send(rpm_cluster::reply::disconnect(), None).unwrap();
     let closed = worker.next(&mut app).await;
     // The place that was asked for: any port.

@@ -32,6 +32,8 @@ fn defaults_are_pm2s() {
         instance_var: "NODE_APP_INSTANCE".into(),
         increment_var: None,
         share_ports: false,
+        listen: vec![],
+        balance: crate::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: true },
         restart: RestartPolicy {
             autorestart: true,
@@ -123,6 +125,22 @@ fn modes_and_instances() {
         let spec = machine().spec(&asked);
         assert_eq!((spec.mode, spec.instances, spec.share_ports), want, "{asked:?}");
     }
+}
+
+#[test]
+fn balance_is_for_shared_ports() {
+    use crate::Balance::{Even, LeastConn, Random};
+    let cluster =
+        |balance| AppOptions { balance, instances: Some(Instances::Count(2)), ..options() };
+    assert_eq!(machine().spec(&cluster(None)).balance, Even);
+    assert_eq!(machine().spec(&cluster(Some(Random))).balance, Random);
+    let later = resolve(&cluster(Some(LeastConn)), &machine().context()).unwrap();
+    let warning = Warning::LeastConnLater { app: later.spec.name.clone() };
+    assert_eq!(later.warnings, [warning]);
+    let fork = AppOptions { balance: Some(Even), ..options() };
+    assert_eq!(app(&fork, &machine().context()), Err(Fault::BalanceInFork));
+    let held = AppOptions { share_ports: Some(true), ..fork };
+    assert_eq!(machine().spec(&held).balance, Even);
 }
 
 #[test]

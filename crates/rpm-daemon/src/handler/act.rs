@@ -73,6 +73,13 @@ impl Engine {
         };
         match scaled(present, count) {
             Ok(instances) => {
+                let refused = self
+                    .specs
+                    .get(&app)
+                    .and_then(|spec| crate::activation::refused_scale(spec, instances));
+                if let Some(error) = refused {
+                    return respond::<()>(to, Err(error));
+                }
                 if let Some(spec) = self.specs.get(&app) {
                     self.keep_spec(AppSpec { instances, ..AppSpec::clone(spec) });
                 }
@@ -87,6 +94,19 @@ impl Engine {
         self.ending = true;
         let all = targets::instances_of(&self.fleet, |_| true);
         self.ask(Command::Delete(all), to);
+    }
+
+    /// SIGTERM: as `kill`, but the list is saved first, as PM2 does, so that it can come back.
+    pub(crate) fn terminate(&mut self) {
+        if std::mem::replace(&mut self.ending, true) {
+            return;
+        }
+        if let Err(error) = self.save(false) {
+            tracing::warn!("the list is not saved: {error}");
+        }
+        let all = targets::instances_of(&self.fleet, |_| true);
+        let ticket = self.replies.unattended();
+        self.step(Event::Command { ticket, command: Command::Delete(all) });
     }
 }
 

@@ -35,9 +35,12 @@ impl Engine {
             Question::Start { app, restarted, strict } => {
                 let failure = failure.or_else(|| strict.then(|| self.not_online(&touched))?);
                 let instances = self.ids_of(&app);
-                respond(to, Ok(Started { app, restarted, instances, failure }));
+                self.replies.respond(to, Started { app, restarted, instances, failure });
             }
-            Question::Act(names) => respond(to, Ok(self.acted(&names, &touched, failure))),
+            Question::Act(names) => {
+                let acted = self.acted(&names, &touched, failure);
+                self.replies.respond(to, acted);
+            }
         }
     }
 

@@ -33,6 +33,9 @@ impl Engine {
         if let Some(limit) = wait_ms {
             self.expire_after(ticket, Duration::from_millis(limit));
         }
+        if let Some(former) = self.specs.get(&app).cloned() {
+            self.close_dropped(&former, &spec);
+        }
         let command = if restarted {
             self.take_over(&spec, origin)
         } else {

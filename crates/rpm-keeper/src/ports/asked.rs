@@ -3,9 +3,11 @@
 
 use super::{
     Ports,
+    attempt::Attempt,
     hold::{Hold, HoldId, Phase},
     key::Key,
     source::file_of,
+    steer::group_of,
 };
 use crate::message::{Address, Event, Owner};
 use rpm_unix::socket::{self, Fresh};
@@ -33,7 +35,9 @@ impl Ports {
             let holder = Some(holder.clone());
             return Event::ListenFailed { request, errno: socket::ADDRESS_IN_USE, holder };
         }
-        match self.asked(owner, key, backlog) {
+        let asked = self.asked(owner, key, backlog, None);
+        let _told_later = self.steer();
+        match asked {
             Ok(fd) => Event::Listener { request, fd },
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(socket::NOT_PERMITTED);
@@ -45,19 +49,33 @@ impl Ports {
     /// Closes one address of an owner. For [`crate::Request::Close`].
     pub fn close(&mut self, owner: &Owner, address: &Address) {
         self.drop_holds(|hold| hold.owner == *owner && hold.key.address == *address);
+        let _told_later = self.steer();
     }
 
     /// Closes all sockets of an owner. For [`crate::Request::Release`].
     pub fn release(&mut self, owner: &Owner) {
         self.drop_holds(|hold| hold.owner == *owner);
         self.table.attempts.retain(|attempt| attempt.owner != *owner);
+        self.retiring.remove(owner);
+        self.recall_ghosts();
+        let _told_later = self.steer();
+        self.forget_balance(&owner.app);
     }
 
-    fn asked(&mut self, owner: Owner, key: Key, backlog: i32) -> io::Result<OwnedFd> {
-        let id = match self.table.find(&owner, &key) {
+    /// The held socket, made now if there is none: for `user`, or for us.
+    pub(super) fn asked(
+        &mut self,
+        owner: Owner,
+        key: Key,
+        backlog: i32,
+        user: Option<u32>,
+    ) -> io::Result<OwnedFd> {
+        let own = self.table.find(&owner, &key);
+        let is_one = self.is_one(&owner.app, &key);
+        let id = match own.filter(|id| is_one || !self.table.is_borrowed(*id)) {
             Some(id) => id,
             None => {
-                let hold = self.open(owner, key, backlog)?;
+                let hold = self.open(owner, key, backlog, user)?;
                 self.table.insert(hold)
             }
         };
@@ -65,24 +83,30 @@ impl Ports {
     }
 
     fn lend(&mut self, id: HoldId) -> io::Result<OwnedFd> {
+        let owner = self.table.holds.get(&id).ok_or(io::ErrorKind::NotFound)?.owner.clone();
+        let living: Vec<_> = self.living(&owner).map(|(child, _)| child).collect();
+        self.table.mark(id);
         let hold = self.table.holds.get_mut(&id).ok_or(io::ErrorKind::NotFound)?;
-        hold.asked = true;
+        (hold.asked, hold.revivals) = (true, 0);
         hold.listen()?;
+        hold.served_by(living);
         hold.phase = Phase::Listening;
         hold.socket.try_clone()
     }
 
-    fn open(&self, owner: Owner, key: Key, backlog: i32) -> io::Result<Hold> {
+    fn open(&self, owner: Owner, key: Key, backlog: i32, user: Option<u32>) -> io::Result<Hold> {
         if !self.table.has_room(&owner.app, &key) {
             return Err(io::Error::from_raw_os_error(socket::TOO_MANY));
         }
-        let other = self.table.rivals(&owner.app, &key).next().map(|(_, hold)| hold);
-        if let Some(other) = other.filter(|_| key.is_unix()) {
-            return other.for_slot(owner);
+        let first = self.table.first(&owner.app, &key).filter(|_| self.is_one(&owner.app, &key));
+        if let Some(first) = first.and_then(|id| self.table.holds.get(&id)) {
+            return first.for_slot(owner);
         }
+        let other = self.table.rivals(&owner.app, &key).next();
         self.open_address(&owner.app, &key, None);
-        let reuse_port = other.is_some() && !key.is_unix();
-        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog };
+        let near = |attempt: &Attempt| attempt.owner.app == owner.app && attempt.key.overlaps(&key);
+        let reuse_port = other.is_some() || self.table.attempts.iter().any(near);
+        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog, owner: user };
         let socket = match &key.address {
             Address::Unix(path) => {
                 open_path(path, || socket::open_listener(&key.endpoint(), &fresh))?
@@ -99,6 +123,8 @@ impl Ports {
         let gone: Vec<_> = self.table.holds.extract_if(.., |_, hold| which(hold)).collect();
         for (_, hold) in gone {
             self.unlink(&hold);
+            self.table.marked.extend(group_of(&hold));
+            self.table.gone.push(hold);
         }
     }
 

@@ -4,7 +4,7 @@
 //! send its last packet, because we still had the connection open. It is taken for a moment when
 //! there is something to ask or set.
 
-use super::{key::Key, schedule::Schedule};
+use super::{key::Key, schedule::Schedule, source::Claim};
 use crate::message::{ChildId, Owner};
 use rpm_unix::{
     caller,
@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     /// The program had set SO_REUSEPORT itself.
     pub(super) wants: bool,
     pub(super) nonblocking: Option<bool>,
+    /// Its socket had SO_REUSEPORT when its bind was let through, so others need not wait for it.
+    pub(super) joins: bool,
     /// It was seen to be bound.
     pub(super) bound: bool,
     pub(super) schedule: Schedule,
@@ -45,6 +47,25 @@ pub(super) enum Standing {
 }
 
 impl Attempt {
+    pub(super) fn new(claim: Claim, joins: bool) -> Self {
+        let Claim { caller, name, key, wants } = claim;
+        Self {
+            child: caller.child,
+            owner: caller.owner,
+            key,
+            name,
+            cookie: caller.cookie,
+            inode: caller.inode,
+            place: caller.place,
+            thread: caller.note.thread,
+            wants,
+            nonblocking: socket::is_nonblocking(&caller.socket).ok(),
+            joins,
+            bound: false,
+            schedule: Schedule::from(Instant::now()),
+        }
+    }
+
     /// Looks at the socket now.
     pub(super) fn standing(&self) -> Standing {
         // Asked first: if the thread is out of bind(2), what the socket tells afterwards is final.

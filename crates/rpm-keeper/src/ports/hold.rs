@@ -7,10 +7,10 @@ use rpm_unix::{
     socket,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::fd::{AsFd, OwnedFd},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Names a hold; never reused.
@@ -19,6 +19,10 @@ pub(super) struct HoldId(pub(super) u64);
 
 /// How often a hold is revived between two listens of a program, before it is given up.
 const MAX_REVIVALS: u32 = 8;
+
+/// How long after a shutdown a socket listens again. At once would be too soon: threads that block
+/// in accept are woken, find a listening socket, and go on; the program would never stop.
+const REVIVES_AFTER: Duration = Duration::from_millis(10);
 
 /// A socket kept for a slot.
 #[derive(Debug)]
@@ -45,7 +49,15 @@ pub(super) struct Hold {
     pub(super) file: Option<(u64, u64)>,
     pub(super) phase: Phase,
     pub(super) backlog: i32,
-    revivals: u32,
+    /// Children whose `listen` was let through and not told yet.
+    untold: BTreeSet<ChildId>,
+    pub(super) revivals: u32,
+    /// Children that listen on it, and live.
+    servers: BTreeSet<ChildId>,
+    /// Programs of the slot inherit it, and need not call `listen`.
+    pub(super) activates: bool,
+    /// It was lent to somebody whose life is not seen.
+    lent_unseen: bool,
 }
 
 /// Whether it accepts connections.
@@ -55,6 +67,8 @@ pub(super) enum Phase {
     Announced(Schedule),
     /// It was seen to.
     Listening,
+    /// Somebody shut it down; it will listen again at this moment.
+    ShutDown(Instant),
 }
 
 impl Hold {
@@ -74,7 +88,11 @@ impl Hold {
             file: None,
             phase,
             backlog: 0,
+            untold: BTreeSet::new(),
             revivals: 0,
+            servers: BTreeSet::new(),
+            activates: false,
+            lent_unseen: false,
         })
     }
 
@@ -85,37 +103,90 @@ impl Hold {
         Ok(hold)
     }
 
+    /// Takes the place of another hold of the same slot and address.
+    pub(super) fn succeed(&mut self, former: &mut Self) {
+        self.shuts_down |= former.shuts_down;
+        self.untold.append(&mut former.untold);
+    }
+
     pub(super) fn used_by(&mut self, child: ChildId, place: Place) {
         self.users.insert(child, place);
         self.last = Some(child);
     }
 
-    /// A program called `listen` on it and was let through.
-    pub(super) fn announced(&mut self, backlog: i32, now: Instant) {
+    /// These children serve it from now on; none: somebody whom nobody sees.
+    pub(super) fn served_by(&mut self, children: impl IntoIterator<Item = ChildId>) {
+        self.servers.extend(children);
+        self.lent_unseen = self.servers.is_empty();
+    }
+
+    /// Nobody of this child's tree is left; says whether that makes a difference.
+    pub(super) fn forget(&mut self, child: ChildId) -> bool {
+        self.users.remove(&child);
+        self.servers.remove(&child)
+    }
+
+    /// Whether somebody accepts from it, as far as can be told.
+    pub(super) fn is_served(&self) -> bool {
+        self.lent_unseen || !self.servers.is_empty()
+    }
+
+    /// A child called `listen` on it and will be let through; it is to be told when it listens.
+    pub(super) fn announced(&mut self, child: ChildId, backlog: i32, now: Instant) {
         self.backlog = backlog;
         self.revivals = 0;
-        if !self.listens() {
-            self.phase = Phase::Announced(Schedule::from(now));
+        self.untold.insert(child);
+        let listens = self.listens();
+        self.phase = if listens { Phase::Listening } else { Phase::Announced(Schedule::from(now)) };
+    }
+
+    /// Looks whether it listens by now. `None`: it will not any more, and is to be given up. Else
+    /// the children that serve from this moment on.
+    pub(super) fn look(&mut self, now: Instant) -> Option<BTreeSet<ChildId>> {
+        match self.phase {
+            Phase::Announced(_) if self.listens() => self.phase = Phase::Listening,
+            Phase::Announced(mut schedule) => {
+                schedule.look(now);
+                self.phase = Phase::Announced(schedule);
+                return (!schedule.is_over()).then(BTreeSet::new);
+            }
+            Phase::ShutDown(until) if now < until => return Some(BTreeSet::new()),
+            Phase::ShutDown(_) => self.revive()?,
+            Phase::Listening => {}
         }
+        Some(std::mem::take(&mut self.untold))
     }
 
     /// Whether a hang-up of it means that somebody shut it down.
     pub(super) fn is_watched(&self) -> bool {
         match self.phase {
             Phase::Listening => !self.key.is_udp() && !self.key.is_unix(),
-            Phase::Announced(_) => false,
+            Phase::Announced(_) | Phase::ShutDown(_) => false,
         }
     }
 
-    /// Listens again after somebody shut it down; false if that is not possible, or was done too
-    /// often.
-    pub(super) fn revive(&mut self) -> bool {
-        if self.listens() {
-            return true;
+    /// It hung up, so somebody shut it down for all who share it.
+    pub(super) fn hung_up(&mut self, now: Instant) {
+        if !self.listens() {
+            self.shuts_down = true;
+            self.phase = Phase::ShutDown(now + REVIVES_AFTER);
         }
-        self.shuts_down = true;
+    }
+
+    /// `None` if it cannot listen again, or had to too often.
+    fn revive(&mut self) -> Option<()> {
         self.revivals += 1;
-        self.revivals <= MAX_REVIVALS && self.listen().is_ok()
+        self.phase = Phase::Listening;
+        if self.revivals <= MAX_REVIVALS { self.listen().ok() } else { None }
+    }
+
+    /// When to look at it again.
+    pub(super) fn next(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Announced(schedule) => schedule.next(),
+            Phase::Listening => None,
+            Phase::ShutDown(until) => Some(*until),
+        }
     }
 
     /// Makes it listen, if it does not, with the backlog it had.

@@ -8,7 +8,11 @@
 //!   the slot has settled. A slot with no living child keeps everything: one is coming, or the
 //!   daemon releases it.
 
-use super::{Ports, hold::HoldId, key::Key};
+use super::{
+    Ports,
+    hold::{Hold, HoldId},
+    key::Key,
+};
 use crate::message::{ChildId, Owner};
 use rpm_unix::procfd::{self, Census};
 use std::collections::BTreeMap;
@@ -34,7 +38,7 @@ impl Ports {
             .collect();
         for id in mine {
             if !self.is_used(id, censuses) {
-                self.table.holds.remove(&id);
+                self.table.remove(id);
             }
         }
         self.expire_attempts(child, censuses);
@@ -65,7 +69,7 @@ impl Ports {
             .collect();
         for id in all {
             if !self.is_used(id, &mut censuses) {
-                self.table.holds.remove(&id);
+                self.table.remove(id);
             }
         }
     }
@@ -77,6 +81,17 @@ impl Ports {
         };
         let children: Vec<_> = self.living(&owner).map(|(child, _)| child).collect();
         children.into_iter().any(|child| self.is_used_by(id, child, censuses))
+    }
+
+    /// Whether a living child has a released socket open.
+    pub(super) fn is_open(&self, hold: &Hold, censuses: &mut Censuses) -> bool {
+        hold.users.iter().any(|(child, place)| {
+            let source = self.sources.get(child).filter(|source| source.listener.is_some());
+            source.is_some_and(|source| {
+                procfd::is_at(*place, hold.inode)
+                    || censuses.of(source.leader).places.contains_key(&hold.inode)
+            })
+        })
     }
 
     /// Whether this child's tree has the socket open. Where it was last seen is looked at first:

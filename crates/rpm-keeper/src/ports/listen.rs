@@ -1,5 +1,6 @@
-//! A listen: what was bound becomes held, and the child is known to serve. The kernel does the call
-//! in every case; on a socket that listens already it succeeds and sets the backlog.
+//! A listen: what was bound becomes held. The kernel does the call in every case; on a socket that
+//! listens already it succeeds and sets the backlog. It is told when the socket does listen, so
+//! that whoever is told can connect: at once, or a millisecond later.
 
 use super::{
     Ports, SETTLES_AFTER,
@@ -30,13 +31,15 @@ impl Ports {
         if let Ok(Some(caller)) = looked {
             events.extend(self.finish_thread(&caller));
             self.expire(child, None, &mut Censuses::default());
-            events.extend(self.serve(caller, backlog));
+            // Nothing to note: its socket is not one of ours.
+            let _ = self.serve(caller, backlog);
         }
         self.pass(child, &note);
+        events.extend(self.look_at_holds(Instant::now()));
         events
     }
 
-    fn serve(&mut self, caller: Caller, backlog: i32) -> Option<Event> {
+    fn serve(&mut self, caller: Caller, backlog: i32) -> Option<()> {
         let now = Instant::now();
         let (child, place) = (caller.child, caller.place);
         let id = match self.take_attempt(&caller) {
@@ -46,16 +49,23 @@ impl Ports {
             Some(_) => return None,
             None => self.table.find_socket(&caller.owner, caller.cookie)?,
         };
+        self.table.mark(id);
         let hold = self.table.holds.get_mut(&id)?;
         hold.used_by(child, place);
-        hold.announced(backlog, now);
-        let address = hold.key.address.clone();
+        hold.served_by([child]);
+        if !hold.key.is_udp() && !hold.key.is_unix() {
+            // Done for the program, which then does it again, so that it is known in which order
+            // the sockets of a group joined it (traps B2). A refusal is the program's, too.
+            hold.backlog = backlog;
+            let _ = hold.listen();
+        }
+        hold.announced(child, backlog, now);
         if let Some(source) = self.sources.get_mut(&child)
             && !source.settled
         {
             source.settles = Some(now + SETTLES_AFTER);
         }
-        Some(Event::Listening { child, address })
+        Some(())
     }
 
     fn take_attempt(&mut self, caller: &Caller) -> Option<Attempt> {

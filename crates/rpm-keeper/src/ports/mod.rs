@@ -1,6 +1,6 @@
 //! Sharing a port: binds and listens of filtered programs are answered here, and the sockets they
-//! serve are held per slot, so that a restart, a reload or a crash refuses nobody (DESIGN "Sharing a
-//! port", facts/cluster.md 2, facts/traps.md A1-A5, B1-B8).
+//! serve are held per slot, so that a restart, a reload or a crash refuses nobody (DESIGN "Sharing
+//! a port", facts/cluster.md 2, facts/traps.md A1-A5, B1-B8).
 //!
 //! It needs no daemon: what happens comes back as [`Event`]s, which the run loop keeps or sends. It
 //! never waits and never starts anything; it knows children only by id, owner and leader.
@@ -11,21 +11,21 @@
 //! does no harm). Call [`Ports::exited`] before an exit is told, so that its reason comes first.
 //!
 //! # A bind
-//! The first line that fits decides; code and test are in `verdict.rs`. "Overlapping" is the same
-//! port at the same address or at a wildcard that covers it.
+//! The first line that fits decides; its code and test are in `verdict.rs`. "Overlapping" is the
+//! same port at the same address or at a wildcard that covers it.
 //!
-//! | socket and address | what is known | answer |
-//! |---|---|---|
-//! | not TCP, UDP or a unix stream; port 0; multicast; abstract; unreadable | | the kernel decides |
-//! | any | the socket is a held one of the app: a signal lost our answer | 0 |
-//! | | another app has it, or an overlapping one | EADDRINUSE, [`Event::Refused`] with the holder |
-//! | | an overlapping bind of the app is in flight | waits, half a second at most |
-//! | without SO_REUSEPORT | the caller's own tree serves it, or an overlapping one | the kernel decides: EADDRINUSE, as without us |
-//! | | held for this slot | the held socket takes the place of the program's, 0 |
-//! | | no room for another | the kernel decides |
-//! | | held for this slot, but the user beside it would suffer (it shuts listeners down, or O_NONBLOCK differs) | as the next |
-//! | | other sockets of the app overlap | SO_REUSEPORT on all of them, the kernel decides |
-//! | | nothing | SO_REUSEPORT off, the kernel decides |
+//! 1. Not TCP, UDP or a unix stream socket; port 0; multicast; abstract; unreadable: the kernel
+//!    decides, and nothing is remembered.
+//! 2. The socket is a held one of the app (a signal lost our answer): 0.
+//! 3. Another app has an overlapping address: EADDRINUSE, and [`Event::Refused`] names it.
+//! 4. An overlapping bind is in flight, and may yet refuse this one: waits, half a second at most.
+//! 5. The caller's own tree serves an overlapping address, and it did not ask for SO_REUSEPORT: the
+//!    kernel decides, which means EADDRINUSE, as without us.
+//! 6. The address is held for this slot: the held socket takes the place of the program's, 0.
+//! 7. There is no room for another socket: the kernel decides.
+//! 8. It is held, but the worker beside it would suffer (it shuts listeners down, or the two differ
+//!    in O_NONBLOCK), or other sockets of the app overlap: SO_REUSEPORT on all, the kernel decides.
+//! 9. Nothing is there: SO_REUSEPORT off, the kernel decides.
 //!
 //! So every first bind is the program's own, with its own rights, and a stranger on the port is an
 //! honest EADDRINUSE. A path (unix socket) has one socket: all slots get that of the first, as long
@@ -33,10 +33,11 @@
 //! to do so has the clients; that is known and not solved.
 //!
 //! # After it
-//! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is a
-//! *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
-//! through and told as [`Event::Listening`]. Holds end by their lease (`lease.rs`), by
-//! [`Ports::release`] or [`Ports::close`]. One that a program shut down listens again at once.
+//! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is
+//! a *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
+//! through, and told as [`Event::Listening`] when the socket accepts connections. Holds end by
+//! their lease (`lease.rs`), by [`Ports::release`] or [`Ports::close`]. One that a program shut
+//! down listens again ten milliseconds later.
 //!
 //! # Repeated calls
 //! A signal makes a thread issue its call again as a new notification, at any point. Nothing is
@@ -44,21 +45,29 @@
 //! call finds what the first one left.
 //!
 //! # Known weaknesses
-//! Binds by io_uring or through a 32-bit or x32 call are not seen. A socket put into an epoll before
-//! its bind is replaced behind epoll's back. A listen on port 0 is not told. A connection made to a
-//! probe socket, in the milliseconds before the program closes it, is reset when its hold goes.
+//! Binds by io_uring or through a 32-bit or x32 call are not seen. A socket put into an epoll
+//! before its bind is replaced behind epoll's back. A listen on port 0 is not told. A connection
+//! made to a probe socket, before the program closes it, is reset when its hold goes. The keeper
+//! waits for the calling thread to be scheduled while it puts a held socket in its place.
 
+mod activated;
 mod asked;
 mod attempt;
 mod bind;
+mod facts;
+mod grant;
+mod health;
 mod hold;
 mod key;
 mod lease;
 mod listen;
 mod progress;
 mod reason;
+mod retire;
 mod schedule;
 mod source;
+mod steer;
+mod steering;
 mod table;
 mod verdict;
 mod waiting;
@@ -85,7 +94,7 @@ use table::Table;
 /// How many calls of one child are answered before others get their turn.
 const MAX_CALLS: usize = 16;
 
-/// How long after its last first-time listen a child counts as settled, if the daemon does not say so before:
+/// How long after its last listen a child counts as settled, if the daemon does not say so before:
 /// what it has not bound by then, of what its predecessor served, is released.
 const SETTLES_AFTER: Duration = Duration::from_secs(30);
 
@@ -95,6 +104,11 @@ pub struct Ports {
     sources: BTreeMap<ChildId, Source>,
     table: Table,
     waiting: waiting::Queue,
+    /// How apps share their addresses.
+    balances: BTreeMap<String, steer::AppBalance>,
+    groups: BTreeMap<steer::GroupId, steering::Steering>,
+    /// Slots that leave.
+    retiring: BTreeMap<Owner, retire::Retirement>,
     /// Our own network and mount namespaces, as keys name them.
     network: u64,
     mounts: u64,
@@ -126,6 +140,9 @@ impl Ports {
             sources: BTreeMap::new(),
             table: Table::default(),
             waiting: waiting::Queue::default(),
+            balances: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            retiring: BTreeMap::new(),
             network,
             mounts,
         }
@@ -146,13 +163,24 @@ impl Ports {
         let listener = Some(Listener::new(notify)?);
         let (forgotten, settled, settles) = (false, false, None);
         let source = Source { owner, leader, listener, forgotten, settled, settles };
+        for (_, hold) in self.table.holds.iter_mut().filter(|(_, hold)| hold.owner == source.owner)
+        {
+            if hold.activates {
+                hold.served_by([child]);
+                self.table.marked.extend(steer::group_of(hold));
+            }
+        }
         self.sources.insert(child, source);
+        let _told_later = self.steer();
         Ok(())
     }
 
     /// A leader has exited: what there is to say about its last binds.
     pub fn exited(&mut self) -> Vec<Event> {
-        let events = self.look_at_attempts(Instant::now());
+        let now = Instant::now();
+        let mut events = self.look_at_holds(now);
+        events.extend(self.look_at_attempts(now));
+        events.extend(self.steer());
         self.known(events)
     }
 
@@ -165,15 +193,15 @@ impl Ports {
         }
     }
 
-    /// The child is ready: what its slot has held and no living child of it uses is released, unless
-    /// another is on its way. Without this it happens [`SETTLES_AFTER`] its first listen on each
-    /// address.
+    /// The child is ready: what its slot has held and no living child of it uses is released,
+    /// unless another is on its way. Without this it happens half a minute after its last listen.
     pub fn settled(&mut self, child: ChildId) {
         let Some(source) = self.sources.get_mut(&child) else { return };
         source.settled = true;
         source.settles = None;
         let owner = source.owner.clone();
         self.sweep(&owner);
+        let _told_later = self.steer();
     }
 
     /// What to poll, and for what.
@@ -183,8 +211,12 @@ impl Ports {
             Some((Token(Watched::Calls(*child)), Entry::readable(listener.as_fd())))
         });
         let holds = self.table.holds.iter().filter(|(_, hold)| hold.is_watched());
-        let holds =
-            holds.map(|(id, hold)| (Token(Watched::Hold(*id)), Entry::hangup(hold.socket.as_fd())));
+        let holds = holds.map(|(id, hold)| {
+            let socket = hold.socket.as_fd();
+            let quiet = self.is_quiet(hold);
+            let entry = if quiet { Entry::readable(socket) } else { Entry::hangup(socket) };
+            (Token(Watched::Hold(*id)), entry)
+        });
         calls.chain(holds)
     }
 
@@ -194,32 +226,36 @@ impl Ports {
             Watched::Calls(child) => self.answer_calls(child),
             Watched::Hold(id) => {
                 self.hung_up(id);
+                self.has_connection(id, Instant::now());
                 Vec::new()
             }
         };
         events.extend(self.again());
+        events.extend(self.steer());
         self.known(events)
     }
 
     /// How long to poll at most; `None`: nothing is in flight.
     pub fn timeout(&self) -> Option<Duration> {
         let attempts = self.table.attempts.iter().filter_map(attempt::Attempt::next);
-        let holds = self.table.holds.values().filter_map(|hold| match &hold.phase {
-            hold::Phase::Announced(schedule) => schedule.next(),
-            hold::Phase::Listening => None,
-        });
+        let holds = self.table.holds.values().filter_map(hold::Hold::next);
         let settles = self.sources.values().filter_map(|source| source.settles);
-        let next = attempts.chain(holds).chain(settles).chain(self.waiting.next()).min()?;
+        let looks = [self.waiting.next(), self.next_look(), self.next_retirement()];
+        let looks = looks.into_iter().flatten();
+        let next = attempts.chain(holds).chain(settles).chain(looks).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
     /// The time is up.
     pub fn on_timeout(&mut self) -> Vec<Event> {
         let now = Instant::now();
-        self.look_at_holds(now);
+        let mut events = self.look_at_holds(now);
         self.settle_due(now);
-        let mut events = self.look_at_attempts(now);
+        events.extend(self.look_at_attempts(now));
         events.extend(self.again());
+        events.extend(self.look_at_queues(now));
+        events.extend(self.steer());
+        events.extend(self.look_at_retiring(now));
         self.known(events)
     }
 

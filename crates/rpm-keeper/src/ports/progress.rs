@@ -52,25 +52,31 @@ impl Ports {
         Some(Event::Refused { child: attempt.child, address, errno, holder })
     }
 
-    /// Looks whether announced sockets listen by now.
-    pub(super) fn look_at_holds(&mut self, now: Instant) {
-        self.table.holds.retain(|_, hold| match hold.phase {
-            Phase::Listening => true,
-            Phase::Announced(mut schedule) => {
-                let listens = hold.listens();
-                schedule.look(now);
-                hold.phase = if listens { Phase::Listening } else { Phase::Announced(schedule) };
-                listens || !schedule.is_over()
-            }
-        });
+    /// Looks whether announced sockets listen by now, and tells of those that do.
+    pub(super) fn look_at_holds(&mut self, now: Instant) -> Vec<Event> {
+        let (mut events, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, hold) in &mut self.table.holds {
+            let moves = !matches!(hold.phase, Phase::Listening);
+            let Some(children) = hold.look(now) else {
+                gone.push(*id);
+                continue;
+            };
+            changed.extend(moves.then_some(*id));
+            events.extend(children.into_iter().map(|child| {
+                let address = hold.key.address.clone();
+                Event::Listening { child, address }
+            }));
+        }
+        changed.into_iter().for_each(|id| self.table.mark(id));
+        gone.into_iter().for_each(|id| self.table.remove(id));
+        events
     }
 
     /// A held socket hung up: somebody shut it down for all who share it.
     pub(super) fn hung_up(&mut self, id: HoldId) {
-        if let Some(hold) = self.table.holds.get_mut(&id)
-            && !hold.revive()
-        {
-            self.table.holds.remove(&id);
+        if let Some(hold) = self.table.holds.get_mut(&id) {
+            hold.hung_up(Instant::now());
+            self.table.mark(id);
         }
     }
 
@@ -79,6 +85,7 @@ impl Ports {
         let events = self.look_at_attempts(Instant::now());
         self.table.attempts.retain(|attempt| attempt.child != child);
         self.table.forget_user(child);
+        self.recall_ghosts();
         self.waiting.forget(child);
         let Some(source) = self.sources.get_mut(&child) else { return events };
         source.listener = None;

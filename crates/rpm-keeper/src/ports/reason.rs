@@ -1,8 +1,8 @@
-//! Why a program's own bind failed. Its answer went from the kernel to the program, so this is found
-//! out afterwards, from what is there to be seen; it is only told, and nothing depends on it.
+//! Why a program's own bind failed. Its answer went from the kernel to the program, so this is
+//! found out afterwards, from what is there to be seen; it is told, and nothing depends on it.
 //!
-//! Trying the bind on a socket of our own beforehand would be a guess, too: it has other rights, and
-//! for a moment takes the very address.
+//! Trying the bind on a socket of our own beforehand would be a guess, too: it has other rights,
+//! and for a moment takes the very address.
 
 use super::{Ports, attempt::Attempt};
 use crate::message::{Address, Owner};

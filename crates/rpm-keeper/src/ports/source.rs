@@ -46,6 +46,17 @@ pub(super) struct Caller {
     pub(super) inode: u64,
 }
 
+/// A bind that could be shared: who wants what.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) caller: Caller,
+    /// What the program wrote.
+    pub(super) name: SocketName,
+    pub(super) key: Key,
+    /// It set SO_REUSEPORT itself.
+    pub(super) wants: bool,
+}
+
 impl Source {
     /// Answers. An error means that the caller is gone or calls again, and both are dealt with when
     /// they are seen.
@@ -91,9 +102,15 @@ pub(super) fn wanted_name(note: &Notification) -> Option<SocketName> {
 }
 
 impl Caller {
-    /// What binding this socket to this name would claim; `None` if the kernel will refuse it, or
-    /// its path cannot be told.
-    pub(super) fn key(&self, name: &SocketName) -> Option<Key> {
+    /// The claim that binding this socket to this name makes; `None` if the kernel will refuse it,
+    /// or its path cannot be told.
+    pub(super) fn claim(self, name: SocketName) -> Option<Claim> {
+        let key = self.key(&name)?;
+        let wants = socket::reuse_port(&self.socket).unwrap_or(false);
+        Some(Claim { caller: self, name, key, wants })
+    }
+
+    fn key(&self, name: &SocketName) -> Option<Key> {
         let address = match (self.transport, name) {
             (Transport::Tcp, SocketName::Inet(address)) => Address::Tcp(plain(*address)),
             (Transport::Udp, SocketName::Inet(address)) => Address::Udp(plain(*address)),

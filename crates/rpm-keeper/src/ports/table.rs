@@ -1,10 +1,11 @@
-//! [`Table`]: everything that is bound, or about to be. Small enough to be searched from end to end:
-//! a bind is a rare event.
+//! [`Table`]: everything that is bound, or about to be. Small enough to be searched from end to
+//! end: a bind is a rare event.
 
 use super::{
     attempt::Attempt,
     hold::{Hold, HoldId},
     key::Key,
+    steer::{GroupId, group_of},
 };
 use crate::message::{ChildId, Owner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,15 @@ pub(super) const MAX_ADDRESSES: usize = 64;
 pub(super) struct Table {
     pub(super) holds: BTreeMap<HoldId, Hold>,
     pub(super) attempts: Vec<Attempt>,
+    /// Released, and still to be closed.
+    pub(super) gone: Vec<Hold>,
+    /// Replaced by another socket of the slot; a child that still has one open keeps it a member of
+    /// its group.
+    pub(super) ghosts: Vec<Hold>,
+    /// Whether the ghosts are to be looked at.
+    pub(super) recalled: bool,
+    /// Groups in which something changed.
+    pub(super) marked: BTreeSet<GroupId>,
     next: u64,
 }
 
@@ -30,13 +40,45 @@ impl Table {
         let former: Vec<_> =
             self.holds.iter().filter(|one| same(one.1)).map(|one| *one.0).collect();
         for id in former {
-            let former = self.holds.remove(&id);
-            hold.shuts_down |= former.is_some_and(|former| former.shuts_down);
+            if let Some(mut former) = self.holds.remove(&id) {
+                hold.succeed(&mut former);
+                self.ghosts.push(former);
+                self.recalled = true;
+            }
         }
         let id = HoldId(self.next);
         self.next += 1;
+        self.marked.extend(group_of(&hold));
         self.holds.insert(id, hold);
         id
+    }
+
+    /// Releases a hold; it is closed by [`super::Ports::bury`].
+    pub(super) fn remove(&mut self, id: HoldId) {
+        if let Some(hold) = self.holds.remove(&id) {
+            self.marked.extend(group_of(&hold));
+            self.gone.push(hold);
+        }
+    }
+
+    /// Something of this hold changed.
+    pub(super) fn mark(&mut self, id: HoldId) {
+        self.marked.extend(self.holds.get(&id).and_then(group_of));
+    }
+
+    /// The first slot's hold at this address, for all slots of the app.
+    pub(super) fn first(&self, app: &str, key: &Key) -> Option<HoldId> {
+        let same = |hold: &Hold| hold.owner.app == app && hold.key == *key;
+        let all = self.holds.iter().filter(|(_, hold)| same(hold));
+        all.min_by_key(|(_, hold)| hold.owner.slot).map(|(id, _)| *id)
+    }
+
+    /// Whether a lower slot has the same socket.
+    pub(super) fn is_borrowed(&self, id: HoldId) -> bool {
+        let Some(hold) = self.holds.get(&id) else { return false };
+        let lends =
+            |other: &Hold| other.cookie == hold.cookie && other.owner.slot < hold.owner.slot;
+        self.holds.values().any(lends)
     }
 
     /// The hold of this slot at this address.
@@ -81,7 +123,12 @@ impl Table {
     /// Nobody of this child's tree is left.
     pub(super) fn forget_user(&mut self, child: ChildId) {
         for hold in self.holds.values_mut() {
-            hold.users.remove(&child);
+            if hold.forget(child) {
+                self.marked.extend(group_of(hold));
+            }
+        }
+        for ghost in &mut self.ghosts {
+            ghost.forget(child);
         }
     }
 }

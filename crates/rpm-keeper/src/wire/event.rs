@@ -1,15 +1,18 @@
-//! Events as bytes. The large ones are laid out straight from what the keeper keeps, so that telling
-//! them takes no duplicate of a descriptor.
+//! Events as bytes. The large ones are laid out straight from what the keeper keeps, so that
+//! telling them takes no duplicate of a descriptor.
 
 use super::{
-    Packet, Parcel, begin,
+    Packet, Parcel,
+    balance::{read_fallback, read_slots, write_fallback, write_slots},
+    begin,
     parts::{
-        read_address, read_child, read_holder, read_status, write_address, write_holder,
-        write_status,
+        read_address, read_child, read_holder, read_owner, read_status, write_address,
+        write_holder, write_owner, write_status,
     },
 };
 use crate::{
-    codec::{WireError, Writer},
+    balance::{Fallback, Slot},
+    codec::{Reader, WireError, Writer},
     message::{Child, ChildId, Event, ExitStatus, MAX_LABEL, MAX_NAME, Owner, SpawnStage},
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,6 +33,12 @@ const KNOWN: u8 = 10;
 const HELD: u8 = 11;
 const INVENTORY_END: u8 = 12;
 const ERROR: u8 = 13;
+const RELEASED: u8 = 14;
+const RETIRED: u8 = 20;
+const BLOCKED: u8 = 21;
+const UNBALANCED: u8 = 22;
+const SLOTS: u8 = 23;
+const SLOTS_END: u8 = 24;
 
 /// `Event::Spawned`.
 pub(crate) fn spawned(child: &Child) -> Result<Packet<'_>, WireError> {
@@ -114,12 +123,52 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
             known(child, label, *status, *listening)
         }
         Event::Held { name, fd } => held(name, fd.as_fd()),
+        Event::Retired { owner } => small(RETIRED, |writer| write_owner(writer, owner)),
+        Event::Blocked { owner, blocked, waiting } => small(BLOCKED, |writer| {
+            writer.bool(*blocked);
+            writer.u32(*waiting);
+            write_owner(writer, owner)
+        }),
+        Event::Unbalanced { app, fallback } => small(UNBALANCED, |writer| {
+            write_fallback(writer, *fallback);
+            writer.bytes("app", app.as_bytes(), MAX_NAME)
+        }),
+        Event::Slots { request, app, fallback, slots } => small(SLOTS, |writer| {
+            writer.u64(*request);
+            write_app_slots(writer, app, *fallback, slots)
+        }),
+        Event::SlotsEnd { request } => small(SLOTS_END, |writer| {
+            writer.u64(*request);
+            Ok(())
+        }),
         Event::InventoryEnd => small(INVENTORY_END, |_| Ok(())),
+        Event::Released => small(RELEASED, |_| Ok(())),
         Event::Error { text } => small(ERROR, |writer| {
             let end = text.floor_char_boundary(MAX_TEXT);
             writer.bytes("text", text.get(..end).unwrap_or_default().as_bytes(), MAX_TEXT)
         }),
     }
+}
+
+fn write_app_slots(
+    writer: &mut Writer,
+    app: &str,
+    fallback: Option<Fallback>,
+    slots: &[Slot],
+) -> Result<(), WireError> {
+    writer.bytes("app", app.as_bytes(), MAX_NAME)?;
+    writer.bool(fallback.is_some());
+    if let Some(fallback) = fallback {
+        write_fallback(writer, fallback);
+    }
+    write_slots(writer, slots)
+}
+
+fn read_app_slots(reader: &mut Reader<'_>) -> Result<Event, WireError> {
+    let (request, app) = (reader.u64()?, reader.text("app", MAX_NAME)?);
+    let falls_back = reader.bool("fallback")?;
+    let fallback = falls_back.then(|| read_fallback(reader)).transpose()?;
+    Ok(Event::Slots { request, app, fallback, slots: read_slots(reader)? })
 }
 
 fn write_refusal(writer: &mut Writer, errno: i32, holder: Option<&Owner>) -> Result<(), WireError> {
@@ -202,7 +251,19 @@ fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
             errno: reader.i32()?,
             holder: read_holder(reader)?,
         },
+        RETIRED => Event::Retired { owner: read_owner(reader)? },
+        BLOCKED => {
+            let (blocked, waiting) = (reader.bool("blocked")?, reader.u32()?);
+            Event::Blocked { blocked, waiting, owner: read_owner(reader)? }
+        }
+        UNBALANCED => {
+            let fallback = read_fallback(reader)?;
+            Event::Unbalanced { fallback, app: reader.text("app", MAX_NAME)? }
+        }
+        SLOTS => read_app_slots(reader)?,
+        SLOTS_END => Event::SlotsEnd { request: reader.u64()? },
         INVENTORY_END => Event::InventoryEnd,
+        RELEASED => Event::Released,
         ERROR => Event::Error { text: reader.text("text", MAX_TEXT)? },
         value => return Err(WireError::Unknown { what: "event", value }),
     })
@@ -218,6 +279,7 @@ fn stage_code(stage: SpawnStage) -> u8 {
         SpawnStage::Limits => 5,
         SpawnStage::Filter => 6,
         SpawnStage::Exec => 7,
+        SpawnStage::Listen => 8,
     }
 }
 
@@ -231,6 +293,7 @@ fn stage(value: u8) -> Result<SpawnStage, WireError> {
         5 => SpawnStage::Limits,
         6 => SpawnStage::Filter,
         7 => SpawnStage::Exec,
+        8 => SpawnStage::Listen,
         value => return Err(WireError::Unknown { what: "stage", value }),
     })
 }

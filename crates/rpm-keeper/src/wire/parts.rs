@@ -11,8 +11,8 @@ use std::{
     path::PathBuf,
 };
 
-/// The longest path of a socket in a message: that which is bound is much shorter, but it may be given
-/// relative to a deep directory.
+/// The longest path of a socket in a message: that which is bound is much shorter, but it may be
+/// given relative to a deep directory.
 const MAX_PATH: usize = 1024;
 
 const TCP: u8 = 0;
@@ -28,13 +28,13 @@ pub(super) fn read_child(reader: &mut Reader<'_>) -> Result<ChildId, WireError> 
     reader.u64().map(ChildId)
 }
 
-pub(super) fn write_owner(writer: &mut Writer, owner: &Owner) -> Result<(), WireError> {
+pub(crate) fn write_owner(writer: &mut Writer, owner: &Owner) -> Result<(), WireError> {
     writer.bytes("app", owner.app.as_bytes(), MAX_NAME)?;
     writer.u32(owner.slot);
     Ok(())
 }
 
-pub(super) fn read_owner(reader: &mut Reader<'_>) -> Result<Owner, WireError> {
+pub(crate) fn read_owner(reader: &mut Reader<'_>) -> Result<Owner, WireError> {
     Ok(Owner { app: reader.text("app", MAX_NAME)?, slot: reader.u32()? })
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read_holder(reader: &mut Reader<'_>) -> Result<Option<Owner>, Wire
     some.then(|| read_owner(reader)).transpose()
 }
 
-pub(super) fn write_address(writer: &mut Writer, address: &Address) -> Result<(), WireError> {
+pub(crate) fn write_address(writer: &mut Writer, address: &Address) -> Result<(), WireError> {
     match address {
         Address::Tcp(socket) => {
             writer.u8(TCP);
@@ -65,7 +65,7 @@ pub(super) fn write_address(writer: &mut Writer, address: &Address) -> Result<()
     }
 }
 
-pub(super) fn read_address(reader: &mut Reader<'_>) -> Result<Address, WireError> {
+pub(crate) fn read_address(reader: &mut Reader<'_>) -> Result<Address, WireError> {
     match reader.u8()? {
         TCP => read_socket(reader).map(Address::Tcp),
         UDP => read_socket(reader).map(Address::Udp),

@@ -5,6 +5,7 @@ use super::{
     parts::{read_address, read_child, read_owner, write_address, write_owner},
 };
 use crate::{
+    balance::Balance,
     codec::WireError,
     message::{MAX_LABEL, MAX_NAME, Request},
 };
@@ -21,6 +22,8 @@ const DROP: u8 = 8;
 const INVENTORY: u8 = 9;
 const SHUTDOWN: u8 = 10;
 const SETTLED: u8 = 11;
+const RETIRE: u8 = 12;
+const SLOTS: u8 = 13;
 
 /// Lays a request out.
 pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
@@ -34,18 +37,22 @@ pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
             fds.push(spec.as_fd());
         }
         Request::Acknowledge { child } | Request::Settled { child } => writer.u64(child.0),
-        Request::Listen { request, owner, address, only_v6, backlog } => {
+        Request::Listen { request, owner, address, only_v6, backlog, balance } => {
             writer.u64(*request);
             write_owner(&mut writer, owner)?;
             write_address(&mut writer, address)?;
             writer.bool(*only_v6);
             writer.i32(*backlog);
+            writer.u8(balance.code());
         }
         Request::Close { owner, address } => {
             write_owner(&mut writer, owner)?;
             write_address(&mut writer, address)?;
         }
-        Request::Release { owner } => write_owner(&mut writer, owner)?,
+        Request::Release { owner } | Request::Retire { owner } => {
+            write_owner(&mut writer, owner)?;
+        }
+        Request::Slots { request } => writer.u64(*request),
         Request::Hold { name, fd } => {
             writer.bytes("name", name.as_bytes(), MAX_NAME)?;
             fds.push(fd.as_fd());
@@ -65,6 +72,8 @@ fn tag(request: &Request) -> u8 {
         Request::Listen { .. } => LISTEN,
         Request::Close { .. } => CLOSE,
         Request::Release { .. } => RELEASE,
+        Request::Retire { .. } => RETIRE,
+        Request::Slots { .. } => SLOTS,
         Request::Hold { .. } => HOLD,
         Request::Drop { .. } => DROP,
         Request::Inventory => INVENTORY,
@@ -91,9 +100,12 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireErr
             address: read_address(reader)?,
             only_v6: reader.bool("V6ONLY")?,
             backlog: reader.i32()?,
+            balance: Balance::of_code(reader.u8()?)?,
         },
         CLOSE => Request::Close { owner: read_owner(reader)?, address: read_address(reader)? },
         RELEASE => Request::Release { owner: read_owner(reader)? },
+        RETIRE => Request::Retire { owner: read_owner(reader)? },
+        SLOTS => Request::Slots { request: reader.u64()? },
         HOLD => Request::Hold { name: reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
         DROP => Request::Drop { name: reader.text("name", MAX_NAME)? },
         INVENTORY => Request::Inventory,

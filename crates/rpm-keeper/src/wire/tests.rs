@@ -1,6 +1,7 @@
 //! Every message survives the way, and no bytes can panic the readers.
 
 use super::{event::MAX_TEXT, *};
+use crate::balance::{Balance, Fallback, Slot, Standing};
 use crate::message::{
     Address, Child, ChildId, Event, ExitStatus, MAX_LABEL, MAX_NAME, Owner, Request, SpawnStage,
 };
@@ -41,6 +42,23 @@ fn address() -> impl Strategy<Value = Address> {
     ]
 }
 
+fn balance() -> impl Strategy<Value = Balance> {
+    let all =
+        [Balance::Even, Balance::Shared, Balance::Random, Balance::IpHash, Balance::RoundRobin];
+    prop::sample::select(all.to_vec())
+}
+
+fn fallback() -> impl Strategy<Value = Fallback> {
+    (balance(), any::<i32>()).prop_map(|(balance, errno)| Fallback { balance, errno })
+}
+
+fn slots() -> impl Strategy<Value = Vec<Slot>> {
+    let all = [Standing::Serving, Standing::Unserved, Standing::Blocked, Standing::Retiring];
+    let one = (any::<u32>(), any::<u32>(), prop::sample::select(all.to_vec()));
+    let one = one.prop_map(|(slot, waiting, standing)| Slot { slot, waiting, standing });
+    prop::collection::vec(one, 0..5)
+}
+
 fn status() -> impl Strategy<Value = ExitStatus> {
     prop_oneof![
         any::<i32>().prop_map(ExitStatus::Code),
@@ -63,17 +81,20 @@ fn request() -> impl Strategy<Value = Request> {
         (id(), label()).prop_map(|(child, label)| Request::Spawn { child, label, spec: file(1) }),
         id().prop_map(|child| Request::Acknowledge { child }),
         id().prop_map(|child| Request::Settled { child }),
-        (any::<u64>(), owner(), address(), any::<bool>(), any::<i32>()).prop_map(
-            |(request, owner, address, only_v6, backlog)| Request::Listen {
+        (any::<u64>(), owner(), address(), any::<bool>(), any::<i32>(), balance()).prop_map(
+            |(request, owner, address, only_v6, backlog, balance)| Request::Listen {
                 request,
                 owner,
                 address,
                 only_v6,
-                backlog
+                backlog,
+                balance
             }
         ),
         (owner(), address()).prop_map(|(owner, address)| Request::Close { owner, address }),
         owner().prop_map(|owner| Request::Release { owner }),
+        owner().prop_map(|owner| Request::Retire { owner }),
+        any::<u64>().prop_map(|request| Request::Slots { request }),
         name().prop_map(|name| Request::Hold { name, fd: file(2) }),
         name().prop_map(|name| Request::Drop { name }),
         Just(()).prop_map(|()| Request::Inventory),
@@ -111,6 +132,7 @@ fn event() -> impl Strategy<Value = Event> {
         (id(), address(), any::<i32>(), prop::option::of(owner())).prop_map(
             |(child, address, errno, holder)| Event::Refused { child, address, errno, holder }
         ),
+        Just(()).prop_map(|()| Event::Released),
         any::<u64>().prop_map(|request| Event::Listener { request, fd: file(7) }),
         (any::<u64>(), any::<i32>(), prop::option::of(owner()))
             .prop_map(|(request, errno, holder)| Event::ListenFailed { request, errno, holder }),
@@ -118,8 +140,22 @@ fn event() -> impl Strategy<Value = Event> {
             |(child, label, status, listening)| Event::Known { child, label, status, listening }
         ),
         name().prop_map(|name| Event::Held { name, fd: file(8) }),
+        sharing_event(),
         Just(()).prop_map(|()| Event::InventoryEnd),
         name().prop_map(|text| Event::Error { text }),
+    ]
+}
+
+fn sharing_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        owner().prop_map(|owner| Event::Retired { owner }),
+        (owner(), any::<bool>(), any::<u32>())
+            .prop_map(|(owner, blocked, waiting)| Event::Blocked { owner, blocked, waiting }),
+        (name(), fallback()).prop_map(|(app, fallback)| Event::Unbalanced { app, fallback }),
+        (any::<u64>(), name(), prop::option::of(fallback()), slots()).prop_map(
+            |(request, app, fallback, slots)| Event::Slots { request, app, fallback, slots }
+        ),
+        any::<u64>().prop_map(|request| Event::SlotsEnd { request }),
     ]
 }
 
@@ -170,7 +206,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic_the_readers(tag in 0_u8..20, rest in prop::collection::vec(any::<u8>(), 0..99)) {
+    fn no_bytes_panic_the_readers(
+        tag in 0_u8..30,
+        rest in prop::collection::vec(any::<u8>(), 0..99),
+    ) {
         let bytes = [&[FORMAT, tag], &rest[..]].concat();
         let _read = decode_request(&bytes, vec![file(0)]);
         let _read = decode_event(&bytes, vec![file(0)]);
@@ -185,6 +224,14 @@ fn the_longest_values_fit_into_a_message() {
     let refused =
         Event::Refused { child: ChildId(1), address: address(), errno: 1, holder: Some(owner()) };
     encode_event(&refused).unwrap();
+    let slot = Slot { slot: 1, waiting: 1, standing: Standing::Serving };
+    let slots = Event::Slots {
+        request: 1,
+        app: "a".repeat(MAX_NAME),
+        fallback: Some(Fallback { balance: Balance::Even, errno: 1 }),
+        slots: vec![slot; crate::message::MAX_SLOTS],
+    };
+    encode_event(&slots).unwrap();
     let spawn =
         |length| Request::Spawn { child: ChildId(1), label: vec![0; length], spec: file(0) };
     encode_request(&spawn(MAX_LABEL)).unwrap();

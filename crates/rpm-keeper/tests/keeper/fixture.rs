@@ -281,7 +281,8 @@ pub(crate) fn program(words: &[&str]) -> SpawnSpec {
         directory: "/".into(),
         credentials: None,
     };
-    SpawnSpec { program, channel: false, share: None }
+    let balance = rpm_keeper::Balance::Even;
+    SpawnSpec { program, channel: false, share: None, activation: None, balance }
 }
 
 pub(crate) fn shell(script: &str) -> SpawnSpec {

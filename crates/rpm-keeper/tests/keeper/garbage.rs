@@ -49,6 +49,7 @@ fn requests_about_nothing_do_nothing() {
     daemon.send(&Request::Acknowledge { child });
     daemon.send(&Request::Settled { child });
     daemon.send(&Request::Release { owner });
+    assert!(matches!(daemon.event(), Event::Released));
     daemon.send(&Request::Drop { name: "nothing".to_owned() });
     let inventory = daemon.inventory();
     assert!(inventory.known.is_empty() && inventory.held.is_empty());

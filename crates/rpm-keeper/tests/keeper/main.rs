@@ -4,6 +4,7 @@
 //! kill "its" daemon and meet the next one.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests without libtest")]
 
+mod activation;
 mod daemon;
 mod descriptors;
 mod exits;
@@ -41,6 +42,7 @@ fn run_tests(words: &[&str]) -> ExitCode {
         start::TESTS,
         spawns::TESTS,
         programs::TESTS,
+        activation::TESTS,
         exits::TESTS,
         restart::TESTS,
         descriptors::TESTS,

@@ -82,8 +82,8 @@ fn a_daemon_that_closes_its_link_is_replaced() {
     let (keeper, daemon) = Keeper::with_daemon();
     let pid = daemon.pid;
     let first = pidfd::open(pid).unwrap();
-    // The process itself has no copy any more, so this ends the link; the control socket, which would
-    // end the process, stays.
+    // The process itself has no copy any more, so this ends the link; the control socket, which
+    // would end the process, stays.
     let _control = daemon.close_link();
     wait_readable(first.as_fd());
     let next = keeper.daemon();

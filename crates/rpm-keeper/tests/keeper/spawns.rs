@@ -103,8 +103,8 @@ fn a_daemon_that_does_not_read_loses_nothing() {
     assert_eq!(daemon.exit(0), ExitStatus::Code(0));
     let again =
         || Request::Spawn { child: ChildId(0), label: Vec::new(), spec: memfd::seal(b"").unwrap() };
-    // Until the keeper has no room for answers and leaves requests where they are; each is answered by
-    // two events. Should a slow machine make it look so earlier, the test is only a weaker one.
+    // Until the keeper has no room for answers and leaves requests where they are; each is answered
+    // by two events. Should a slow machine make it look so earlier, the test is only a weaker one.
     let mut repeats = 0;
     while daemon.has_room(Duration::from_millis(200)) {
         daemon.link.send(&again()).unwrap();

@@ -37,7 +37,7 @@ fn content(file: &LogFile) -> String {
 #[tokio::test]
 async fn every_byte_until_the_end() {
     let (_directory, path, file) = log();
-    let Pipe { read, write } = pipe(false).unwrap();
+    let Pipe { read, write } = pipe(None).unwrap();
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
     let sent = bytes.clone();
     let writer = std::thread::spawn(move || File::from(write).write_all(&sent));
@@ -53,7 +53,7 @@ async fn every_byte_until_the_end() {
 #[tokio::test]
 async fn at_an_exit_what_the_pipe_holds_is_taken_without_its_end() {
     let (_directory, _, file) = log();
-    let Pipe { read, write } = pipe(false).unwrap();
+    let Pipe { read, write } = pipe(None).unwrap();
     let mut writer = File::from(write);
     let pump = Pump::new(read, Some(file.clone())).unwrap().spawn();
     writer.write_all(b"last words\n").unwrap();
@@ -87,7 +87,7 @@ async fn a_drain_is_capped_by_the_pipes_capacity() {
 #[tokio::test]
 async fn a_full_disk_drops_and_counts_tells_once_and_recovers() {
     let (_directory, path, _) = log();
-    let Pipe { read, write } = pipe(false).unwrap();
+    let Pipe { read, write } = pipe(None).unwrap();
     let (told, troubles) = sync::channel();
     let file = full();
     let mut pump = Pump::new(read, Some(file.clone()))
@@ -113,7 +113,7 @@ async fn a_full_disk_drops_and_counts_tells_once_and_recovers() {
 
 #[tokio::test]
 async fn an_app_that_floods_a_full_disk_is_never_blocked() {
-    let Pipe { read, write } = pipe(false).unwrap();
+    let Pipe { read, write } = pipe(None).unwrap();
     let mut pump = Pump::new(read, Some(full())).unwrap().spawn();
     let writer = std::thread::spawn(move || File::from(write).write_all(&vec![b'x'; 4 << 20]));
     pump.ended().await.unwrap();
@@ -123,7 +123,7 @@ async fn an_app_that_floods_a_full_disk_is_never_blocked() {
 
 #[tokio::test]
 async fn no_file_at_all_drains_too() {
-    let Pipe { read, write } = pipe(false).unwrap();
+    let Pipe { read, write } = pipe(None).unwrap();
     let mut pump = Pump::new(read, None).unwrap().spawn();
     let writer = std::thread::spawn(move || File::from(write).write_all(&vec![b'x'; 1 << 20]));
     pump.ended().await.unwrap();
@@ -137,7 +137,7 @@ async fn two_pipes_share_a_file_without_writing_over_each_other() {
     let mut pumps = Vec::new();
     let mut writers = Vec::new();
     for name in ["a", "b", "c"] {
-        let Pipe { read, write } = pipe(false).unwrap();
+        let Pipe { read, write } = pipe(None).unwrap();
         pumps.push(Pump::new(read, Some(file.clone())).unwrap().spawn());
         writers.push(std::thread::spawn(move || {
             let mut writer = File::from(write);
@@ -165,7 +165,7 @@ async fn a_pump_wants_a_pipe() {
 
 #[tokio::test]
 async fn bytes_lost_while_copying_are_counted_too() {
-    let Pipe { read, write } = pipe(false).unwrap();
+    let Pipe { read, write } = pipe(None).unwrap();
     File::from(write.try_clone().unwrap()).write_all(b"12345").unwrap();
     let device = Arc::new(LogFile::open("/dev/full").unwrap());
     let mut pump = Pump::new(read, Some(device)).unwrap();

@@ -150,6 +150,8 @@ fn show_kind(kind: &NoticeKind) -> String {
         NoticeKind::Stopped => "stopped".into(),
         NoticeKind::Deleted => "deleted".into(),
         NoticeKind::MemoryExceeded { bytes } => format!("uses {bytes} bytes"),
+        NoticeKind::Blocked { waiting } => format!("blocked, {waiting} wait"),
+        NoticeKind::Unblocked => "unblocked".into(),
         NoticeKind::ReloadFailed => "reload failed".into(),
     }
 }

@@ -103,9 +103,9 @@ impl Listener {
         let fd = self.fd.as_raw_fd();
         // SAFETY: the buffer is zeroed, as the kernel demands, aligned for the structure, and as
         // large as the kernel said it writes.
-        let result =
-            unsafe { libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_RECV, buffer.as_mut_ptr()) };
-        check(result.into())?;
+        uninterrupted(|| unsafe {
+            libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_RECV, buffer.as_mut_ptr())
+        })?;
         // SAFETY: the buffer holds at least a whole seccomp_notif of plain integers, filled above.
         let raw = unsafe { buffer.as_ptr().cast::<libc::seccomp_notif>().read() };
         Notification::from_raw(&raw).ok_or_else(|| io::ErrorKind::Unsupported.into())
@@ -116,7 +116,10 @@ impl Listener {
         let id = notification.id;
         let fd = self.fd.as_raw_fd();
         // SAFETY: the kernel reads eight bytes from `id`.
-        unsafe { libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) == 0 }
+        uninterrupted(|| unsafe {
+            libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id)
+        })
+        .is_ok()
     }
 
     /// Answers.
@@ -130,9 +133,9 @@ impl Listener {
         unsafe { buffer.as_mut_ptr().cast::<libc::seccomp_notif_resp>().write(response) };
         let fd = self.fd.as_raw_fd();
         // SAFETY: the buffer is as large as the kernel said it reads.
-        let result =
-            unsafe { libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_SEND, buffer.as_mut_ptr()) };
-        check(result.into()).map(drop)
+        uninterrupted(|| unsafe {
+            libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_SEND, buffer.as_mut_ptr())
+        })
     }
 
     /// Puts a duplicate of `source` behind the caller's number of its socket; the call is still to
@@ -157,9 +160,9 @@ impl Listener {
         };
         let fd = self.fd.as_raw_fd();
         // SAFETY: the kernel reads one seccomp_notif_addfd, whose size is part of the request code.
-        let result =
-            unsafe { libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const request) };
-        check(result.into()).map(drop)
+        uninterrupted(|| unsafe {
+            libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const request)
+        })
     }
 }
 
@@ -190,6 +193,17 @@ impl Answer {
             Self::Error(number) => (-number, 0),
         };
         libc::seccomp_notif_resp { id, val: 0, error, flags }
+    }
+}
+
+/// Repeats a call as long as a signal interrupts it: an answer that is lost hangs its caller.
+fn uninterrupted(mut call: impl FnMut() -> i32) -> io::Result<()> {
+    loop {
+        match check(call().into()) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -1,13 +1,26 @@
 //! Fresh listening sockets, for addresses that rpm itself binds.
 
-use super::{Transport, listen, raw::set_int, set_reuse_port};
-use nix::{errno::Errno, sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, connect, socket,
-}};
+use super::{Transport, listen, raw::set_int, set_owner, set_reuse_port};
+use nix::{
+    errno::Errno,
+    fcntl::{AtFlags, OFlag, open},
+    sys::{
+        socket::{
+            AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, connect,
+            socket,
+        },
+        stat::Mode,
+    },
+    unistd::fchownat,
+};
 use std::{
+    fs::File,
     io,
     net::SocketAddr,
-    os::fd::{AsRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::{FileTypeExt, MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -31,6 +44,9 @@ pub struct Fresh {
     pub reuse_port: bool,
     /// As for [`listen`]; not for UDP.
     pub backlog: i32,
+    /// Whose it is to be, before bind: sockets of one port must be one user's (traps B3). `None`:
+    /// the caller's. For root only.
+    pub owner: Option<u32>,
 }
 
 /// A new socket, bound and (but for UDP) listening, blocking, closing at exec. TCP sockets have
@@ -49,7 +65,7 @@ pub fn open_listener(endpoint: &Endpoint, fresh: &Fresh) -> io::Result<OwnedFd> 
             bind_inet(&fd, *address)?;
             Ok(fd)
         }
-        Endpoint::Unix(path) => open_unix(path, fresh.backlog),
+        Endpoint::Unix(path) => open_unix(path, fresh),
     }
 }
 
@@ -70,17 +86,35 @@ fn open_inet(address: SocketAddr, kind: SockType, fresh: &Fresh) -> io::Result<O
     if address.is_ipv6() {
         set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, fresh.only_v6.into())?;
     }
+    if let Some(owner) = fresh.owner {
+        set_owner(&fd, owner)?;
+    }
     if fresh.reuse_port {
         set_reuse_port(&fd, true)?;
     }
     Ok(fd)
 }
 
-fn open_unix(path: &Path, backlog: i32) -> io::Result<OwnedFd> {
+fn open_unix(path: &Path, fresh: &Fresh) -> io::Result<OwnedFd> {
     let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-    listen(&fd, backlog)?;
+    if let Some(owner) = fresh.owner {
+        give_path(path, owner)?;
+    }
+    listen(&fd, fresh.backlog)?;
     Ok(fd)
+}
+
+/// Who may connect is decided by the file. It is held while it is looked at, and must be a socket
+/// of one name: in a directory of somebody else's it may be any other file by now.
+fn give_path(path: &Path, owner: u32) -> io::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty())?);
+    let found = file.metadata()?;
+    if !found.file_type().is_socket() || found.nlink() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    Ok(fchownat(&file, c"", Some(owner.into()), None, AtFlags::AT_EMPTY_PATH)?)
 }
 
 fn bind_inet(fd: &OwnedFd, address: SocketAddr) -> io::Result<()> {
@@ -107,8 +141,8 @@ mod tests {
     use super::*;
     use crate::socket::{SocketName, accept_queue, is_listening, local_name, only_v6, transport};
 
-    fn free_port(address: &str) -> SocketAddr {
-        std::net::TcpListener::bind(address).unwrap().local_addr().unwrap()
+    fn any_port(address: &str) -> SocketAddr {
+        SocketAddr::new(address.parse().unwrap(), 0)
     }
 
     #[test]
@@ -116,17 +150,23 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
         let bytes = path.clone().into_os_string().into_encoded_bytes();
-        let (v4, v6) = (free_port("127.0.0.1:0"), free_port("[::1]:0"));
+        let (v4, v6) = (any_port("127.0.0.1"), any_port("::1"));
         let table = [
             (Endpoint::Tcp(v4), SocketName::Inet(v4)),
             (Endpoint::Tcp(v6), SocketName::Inet(v6)),
             (Endpoint::Udp(v4), SocketName::Inet(v4)),
             (Endpoint::Unix(path), SocketName::Path(bytes)),
         ];
-        let fresh = Fresh { only_v6: true, reuse_port: true, backlog: 0 };
-        for (endpoint, name) in table {
+        let fresh = Fresh { only_v6: true, reuse_port: true, ..Fresh::default() };
+        for (endpoint, expected) in table {
             let fd = open_listener(&endpoint, &fresh).unwrap();
-            assert_eq!(local_name(&fd).unwrap(), name);
+            let name = match local_name(&fd).unwrap() {
+                SocketName::Inet(address) if address.port() != 0 => {
+                    SocketName::Inet(SocketAddr::new(address.ip(), 0))
+                }
+                name => name,
+            };
+            assert_eq!(name, expected);
             assert_eq!(transport(&fd).unwrap(), Some(endpoint.transport()));
             let listens = endpoint.transport() != Transport::Udp;
             assert_eq!(is_listening(&fd).unwrap(), listens, "{endpoint:?}");
@@ -141,16 +181,18 @@ mod tests {
         assert!(!is_dead_path(&path));
         let fd = open_listener(&Endpoint::Unix(path.clone()), &Fresh::default()).unwrap();
         assert!(!is_dead_path(&path));
-        drop(fd);
-        assert!(is_dead_path(&path));
         std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, "").unwrap();
+        // As good as a server that was killed, and no fork of another test can keep it alive.
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let silent = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+        bind(silent.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         assert!(is_dead_path(&path));
+        drop(fd);
     }
 
     #[test]
     fn backlog_zero_is_the_systems_maximum() {
-        let endpoint = Endpoint::Tcp(free_port("127.0.0.1:0"));
+        let endpoint = Endpoint::Tcp(any_port("127.0.0.1"));
         let fd = open_listener(&endpoint, &Fresh::default()).unwrap();
         let maximum = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
         assert_eq!(accept_queue(&fd).unwrap().limit, maximum.trim().parse::<u32>().unwrap());
@@ -165,5 +207,34 @@ mod tests {
             let error = open_listener(&endpoint, &fresh).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
         }
+    }
+
+    /// Whether a second socket of the port is possible for each owner of a first.
+    #[test]
+    fn sockets_of_one_port_are_one_users() {
+        if !nix::unistd::Uid::effective().is_root() {
+            return;
+        }
+        let opened = |at: SocketAddr, owner| {
+            let fresh = Fresh { reuse_port: true, owner, ..Fresh::default() };
+            open_listener(&Endpoint::Tcp(at), &fresh)
+        };
+        let first = opened(([127, 0, 0, 1], 0).into(), Some(65_534)).unwrap();
+        assert_eq!(crate::socket::owner(&first).unwrap(), 65_534);
+        let SocketName::Inet(at) = local_name(&first).unwrap() else { panic!("no address") };
+        assert_eq!(opened(at, None).unwrap_err().raw_os_error(), Some(libc::EADDRINUSE));
+        opened(at, Some(65_534)).unwrap();
+    }
+
+    #[test]
+    fn the_file_of_a_path_is_its_owners() {
+        if !nix::unistd::Uid::effective().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let fresh = Fresh { owner: Some(65_534), ..Fresh::default() };
+        let _open = open_listener(&Endpoint::Unix(path.clone()), &fresh).unwrap();
+        assert_eq!(std::fs::metadata(path).unwrap().uid(), 65_534);
     }
 }

@@ -2,8 +2,14 @@
 
 use super::raw::{get_int, get_option, get_u64, set_int};
 use libc::SOL_SOCKET;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use std::{io, os::fd::AsFd};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::socket::SockaddrStorage,
+};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+};
 
 /// asm-generic/socket.h; libc lacks both.
 const SO_COOKIE: i32 = 57;
@@ -53,6 +59,11 @@ pub fn namespace(fd: impl AsFd) -> u64 {
 /// Whether it accepts connections.
 pub fn is_listening(fd: impl AsFd) -> io::Result<bool> {
     Ok(get_int(fd, SOL_SOCKET, libc::SO_ACCEPTCONN)? != 0)
+}
+
+/// Whether it is connected to somebody.
+pub fn has_peer(fd: impl AsFd) -> bool {
+    nix::sys::socket::getpeername::<SockaddrStorage>(fd.as_fd().as_raw_fd()).is_ok()
 }
 
 /// `SO_REUSEPORT`.
@@ -122,6 +133,9 @@ mod tests {
         assert_ne!(cookie(&tcp).unwrap(), cookie(&other).unwrap());
         assert_eq!(namespace(&tcp), namespace(&other));
         assert_eq!(device(&tcp), b"");
+        assert!(!has_peer(&tcp));
+        let client = std::net::TcpStream::connect(tcp.local_addr().unwrap()).unwrap();
+        assert!(has_peer(&client));
     }
 
     #[test]

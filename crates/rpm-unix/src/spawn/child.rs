@@ -36,7 +36,12 @@ impl Drop for NeverReturn {
     }
 }
 
-pub(super) fn run(program: &Program, image: &Image<'_>, setup: &Setup<'_>, report: &OwnedFd) -> ! {
+pub(super) fn run(
+    program: &Program,
+    image: &mut Image<'_>,
+    setup: &Setup<'_>,
+    report: &OwnedFd,
+) -> ! {
     let guard = NeverReturn;
     let Err(error) = become_program(program, image, setup, report);
     // The socket was ours alone until now; if even this fails, the parent sees a child that died.
@@ -54,7 +59,7 @@ struct Failure<'a> {
 
 fn become_program<'a>(
     program: &Program,
-    image: &Image<'_>,
+    image: &mut Image<'_>,
     setup: &Setup<'_>,
     report: &'a OwnedFd,
 ) -> Result<Infallible, Failure<'a>> {
@@ -73,7 +78,8 @@ fn become_program<'a>(
     let late =
         |stage| move |error: io::Error| Failure { socket, error: SpawnError::new(stage, &error) };
     restore(setup.baseline).map_err(late(Stage::Limits))?;
-    // As root the filter comes before the user changes, so that it needs no no_new_privs (traps B5).
+    // As root the filter comes before the user changes, so that it needs no no_new_privs (traps
+    // B5).
     if setup.filter {
         install_filter(socket).map_err(late(Stage::Filter))?;
     }
@@ -82,19 +88,23 @@ fn become_program<'a>(
     }
     std::env::set_current_dir(&program.directory).map_err(late(Stage::Directory))?;
     unblock_signals().map_err(late(Stage::Limits))?;
+    if let Some(variable) = setup.pid_variable {
+        image.tell_pid(variable);
+    }
     Err(late(Stage::Exec)(image.execute()))
 }
 
 /// Ignored signals stay ignored over exec: Rust ignores SIGPIPE, nohup SIGHUP (traps B12). The raw
-/// call is used since the C library refuses the two signals it keeps for itself, which somebody above
-/// us may ignore all the same.
+/// call is used since the C library refuses the two signals it keeps for itself, which somebody
+/// above us may ignore all the same.
 fn reset_dispositions() {
     // The kernel's own sigaction, at most this long everywhere: all zero is the default action.
     let default = [0_u64; 8];
     let nowhere: *mut u64 = std::ptr::null_mut();
     for signal in 1..=LAST_SIGNAL {
-        // SAFETY: the kernel reads a sigaction from `default`, which is larger, and writes nothing. The
-        // default action runs no code of ours. SIGKILL and SIGSTOP are refused, and need no reset.
+        // SAFETY: the kernel reads a sigaction from `default`, which is larger, and writes nothing.
+        // The default action runs no code of ours. SIGKILL and SIGSTOP are refused, and need no
+        // reset.
         unsafe {
             libc::syscall(
                 libc::SYS_rt_sigaction,
@@ -111,8 +121,8 @@ fn unblock_signals() -> io::Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// Puts every descriptor at its number and closes all others; returns where the report socket is now:
-/// above the last one, closing at exec.
+/// Puts every descriptor at its number and closes all others; returns where the report socket is
+/// now: above the last one, closing at exec.
 fn place(setup: &Setup<'_>, report: &OwnedFd) -> io::Result<RawFd> {
     let standard = [(setup.input, 0), (setup.output, 1), (setup.error, 2)];
     let last = setup.inherited.iter().map(|(_, target)| *target).fold(2, RawFd::max);

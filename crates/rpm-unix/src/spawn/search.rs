@@ -21,6 +21,8 @@ pub(super) struct Image<'a> {
     candidates: Vec<CString>,
     arguments: Vec<*const libc::c_char>,
     environment: Vec<*const libc::c_char>,
+    /// What [`Self::tell_pid`] added; the vector points to it.
+    pid: Option<CString>,
     _program: &'a Program,
 }
 
@@ -30,8 +32,20 @@ impl<'a> Image<'a> {
             candidates: candidates(&program.file, &program.environment),
             arguments: vector(&program.arguments),
             environment: vector(&program.environment),
+            pid: None,
             _program: program,
         }
+    }
+
+    /// Adds a variable with the pid of this process: called once, in the child.
+    pub(super) fn tell_pid(&mut self, variable: &CStr) {
+        let mut entry = variable.to_bytes().to_vec();
+        entry.extend(format!("={}", std::process::id()).bytes());
+        // No byte of either part is zero.
+        let Ok(entry) = CString::new(entry) else { return };
+        self.environment.pop();
+        self.environment.extend([entry.as_ptr(), ptr::null()]);
+        self.pid = Some(entry);
     }
 
     /// Executes the first candidate that can be; returns why none could.
@@ -49,8 +63,9 @@ impl<'a> Image<'a> {
     }
 
     fn execute_one(&self, file: &CStr) -> io::Error {
-        // SAFETY: both vectors end with null and point to strings of the borrowed program. If the call
-        // returns, nothing has changed.
+        // SAFETY: both vectors end with null and point to strings of the borrowed program, or to
+        // that of `pid`. If the
+        // call returns, nothing has changed.
         unsafe {
             libc::execve(file.as_ptr(), self.arguments.as_ptr(), self.environment.as_ptr());
         }
@@ -63,8 +78,8 @@ fn vector(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|one| one.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// The files a word may mean, in order. One with a slash is itself; it, like a relative directory of
-/// the PATH, is relative to the working directory at exec.
+/// The files a word may mean, in order. One with a slash is itself; it, like a relative directory
+/// of the PATH, is relative to the working directory at exec.
 fn candidates(file: &CStr, environment: &[CString]) -> Vec<CString> {
     let name = file.to_bytes();
     if name.contains(&b'/') {

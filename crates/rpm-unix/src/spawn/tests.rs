@@ -40,6 +40,7 @@ fn output_with(program: &Program, inherited: &[(BorrowedFd<'_>, RawFd)]) -> Stri
         output: write.as_fd(),
         error: write.as_fd(),
         inherited,
+        pid_variable: None,
         filter: false,
         baseline: &baseline(),
     };
@@ -62,6 +63,7 @@ fn failure(program: &Program) -> (Stage, i32) {
         output: null.as_fd(),
         error: null.as_fd(),
         inherited: &[],
+        pid_variable: None,
         filter: false,
         baseline: &baseline(),
     };
@@ -141,6 +143,7 @@ fn numbers_out_of_range_are_refused() {
             output: null.as_fd(),
             error: null.as_fd(),
             inherited: &inherited,
+            pid_variable: None,
             filter: false,
             baseline: &baseline(),
         };
@@ -166,6 +169,7 @@ fn the_leader_has_a_session_of_its_own_and_a_name_for_ever() {
         output: null.as_fd(),
         error: null.as_fd(),
         inherited: &[],
+        pid_variable: None,
         filter: false,
         baseline: &baseline(),
     };
@@ -238,6 +242,7 @@ fn the_filter_is_handed_over_or_its_refusal_told() {
         output: null.as_fd(),
         error: null.as_fd(),
         inherited: &[],
+        pid_variable: None,
         filter: true,
         baseline: &baseline(),
     };
@@ -247,4 +252,28 @@ fn the_filter_is_handed_over_or_its_refusal_told() {
         Filter::Installed(_) | Filter::Refused(libc::EBUSY | libc::ENOSYS | libc::EINVAL) => {}
         Filter::Refused(_) | Filter::None => panic!("{:?}", spawned.filter),
     }
+}
+
+/// What systemd's own library checks first: the variable is the pid of whoever reads it.
+#[test]
+fn a_program_is_told_its_own_pid() {
+    let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    let null = crate::pipe::null().unwrap();
+    let setup = Setup {
+        input: null.as_fd(),
+        output: write.as_fd(),
+        error: write.as_fd(),
+        inherited: &[],
+        pid_variable: Some(c"LISTEN_PID"),
+        filter: false,
+        baseline: &baseline(),
+    };
+    let mut program = shell("echo $LISTEN_PID $$ $A");
+    program.environment.push(c"A=1".to_owned());
+    let spawned = spawn(&program, &setup).unwrap();
+    drop(write);
+    let mut text = String::new();
+    File::from(read).read_to_string(&mut text).unwrap();
+    wait::reap(spawned.pid).unwrap();
+    assert_eq!(text, format!("{0} {0} 1\n", spawned.pid));
 }

@@ -1,0 +1,84 @@
+//! What is known when a bind is seen.
+
+use super::{
+    Ports,
+    attempt::Attempt,
+    hold::HoldId,
+    key::Key,
+    lease::Censuses,
+    source::{Caller, Claim},
+    verdict::{Facts, Held},
+};
+use crate::message::ChildId;
+use rpm_unix::socket;
+
+impl Ports {
+    /// `patient`: the caller may still wait for others.
+    pub(super) fn facts(&mut self, claim: &Claim, patient: bool, censuses: &mut Censuses) -> Facts {
+        let Claim { caller, key, wants, .. } = claim;
+        let app = &caller.owner.app;
+        let rivals: Vec<_> = self.table.rivals(app, key).map(|(id, _)| id).collect();
+        let mut own = false;
+        for id in &rivals {
+            own |= self.is_used_by(*id, caller.child, censuses);
+        }
+        let near = |attempt: &&Attempt| attempt.owner.app == *app && attempt.key.overlaps(key);
+        let attempts: Vec<_> = self.table.attempts.iter().filter(near).collect();
+        own |= attempts.iter().any(|attempt| attempt.bound && attempt.child == caller.child);
+        // Where all have one socket, a second slot waits until the first one's listens.
+        let is_one = self.is_one(app, key);
+        let known = |attempt: &Attempt| {
+            (attempt.bound || attempt.joins) && !(is_one && attempt.key == *key)
+        };
+        let in_flight = !attempts.iter().all(|attempt| known(attempt));
+        let busy =
+            |attempt: &Attempt| attempt.owner.app != *app && attempt.key == *key && !attempt.bound;
+        let busy = self.table.attempts.iter().any(busy);
+        Facts {
+            given: rivals.iter().any(|id| self.is_socket(*id, caller.cookie)),
+            foreign: self.table.foreigner(app, key).cloned(),
+            in_flight: patient && (in_flight || busy) && !own,
+            others: !attempts.is_empty() || !rivals.is_empty(),
+            room: self.table.has_room(app, key),
+            hold: self.held(caller, key, censuses),
+            own,
+            wants: *wants,
+        }
+    }
+
+    fn is_socket(&self, id: HoldId, cookie: u64) -> bool {
+        self.table.holds.get(&id).is_some_and(|hold| hold.cookie == cookie)
+    }
+
+    /// The socket to give: the slot's own, or of a path that of any slot.
+    fn held(&mut self, caller: &Caller, key: &Key, censuses: &mut Censuses) -> Option<Held> {
+        let (app, table) = (&caller.owner.app, &self.table);
+        let own = table.find(&caller.owner, key);
+        let id = if key.is_unix() {
+            own.or_else(|| table.first(app, key))?
+        } else if self.is_one(app, key) {
+            table.first(app, key)?
+        } else {
+            own.filter(|id| !table.is_borrowed(*id))?
+        };
+        let shuts_down = self.table.rivals(&caller.owner.app, key).any(|(_, hold)| hold.shuts_down);
+        let expected = self.table.holds.get(&id)?.nonblocking;
+        let nonblocking = socket::is_nonblocking(&caller.socket).ok();
+        let differs = expected.is_some() && expected != nonblocking;
+        let unshareable = !key.is_unix()
+            && (shuts_down || differs)
+            && self.is_used_by_others(id, caller.child, censuses);
+        Some(Held { id, unshareable })
+    }
+
+    pub(super) fn is_used_by_others(
+        &mut self,
+        id: HoldId,
+        child: ChildId,
+        censuses: &mut Censuses,
+    ) -> bool {
+        let Some(hold) = self.table.holds.get(&id) else { return false };
+        let others: Vec<_> = hold.users.keys().copied().filter(|other| *other != child).collect();
+        others.into_iter().any(|other| self.is_used_by(id, other, censuses))
+    }
+}

@@ -1,0 +1,168 @@
+//! Slots that leave: their workers are told to stop only when nothing new comes to them and all
+//! that waited in their queues was accepted. And, for whoever asks, how long the queues are.
+
+use super::{Ports, hold::Hold, steer::queue_length};
+use crate::{
+    balance::{Slot, Standing},
+    message::{Event, MAX_SLOTS, Owner},
+};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// Between two looks at the queues of a slot that leaves.
+const EVERY: Duration = Duration::from_millis(20);
+/// How long they must have been empty: a connection that was being made when the slot was left
+/// out is in the queue a round trip later, while its worker still accepts.
+const EMPTY_FOR: Duration = Duration::from_millis(100);
+/// When to give up: a worker that accepts nothing would not do so later either.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How far a slot's leave is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Retirement {
+    /// Its queues are not known to be empty.
+    Waiting { next: Instant, until: Instant, empty_since: Option<Instant> },
+    /// It was told; it stays left out.
+    Told,
+}
+
+impl Retirement {
+    fn begin(now: Instant) -> Self {
+        Self::Waiting { next: now, until: now + PATIENCE, empty_since: None }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting { next, .. } => Some(*next),
+            Self::Told => None,
+        }
+    }
+
+    /// Looks once; true when it is to be told now.
+    fn look(&mut self, empty: bool, now: Instant) -> bool {
+        let Self::Waiting { next, until, empty_since } = self else { return false };
+        if now < *next {
+            return false;
+        }
+        *next = now + EVERY;
+        *empty_since = if empty { empty_since.or(Some(now)) } else { None };
+        let long = empty_since.is_some_and(|since| now >= since + EMPTY_FOR);
+        let over = long || now >= *until;
+        if over {
+            *self = Self::Told;
+        }
+        over
+    }
+}
+
+impl Ports {
+    /// Steers new connections away from a slot. For [`crate::Request::Retire`]; answered by
+    /// [`Event::Retired`], at once if there is nothing to steer.
+    pub fn retire(&mut self, owner: Owner) -> Vec<Event> {
+        let mine = self.table.holds.values().filter(|hold| hold.owner == owner);
+        if !mine.into_iter().any(|hold| self.has_others(hold)) {
+            return vec![Event::Retired { owner }];
+        }
+        let begun = self.retiring.entry(owner.clone());
+        *begun.or_insert(Retirement::Told) = Retirement::begin(Instant::now());
+        self.mark_owner(&owner);
+        self.steer()
+    }
+
+    /// Whether another socket of the group takes what would have come to this one.
+    fn has_others(&self, hold: &Hold) -> bool {
+        let stays =
+            |other: &Hold| other.cookie != hold.cookie && !self.retiring.contains_key(&other.owner);
+        let id = super::steer::group_of(hold);
+        id.is_some_and(|id| self.of_group(&id).any(stays))
+    }
+
+    pub(super) fn next_retirement(&self) -> Option<Instant> {
+        self.retiring.values().filter_map(Retirement::next).min()
+    }
+
+    pub(super) fn look_at_retiring(&mut self, now: Instant) -> Vec<Event> {
+        let mut retiring = std::mem::take(&mut self.retiring);
+        let mut events = Vec::new();
+        for (owner, retirement) in &mut retiring {
+            let due = retirement.next().is_some_and(|next| next <= now);
+            if due && retirement.look(self.is_empty(owner), now) {
+                events.push(Event::Retired { owner: owner.clone() });
+            }
+        }
+        self.retiring = retiring;
+        events
+    }
+
+    fn is_empty(&self, owner: &Owner) -> bool {
+        let mut mine = self.table.holds.values().filter(|hold| hold.owner == *owner);
+        mine.all(|hold| queue_length(hold) == 0)
+    }
+
+    /// How full all slots' queues are. For [`crate::Request::Slots`].
+    pub fn slots(&self, request: u64) -> Vec<Event> {
+        let mut apps: BTreeMap<&str, BTreeMap<u32, Slot>> = BTreeMap::new();
+        for hold in self.table.holds.values() {
+            let slots = apps.entry(&hold.owner.app).or_default();
+            let number = hold.owner.slot;
+            let new = Slot { slot: number, waiting: 0, standing: self.standing(hold) };
+            let slot = slots.entry(number).or_insert(new);
+            slot.waiting = slot.waiting.saturating_add(queue_length(hold));
+            if slot.standing == Standing::Serving {
+                slot.standing = new.standing;
+            }
+        }
+        let mut events = Vec::new();
+        for (app, slots) in apps {
+            let slots: Vec<_> = slots.into_values().collect();
+            let fallback = self.balances.get(app).and_then(|balance| balance.fallback);
+            events.extend(slots.chunks(MAX_SLOTS).map(|slots| {
+                let (app, slots) = (app.to_owned(), slots.to_vec());
+                Event::Slots { request, app, fallback, slots }
+            }));
+        }
+        events.push(Event::SlotsEnd { request });
+        events
+    }
+
+    fn standing(&self, hold: &Hold) -> Standing {
+        let group = super::steer::group_of(hold).and_then(|id| self.groups.get(&id));
+        let blocked = group.is_some_and(|group| group.health.is_blocked(hold.cookie));
+        if self.retiring.contains_key(&hold.owner) {
+            Standing::Retiring
+        } else if !hold.is_served() {
+            Standing::Unserved
+        } else if blocked {
+            Standing::Blocked
+        } else {
+            Standing::Serving
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_told_once_its_queues_stayed_empty() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut retirement = Retirement::begin(start);
+        let looks = [(0, true), (20, false), (40, true), (100, true), (139, true), (160, true)];
+        let told = looks.map(|(millis, empty)| retirement.look(empty, at(millis)));
+        assert_eq!(told, [false, false, false, false, false, true]);
+        assert_eq!(retirement.next(), None);
+        assert!(!retirement.look(true, at(500)));
+    }
+
+    #[test]
+    fn a_full_queue_is_waited_for_a_second() {
+        let start = Instant::now();
+        let mut retirement = Retirement::begin(start);
+        assert!(!retirement.look(false, start + PATIENCE - Duration::from_millis(1)));
+        assert!(retirement.look(false, start + PATIENCE + EVERY));
+    }
+}

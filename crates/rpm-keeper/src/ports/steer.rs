@@ -1,0 +1,336 @@
+//! Who gets new connections: the sockets of an app at one TCP address are a group of the kernel's,
+//! which is mirrored here and steered away from slots that would not answer.
+//!
+//! Every change of holds, users or health marks its group; [`Ports::steer`], at the end of each
+//! entry into this module, brings the marked ones up to date. Of a group's members those are
+//! chosen that a living child serves, that are not blocked and not leaving; if that leaves nobody,
+//! the blocked ones as well, then the unserved ones: what waits there is served by the next worker.
+
+use super::{
+    Ports,
+    health::News,
+    hold::{Hold, HoldId},
+    key::Key,
+    lease::Censuses,
+    steering::{Seat, Steering},
+};
+use crate::{
+    balance::{Balance, Fallback},
+    message::{Address, Event, Owner},
+};
+use rpm_unix::socket;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::fd::AsFd,
+    time::Instant,
+};
+
+/// Names a group: an app and an address.
+pub(super) type GroupId = (String, Key);
+
+/// With `ip_hash`, queues shorter than this block nobody: moving clients costs them their session.
+const STICKY_BLOCKED_FROM: u32 = 4;
+
+/// How the slots of an app share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AppBalance {
+    pub(super) asked: Balance,
+    pub(super) fallback: Option<Fallback>,
+}
+
+impl AppBalance {
+    pub(super) fn in_force(self) -> Balance {
+        self.fallback.map_or(self.asked, |fallback| fallback.balance)
+    }
+}
+
+/// What chooses whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Good,
+    Blocked,
+    Unserved,
+    Retiring,
+}
+
+impl Ports {
+    /// A child of this owner is about to start, or wants to listen: its app shares like this, and
+    /// it is not leaving.
+    pub fn share_by(&mut self, owner: &Owner, balance: Balance) -> Vec<Event> {
+        if self.retiring.remove(owner).is_some() {
+            self.mark_owner(owner);
+        }
+        let known = self.balances.get(&owner.app);
+        if known.is_some_and(|known| known.asked == balance) {
+            return self.steer();
+        }
+        let fallback = balance.possible();
+        self.balances.insert(owner.app.clone(), AppBalance { asked: balance, fallback });
+        self.mark_app(&owner.app);
+        let mut events = self.steer();
+        let app = owner.app.clone();
+        events.extend(fallback.map(|fallback| Event::Unbalanced { app, fallback }));
+        events
+    }
+
+    /// Forgets how an app's slots share, when it has none.
+    pub(super) fn forget_balance(&mut self, app: &str) {
+        let held = self.table.holds.values().any(|hold| hold.owner.app == app);
+        let lives = self.sources.values().any(|source| source.owner.app == app);
+        if !held && !lives {
+            self.balances.remove(app);
+        }
+    }
+
+    /// How an app's slots share.
+    pub(super) fn balance(&self, app: &str) -> Balance {
+        self.balances.get(app).map_or(Balance::Even, |balance| balance.in_force())
+    }
+
+    /// Whether all slots of an app have one socket at an address.
+    pub(super) fn is_one(&self, app: &str, key: &Key) -> bool {
+        key.is_unix() || self.balance(app) == Balance::Shared
+    }
+
+    /// Brings all marked groups up to date, and closes what was released.
+    pub(super) fn steer(&mut self) -> Vec<Event> {
+        self.bury();
+        let mut events = Vec::new();
+        while let Some(id) = self.table.marked.pop_first() {
+            self.mirror(&id);
+            events.extend(self.choose(&id, None));
+        }
+        events
+    }
+
+    /// Marks the groups of an owner's sockets.
+    pub(super) fn mark_owner(&mut self, owner: &Owner) {
+        let of_owner = self.table.holds.values().filter(|hold| hold.owner == *owner);
+        let groups: Vec<_> = of_owner.filter_map(group_of).collect();
+        self.table.marked.extend(groups);
+    }
+
+    /// Closes released sockets, and replaced ones that no living child has open any more: until
+    /// then those are members of their groups, in an order that only we can keep.
+    pub(super) fn bury(&mut self) {
+        std::mem::take(&mut self.table.gone).into_iter().for_each(|hold| self.close_member(hold));
+        if !std::mem::take(&mut self.table.recalled) {
+            return;
+        }
+        let mut censuses = Censuses::default();
+        for hold in std::mem::take(&mut self.table.ghosts) {
+            let member = group_of(&hold).is_some_and(|id| self.is_member(&id, hold.cookie));
+            if member && self.is_open(&hold, &mut censuses) {
+                self.table.ghosts.push(hold);
+            } else {
+                self.close_member(hold);
+            }
+        }
+    }
+
+    /// Children may have closed what only they had kept open.
+    pub(super) fn recall_ghosts(&mut self) {
+        self.table.recalled = !self.table.ghosts.is_empty();
+    }
+
+    fn is_member(&self, id: &GroupId, cookie: u64) -> bool {
+        self.groups.get(id).is_some_and(|group| group.order.index_of(cookie).is_some())
+    }
+
+    fn close_member(&mut self, hold: Hold) {
+        let Some(id) = group_of(&hold) else { return };
+        let shares = |other: &Hold| other.cookie == hold.cookie;
+        if self.table.holds.values().chain(&self.table.ghosts).any(shares) {
+            return;
+        }
+        if self.is_member(&id, hold.cookie) {
+            // Nobody may be sent there any more when it closes.
+            let _told_later = self.choose(&id, Some(hold.cookie));
+            drop(hold);
+            self.table.marked.insert(id);
+        }
+    }
+
+    /// Takes note of who joined and who left.
+    fn mirror(&mut self, id: &GroupId) {
+        let of_group = |hold: &&Hold| group_of(hold).as_ref() == Some(id);
+        let holds = self.table.holds.values().filter(of_group);
+        let ghosts = self.table.ghosts.iter().filter(of_group);
+        let listening: Vec<u64> =
+            ghosts.chain(holds).filter(|hold| hold.listens()).map(|hold| hold.cookie).collect();
+        if listening.is_empty() {
+            self.groups.remove(id);
+            return;
+        }
+        let group = self.groups.entry(id.clone()).or_default();
+        for cookie in group.order.ids().to_vec() {
+            if !listening.contains(&cookie) {
+                group.order.left(cookie);
+            }
+        }
+        listening.into_iter().for_each(|cookie| group.order.joined(cookie));
+    }
+
+    /// Chooses among the members of a group; not `closing`, which is about to leave it. What the
+    /// kernel refuses makes the app's groups even, in the next turn of [`Self::steer`].
+    fn choose(&mut self, id: &GroupId, closing: Option<u64>) -> Option<Event> {
+        let balance = self.balance(&id.0);
+        let mut group = self.groups.remove(id)?;
+        let seats = self.seats(id, &group);
+        let chosen = self.chosen(&group, &seats, closing);
+        let refused = group.apply(balance, &seats, &chosen).err();
+        drop(seats);
+        self.groups.insert(id.clone(), group);
+        match balance {
+            Balance::Random | Balance::IpHash | Balance::RoundRobin => {
+                Some(self.fall_back(&id.0, &refused?))
+            }
+            // The kernel's own hash goes on.
+            Balance::Even | Balance::Shared => None,
+        }
+    }
+
+    fn fall_back(&mut self, app: &str, error: &io::Error) -> Event {
+        let fallback = Fallback::even(error);
+        if let Some(known) = self.balances.get_mut(app) {
+            known.fallback = Some(fallback);
+        }
+        self.mark_app(app);
+        Event::Unbalanced { app: app.to_owned(), fallback }
+    }
+
+    fn mark_app(&mut self, app: &str) {
+        let groups: Vec<_> = self.groups.keys().filter(|id| id.0 == app).cloned().collect();
+        self.table.marked.extend(groups);
+    }
+
+    /// The members of a group that slots have, each once, by slot.
+    fn seats<'a>(&'a self, id: &GroupId, group: &Steering) -> Vec<Seat<'a>> {
+        let mut seats: BTreeMap<u64, Seat<'a>> = BTreeMap::new();
+        for hold in self.of_group(id) {
+            let seat =
+                Seat { cookie: hold.cookie, slot: hold.owner.slot, socket: hold.socket.as_fd() };
+            if group.order.index_of(hold.cookie).is_some() {
+                seats.entry(hold.cookie).or_insert(seat);
+            }
+        }
+        let mut seats: Vec<_> = seats.into_values().collect();
+        seats.sort_by_key(|seat| seat.slot);
+        seats
+    }
+
+    /// Those of the best rank. Of one that is closing the last member takes the place, so, if
+    /// there is another choice, it is left out as well until that has happened (traps B2).
+    fn chosen(&self, group: &Steering, seats: &[Seat<'_>], closing: Option<u64>) -> BTreeSet<u64> {
+        let staying = seats.iter().filter(|seat| Some(seat.cookie) != closing);
+        let ranks: BTreeMap<u64, Rank> =
+            staying.map(|seat| (seat.cookie, self.rank(group, seat.cookie))).collect();
+        let best = ranks.values().min().copied();
+        let chosen = ranks.into_iter().filter(|(_, rank)| Some(*rank) == best);
+        let mut chosen: BTreeSet<u64> = chosen.map(|(cookie, _)| cookie).collect();
+        if let (Some(_), Some(last), true) = (closing, group.order.ids().last(), chosen.len() > 1) {
+            chosen.remove(last);
+        }
+        chosen
+    }
+
+    /// The best that can be said of a socket: several slots may have it.
+    fn rank(&self, group: &Steering, cookie: u64) -> Rank {
+        let slots = self.table.holds.values().filter(|hold| hold.cookie == cookie);
+        let rank = |hold: &Hold| {
+            if self.retiring.contains_key(&hold.owner) {
+                Rank::Retiring
+            } else if self.balance(&hold.owner.app) == Balance::Even {
+                // The kernel's own hash, whatever becomes of a slot: on a busy machine a slot that
+                // serves was found unserved for good, and the default must not leave one out.
+                Rank::Good
+            } else if !hold.is_served() {
+                Rank::Unserved
+            } else if group.health.is_blocked(cookie) {
+                Rank::Blocked
+            } else {
+                Rank::Good
+            }
+        };
+        slots.map(rank).min().unwrap_or(Rank::Retiring)
+    }
+
+    pub(super) fn of_group<'a, 'b>(
+        &'a self,
+        id: &'b GroupId,
+    ) -> impl Iterator<Item = &'a Hold> + use<'a, 'b> {
+        let here = move |hold: &&Hold| hold.owner.app == id.0 && hold.key == id.1;
+        self.table.holds.values().filter(here)
+    }
+
+    /// Whether a hold's group waits for a connection to look again.
+    pub(super) fn is_quiet(&self, hold: &Hold) -> bool {
+        let group = group_of(hold).and_then(|id| self.groups.get(&id));
+        group.is_some_and(|group| group.is_group() && group.health.next().is_none())
+    }
+
+    /// A watched socket that still listens has a connection.
+    pub(super) fn has_connection(&mut self, id: HoldId, now: Instant) {
+        let hold = self.table.holds.get(&id).filter(|hold| hold.listens());
+        if let Some(group) = hold.and_then(group_of).and_then(|id| self.groups.get_mut(&id)) {
+            group.health.wake(now);
+        }
+    }
+
+    /// When to look at queues next.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let groups = self.groups.values().filter(|group| group.is_group());
+        groups.filter_map(|group| group.health.next()).min()
+    }
+
+    /// Looks at the queues of all groups that are due.
+    pub(super) fn look_at_queues(&mut self, now: Instant) -> Vec<Event> {
+        let due = |group: &Steering| {
+            group.is_group() && group.health.next().is_some_and(|next| next <= now)
+        };
+        let ids = self.groups.iter().filter(|(_, group)| due(group));
+        let ids: Vec<_> = ids.map(|(id, _)| id.clone()).collect();
+        if !ids.is_empty() {
+            self.recall_ghosts();
+        }
+        ids.into_iter().flat_map(|id| self.look_at_group(id, now)).collect()
+    }
+
+    fn look_at_group(&mut self, id: GroupId, now: Instant) -> Vec<Event> {
+        let served = self.of_group(&id).filter(|hold| hold.is_served());
+        let lengths: BTreeMap<u64, u32> =
+            served.map(|hold| (hold.cookie, queue_length(hold))).collect();
+        let sticky = self.balance(&id.0) == Balance::IpHash;
+        let at_least = if sticky { STICKY_BLOCKED_FROM } else { 1 };
+        let Some(group) = self.groups.get_mut(&id) else { return Vec::new() };
+        let (news, changed) = group.health.look(&lengths, at_least, now);
+        let events = news.into_iter().filter_map(|news| self.told(&id, news)).collect();
+        if changed {
+            self.table.marked.insert(id);
+        }
+        events
+    }
+
+    fn told(&self, id: &GroupId, news: News) -> Option<Event> {
+        let News { cookie, blocked, waiting } = news;
+        let owner = self.of_group(id).find(|hold| hold.cookie == cookie)?.owner.clone();
+        Some(Event::Blocked { owner, blocked, waiting })
+    }
+}
+
+/// The group a socket belongs to, once it listens: TCP only.
+pub(super) fn group_of(hold: &Hold) -> Option<GroupId> {
+    match hold.key.address {
+        Address::Tcp(_) => Some((hold.owner.app.clone(), hold.key.clone())),
+        Address::Udp(_) | Address::Unix(_) => None,
+    }
+}
+
+/// How many connections wait in a socket's queue; 0 where nobody can tell.
+pub(super) fn queue_length(hold: &Hold) -> u32 {
+    match hold.key.address {
+        Address::Tcp(_) => socket::accept_queue(&hold.socket).map_or(0, |queue| queue.length),
+        Address::Udp(_) | Address::Unix(_) => 0,
+    }
+}

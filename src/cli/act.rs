@@ -1,0 +1,38 @@
+//! What the commands that change instances take: `stop`, `restart`, `scale`, `save` …
+
+use super::FileOptions;
+use clap::Args;
+
+#[derive(Clone, Debug, PartialEq, Args)]
+pub(crate) struct Act {
+    /// all, ids, names, /regex/, namespaces, or an ecosystem file.
+    #[arg(required = true)]
+    pub(crate) targets: Vec<String>,
+    #[command(flatten)]
+    pub(crate) file: FileOptions,
+}
+
+#[derive(Clone, Debug, PartialEq, Args)]
+pub(crate) struct Restart {
+    #[command(flatten)]
+    pub(crate) act: Act,
+    /// Give them the environment of this shell.
+    #[arg(short = 'a', long)]
+    pub(crate) update_env: bool,
+}
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Scale {
+    /// The app's name.
+    pub(crate) app: String,
+    /// 4, +1 or -1.
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) instances: String,
+}
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Save {
+    /// Also when there is no app.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}

@@ -1,0 +1,43 @@
+//! What the commands that only look take: `describe`, `events`, `pid` …
+
+use clap::Args;
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Describe {
+    /// all, ids, names, /regex/ or namespaces.
+    #[arg(required = true)]
+    pub(crate) targets: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Targets {
+    /// all, ids, names, /regex/ or namespaces; without any, all.
+    pub(crate) targets: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Events {
+    /// all, ids, names, /regex/ or namespaces; without any, all.
+    pub(crate) targets: Vec<String>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Begin after this cursor.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) since: Option<u64>,
+}
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Name {
+    /// The app's name.
+    pub(crate) name: String,
+}
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct OptionalName {
+    /// The app's name; without one, the daemon's pid.
+    pub(crate) name: Option<String>,
+}

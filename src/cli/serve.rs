@@ -1,0 +1,33 @@
+//! What `serve` takes.
+
+use super::AppFlags;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Default, PartialEq, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) site: Site,
+    #[command(flatten)]
+    pub(crate) app: AppFlags,
+}
+
+#[derive(Debug, Default, PartialEq, Args)]
+pub(crate) struct Site {
+    /// The directory [default: this one].
+    pub(crate) path: Option<PathBuf>,
+    /// The port [default: 8080].
+    pub(crate) port: Option<u16>,
+    /// The port again, as an option.
+    #[arg(long = "port", value_name = "PORT", conflicts_with = "port")]
+    pub(crate) port_option: Option<u16>,
+    /// What is not found is answered with /index.html.
+    #[arg(long)]
+    pub(crate) spa: bool,
+}
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct ServeForeground {
+    #[command(flatten)]
+    pub(crate) site: Site,
+}
