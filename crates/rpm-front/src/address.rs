@@ -3,17 +3,22 @@
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr, path::Path, str::FromStr, sync::Arc};
 
+/// What marks a port of this machine.
+const LOCAL: &str = "localhost:";
 /// What marks a path.
 const UNIX: &str = "unix:";
 /// `sun_path` has 108 bytes, of which one ends the path (unix(7)).
 const MAX_PATH_BYTES: usize = 107;
 
-/// `127.0.0.1:3000`, `[::1]:3000` or `unix:/run/app.sock`. Cheap to clone.
+/// `127.0.0.1:3000`, `[::1]:3000`, `localhost:3000` or `unix:/run/app.sock`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Address {
     /// A TCP address.
     Tcp(SocketAddr),
+    /// A port of this machine: 127.0.0.1, or ::1 where that refuses. A server that listens on
+    /// `localhost` may be at either.
+    Local(u16),
     /// An absolute path of a unix stream socket.
     Unix(Arc<Path>),
 }
@@ -33,6 +38,9 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(port) = text.strip_prefix(LOCAL) {
+            return port.parse().map(Self::Local).map_err(|_| AddressError::Shape(text.to_owned()));
+        }
         let Some(path) = text.strip_prefix(UNIX) else {
             let address = text.parse().map_err(|_| AddressError::Shape(text.to_owned()))?;
             return Ok(Self::Tcp(address));
@@ -65,6 +73,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Local(port) => write!(f, "{LOCAL}{port}"),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
@@ -93,7 +102,14 @@ mod tests {
     #[test]
     fn texts_and_addresses_are_the_same() {
         let longest = format!("unix:/{}", "a".repeat(MAX_PATH_BYTES - 1));
-        for text in ["127.0.0.1:80", "[::1]:65535", "0.0.0.0:0", "unix:/run/a b.sock", &longest] {
+        for text in [
+            "127.0.0.1:80",
+            "[::1]:65535",
+            "localhost:80",
+            "0.0.0.0:0",
+            "unix:/run/a b.sock",
+            &longest,
+        ] {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
             let json = serde_json::to_string(&address).unwrap();
@@ -108,7 +124,7 @@ mod tests {
         let table = [
             ("", shape("")),
             ("8080", shape("8080")),
-            ("localhost:80", shape("localhost:80")),
+            ("localhost:http", shape("localhost:http")),
             ("1.2.3.4:65536", shape("1.2.3.4:65536")),
             ("unix:", AddressError::Relative("unix:".to_owned())),
             ("unix:a.sock", AddressError::Relative("unix:a.sock".to_owned())),

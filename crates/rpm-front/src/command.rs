@@ -8,6 +8,9 @@
 //! nonsense
 //! {"error":"expected ident at line 1 column 2"}
 //! ```
+//! Unasked it says which draining upstreams have no connection left, whenever that changes:
+//! `{"idle":[0]}`.
+//!
 //! An `id` is optional and comes back with the answer, so that a new daemon on an old channel can
 //! tell its answers from its predecessor's.
 
@@ -151,6 +154,15 @@ impl Answer {
         // Numbers and strings always have a JSON form.
         serde_json::to_string(&line).unwrap_or_default() + "\n"
     }
+}
+
+/// Which draining upstreams have no connection left.
+pub(crate) fn idle(ids: &[u32]) -> String {
+    #[derive(Serialize)]
+    struct Idle<'a> {
+        idle: &'a [u32],
+    }
+    serde_json::to_string(&Idle { idle: ids }).unwrap_or_default() + "\n"
 }
 
 /// The first line a front says: the version of these lines and where it listens.

@@ -2,7 +2,7 @@
 //! read its answers has only itself to wait for.
 
 use crate::{
-    command::{Answer, MAX_LINE_BYTES, Request},
+    command::{Answer, MAX_LINE_BYTES, Request, idle},
     config::Config,
     engine::Asked,
     error::FrontError,
@@ -12,7 +12,7 @@ use rpm_unix::socket::Transport;
 use std::{env, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream};
 use tokio::{
     net::UnixStream,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 
 /// What is read at once.
@@ -45,10 +45,20 @@ fn stream(fd: OwnedFd) -> io::Result<StdStream> {
     Ok(fd.into())
 }
 
+/// The engine as the channel sees it.
+#[derive(Debug)]
+pub(crate) struct Wires {
+    /// Takes commands.
+    pub(crate) engine: mpsc::Sender<Asked>,
+    /// Tells which draining upstreams are idle.
+    pub(crate) idle: watch::Receiver<Vec<u32>>,
+}
+
 /// Speaks with the peer until it closes or the engine has ended. When this returns, all answers are
 /// in the socket.
-pub(crate) async fn talk(stream: UnixStream, hello: String, engine: mpsc::Sender<Asked>) {
-    let mut channel = Channel { stream, lines: Lines::default(), engine };
+pub(crate) async fn talk(stream: UnixStream, hello: String, wires: Wires) {
+    let Wires { engine, idle } = wires;
+    let mut channel = Channel { stream, lines: Lines::default(), engine, idle };
     // A peer that has gone hears no answers; what it said last was heard all the same.
     let _gone = channel.talk(&hello).await;
 }
@@ -57,6 +67,7 @@ struct Channel {
     stream: UnixStream,
     lines: Lines,
     engine: mpsc::Sender<Asked>,
+    idle: watch::Receiver<Vec<u32>>,
 }
 
 impl Channel {
@@ -67,6 +78,11 @@ impl Channel {
             tokio::select! {
                 ready = self.stream.readable() => ready?,
                 () = self.engine.closed() => return Ok(()),
+                Ok(()) = self.idle.changed() => {
+                    let line = idle(&self.idle.borrow_and_update().clone());
+                    self.write(&line).await?;
+                    continue;
+                }
             }
             match self.stream.try_read(&mut bytes) {
                 Ok(0) => return Ok(()),

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
     time::sleep_until,
 };
@@ -52,6 +52,8 @@ pub(crate) struct Engine {
     tasks: JoinSet<Stage>,
     common: Arc<Common>,
     asked: mpsc::Receiver<Asked>,
+    /// The draining upstreams without connections.
+    idle: watch::Sender<Vec<u32>>,
     max_connections: usize,
     max_resends: u32,
     queue_timeout: Duration,
@@ -69,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) pool: Pool,
     pub(crate) common: Common,
     pub(crate) max_connections: usize,
+    pub(crate) idle: watch::Sender<Vec<u32>>,
 }
 
 impl Engine {
@@ -80,6 +83,7 @@ impl Engine {
             tasks: JoinSet::new(),
             common: Arc::new(parts.common),
             asked,
+            idle: parts.idle,
             max_connections: parts.max_connections,
             max_resends: config.resends,
             queue_timeout: config.queue_timeout(),
@@ -95,7 +99,17 @@ impl Engine {
         while !self.draining || self.connections() > 0 {
             let event = self.next().await;
             self.handle(event);
+            self.tell_idle();
         }
+    }
+
+    fn tell_idle(&self) {
+        let now = self.pool.idle();
+        self.idle.send_if_modified(|told| {
+            let news = *told != now && !now.is_empty();
+            *told = now;
+            news
+        });
     }
 
     async fn next(&mut self) -> Event {
@@ -195,7 +209,7 @@ impl Engine {
         if !session.request.bytes.is_empty() {
             session.resends += 1;
         }
-        if session.resends > self.max_resends {
+        if session.resends > self.max_resends || session.request.must_not_be_repeated() {
             self.given_up += 1;
         } else {
             self.place(session, Instant::now());
@@ -206,6 +220,11 @@ impl Engine {
         match command {
             Command::Upstreams(specs) => match self.pool.replace(specs) {
                 Ok(()) => {
+                    // Who sets upstreams may be new here, so it is told even what was told before.
+                    self.idle.send_if_modified(|told| {
+                        told.clear();
+                        false
+                    });
                     self.place_waiting(Instant::now());
                     Answer::Done
                 }

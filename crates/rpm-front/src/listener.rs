@@ -14,7 +14,7 @@ use std::{
     fs,
     future::poll_fn,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::{
         fd::{AsFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::FileTypeExt},
@@ -71,6 +71,7 @@ fn inherit(number: i32) -> Result<Opened, FrontError> {
 fn bind(address: &Address) -> Result<Opened, FrontError> {
     let endpoint = match address {
         Address::Tcp(address) => Endpoint::Tcp(*address),
+        Address::Local(port) => Endpoint::Tcp((Ipv4Addr::LOCALHOST, *port).into()),
         Address::Unix(path) => {
             remove_dead(path);
             Endpoint::Unix(path.to_path_buf())

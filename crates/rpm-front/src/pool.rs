@@ -2,7 +2,7 @@
 //! as a value.
 
 use crate::{
-    command::{UpstreamSpec, UpstreamStats},
+    command::{UpstreamSpec, UpstreamStats, Wish},
     policy::{Candidate, Client, Policy},
     random::Random,
     upstream::{Key, Lease, Standing, Upstream},
@@ -120,6 +120,12 @@ impl Pool {
         if let Some(upstream) = self.find(key) {
             upstream.unanswered();
         }
+    }
+
+    /// The draining upstreams without connections.
+    pub(crate) fn idle(&self) -> Vec<u32> {
+        let idle = |one: &&Upstream| one.spec.state == Wish::Draining && one.open() == 0;
+        self.upstreams.iter().filter(idle).map(|one| one.spec.id).collect()
     }
 
     /// When the next of the down upstreams may be tried again. One that could be tried by now has

@@ -4,7 +4,7 @@ use crate::{
     command::{Command, hello},
     config::Config,
     connect::Common,
-    control,
+    control::{self, Wires},
     engine::{Asked, Engine, Parts},
     error::FrontError,
     listener::{self, Listeners},
@@ -16,7 +16,7 @@ use tokio::{
     net::UnixStream,
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 
@@ -63,8 +63,9 @@ pub fn run(config: Config) -> Result<Ended, FrontError> {
         };
         let listeners = Listeners::new(opened).map_err(FrontError::System)?;
         let max_connections = room.connections;
-        let parts = Parts { listeners, pool, common, max_connections };
-        let channel = control.map(|control| (control, hello(&addresses)));
+        let (idle, watched) = watch::channel(Vec::new());
+        let parts = Parts { listeners, pool, common, max_connections, idle };
+        let channel = control.map(|control| (control, hello(&addresses), watched));
         serve(&config, parts, channel).await.map_err(FrontError::System)
     })
 }
@@ -72,14 +73,15 @@ pub fn run(config: Config) -> Result<Ended, FrontError> {
 async fn serve(
     config: &Config,
     parts: Parts,
-    channel: Option<(StdStream, String)>,
+    channel: Option<(StdStream, String, watch::Receiver<Vec<u32>>)>,
 ) -> io::Result<Ended> {
     let signals = Signals::new()?;
     let (asking, asked) = mpsc::channel(control::MAX_ASKED);
     let channel = match channel {
-        Some((control, hello)) => {
+        Some((control, hello, idle)) => {
             let control = UnixStream::from_std(control)?;
-            Some(tokio::spawn(control::talk(control, hello, asking.clone())))
+            let wires = Wires { engine: asking.clone(), idle };
+            Some(tokio::spawn(control::talk(control, hello, wires)))
         }
         None => None,
     };

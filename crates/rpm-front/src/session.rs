@@ -12,6 +12,17 @@ pub(crate) struct Request {
     pub(crate) ended: bool,
 }
 
+/// Methods whose repetition may do a thing twice: those that nginx's `proxy_next_upstream` leaves
+/// out too (RFC 9110, 9.2.2; RFC 5789; RFC 4918).
+const NOT_REPEATED: [&[u8]; 3] = [b"POST ", b"PATCH ", b"LOCK "];
+
+impl Request {
+    /// It looks like a request of HTTP that an upstream may have begun to carry out.
+    pub(crate) fn must_not_be_repeated(&self) -> bool {
+        NOT_REPEATED.iter().any(|method| self.bytes.starts_with(method))
+    }
+}
+
 /// A client without an answer yet.
 #[derive(Debug)]
 pub(crate) struct Session {

@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -62,15 +62,16 @@ impl Stream {
     /// A connection to an upstream.
     pub(crate) async fn connect(address: &Address) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
-                // Bytes go on as they come; waiting for more is the sender's decision.
-                stream.set_nodelay(true)?;
-                // On this machine the kernel itself tells when a peer is gone.
-                if !address.ip().is_loopback() {
-                    keep_alive(&stream)?;
+            Address::Tcp(address) => tcp(address).await,
+            Address::Local(port) => {
+                match tcp(&SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).await {
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                        // Whatever ::1 says, on a machine without it too, the refusal is the news.
+                        let six = SocketAddr::from((Ipv6Addr::LOCALHOST, *port));
+                        tcp(&six).await.map_err(|_| error)
+                    }
+                    connected => connected,
                 }
-                Ok(stream.into())
             }
             Address::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
         }
@@ -110,6 +111,17 @@ impl Stream {
             Socket::Unix(_) => {}
         }
     }
+}
+
+async fn tcp(address: &SocketAddr) -> io::Result<Stream> {
+    let stream = TcpStream::connect(address).await?;
+    // Bytes go on as they come; waiting for more is the sender's decision.
+    stream.set_nodelay(true)?;
+    // On this machine the kernel itself tells when a peer is gone.
+    if !address.ip().is_loopback() {
+        keep_alive(&stream)?;
+    }
+    Ok(stream.into())
 }
 
 /// Has the kernel ask a silent peer of a TCP connection whether it is still there.

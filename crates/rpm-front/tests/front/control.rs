@@ -1,6 +1,6 @@
 //! The control channel, its bad peers included.
 
-use crate::harness::{Front, servers, set, who, within};
+use crate::harness::{Front, finish, servers, set, who, within};
 use rpm_front::MAX_LINE_BYTES;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -118,6 +118,26 @@ async fn a_set_is_replaced_as_a_whole_under_load() {
         }
         load.await.unwrap();
         assert_eq!(front.stats().await["given_up"], 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_draining_upstream_is_told_when_its_last_connection_ends() {
+    within(async {
+        let servers = servers(2).await;
+        let mut front = Front::over(&servers, json!({"balance": "round_robin"})).await;
+        let mut kept = front.connect().await;
+        let name: usize = who(&mut kept).await.parse().unwrap();
+        let mut upstreams = set(&servers);
+        upstreams[name]["state"] = json!("draining");
+        front.replace(upstreams.clone()).await;
+        assert_ne!(front.ask().await, name.to_string());
+        finish(kept).await;
+        assert_eq!(front.line().await, json!({"idle": [name]}));
+        // A new daemon on the old channel sets what is set, and is told again.
+        front.replace(upstreams).await;
+        assert_eq!(front.line().await, json!({"idle": [name]}));
     })
     .await;
 }
