@@ -42,6 +42,7 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         pid_file: format!("/h/pids/{name}-{id}.pid").into(),
         listening: vec!["0.0.0.0:3000".into()],
         balance: Some("even".into()),
+        front: None,
         queue_state: Some("serving".into()),
         exits: Vec::new(),
         previous_delay_ms: 0,

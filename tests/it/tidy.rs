@@ -24,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         &[
             "rpm-cluster",
             "rpm-config",
+            "rpm-front",
             "rpm-keeper",
             "rpm-logs",
             "rpm-protocol",
@@ -36,6 +37,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         &[
             "rpm-config",
             "rpm-daemon",
+            "rpm-front",
             "rpm-keeper",
             "rpm-logs",
             "rpm-protocol",

@@ -61,6 +61,7 @@ pub(crate) fn detail(
         pid_file: crate::pid_file::path(&engine.home, app, one.id),
         listening: known.map(|worker| worker.record.listening.clone()).unwrap_or_default(),
         balance: engine.sharing.balance(spec),
+        front: engine.front_view(app, slot),
         queue_state: engine.sharing.standing(&launch::owner(spec, slot)).map(str::to_owned),
         exits: engine.exits.get(&one.id).cloned().unwrap_or_default(),
         previous_delay_ms: one.previous_delay_ms,

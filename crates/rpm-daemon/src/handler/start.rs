@@ -46,7 +46,9 @@ impl Engine {
                 autostart: spec.autostart,
             }
         };
+        let name = spec.name.clone();
         self.keep_spec(spec);
+        self.renew_front(&name);
         self.step(Event::Command { ticket, command });
     }
 
