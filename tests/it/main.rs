@@ -14,6 +14,7 @@ mod cli;
 mod cluster;
 mod ecosystem;
 mod fork;
+mod front;
 mod load_itself;
 mod logs;
 mod matrix;
