@@ -21,8 +21,15 @@ pub(crate) async fn run(
     let words = words(&options)?;
     let mut client = session.daemon().await?;
     act(session, &mut client, action, words, environment).await?;
-    // As under PM2, a reload shows no table.
-    if action == Action::Reload { Ok(()) } else { session.show_table(&mut client).await }
+    session.show_table(&mut client).await
+}
+
+/// What a reload asks of the daemon.
+pub(crate) fn reload(options: Restart) -> Result<Request, CliError> {
+    let Restart { act: options, update_env } = options;
+    let environment = environment(update_env, &options)?;
+    let targets = targets(words(&options)?);
+    Ok(Request::Act { action: Action::Reload, targets, environment })
 }
 
 /// Restarts the targets. A file is started again, with what it says now.

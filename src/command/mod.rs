@@ -11,6 +11,7 @@ mod list;
 mod log_stream;
 mod logs;
 mod ping;
+mod reload;
 mod scale;
 pub(crate) mod serve;
 mod start;
@@ -43,9 +44,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Start(options) => start::run(session, *options).await,
         Command::Stop(options) => act::run(session, Action::Stop, options, false).await,
         Command::Restart(options) => act::restart(session, options).await,
-        Command::Reload(options) => {
-            act::run(session, Action::Reload, options.act, options.update_env).await
-        }
+        Command::Reload(options) => reload::run(session, options).await,
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
         Command::Scale(options) => scale::run(session, options).await,

@@ -100,18 +100,23 @@ impl Engine {
         }
     }
 
-    /// Asks a worker to finish what it has. A program that cannot be asked is told to stop at once.
+    /// Asks a worker to finish what it has. A program without our preload is asked by its stop
+    /// signal, and has as long: it is over when its last process is.
     pub(crate) fn drain_now(&mut self, worker: WorkerId) {
+        if self.workers.process(worker).is_none() {
+            return self.queue.push_back(Event::Drained { worker });
+        }
         if !self.ask_to_drain(worker) {
-            self.queue.push_back(Event::Drained { worker });
+            self.stop_now(worker);
         }
     }
 
-    /// Asks a worker to finish what it has; false: it cannot be asked.
+    /// Asks a worker's preload to finish what it has; false: there is none.
     pub(crate) fn ask_to_drain(&self, worker: WorkerId) -> bool {
-        let process = self.workers.process(worker);
-        let by_channel = process.and_then(|p| p.channel.as_ref()).is_some_and(|c| c.drain());
-        by_channel || (process.is_some() && self.control.drain(worker))
+        let Some(process) = self.workers.process(worker) else { return false };
+        let preloaded = self.spec_of(worker).is_some_and(|spec| launch::wants_preload(&spec));
+        let by_channel = preloaded && process.channel.as_ref().is_some_and(|c| c.drain());
+        by_channel || self.control.drain(worker)
     }
 
     /// Sends the stop signal, or PM2's `shutdown` message, to a worker's tree.

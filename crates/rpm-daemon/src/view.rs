@@ -34,7 +34,7 @@ pub(crate) fn instance(
         user: spec.inherited_env.get("USER").cloned().unwrap_or_else(|| "root".to_owned()),
         last_exit: instance.last_exit.map(|(exit, at)| exit_view(exit, at)),
         queue: engine.sharing.waiting(&launch::owner(spec, slot)),
-        leaving: instance.leaving.iter().filter_map(|one| leaving(engine, one)).collect(),
+        leaving: leaving_of(instance).filter_map(|one| leaving(engine, &one)).collect(),
     })
 }
 
@@ -88,6 +88,14 @@ fn exit_view(exit: Exit, at: Moment) -> ExitView {
     ExitView { code, signal, at: clock::epoch_of(at), stderr: Vec::new() }
 }
 
+/// Workers on their way out; behind a front the current one can be among them.
+fn leaving_of(instance: &Instance) -> impl Iterator<Item = Leaving> {
+    let draining = instance.draining();
+    let current =
+        draining.map(|(until, worker)| Leaving { worker, phase: LeavingPhase::Draining { until } });
+    current.into_iter().chain(instance.leaving.iter().cloned())
+}
+
 fn leaving(engine: &Engine, leaving: &Leaving) -> Option<LeavingView> {
     let pid = engine.workers.process(leaving.worker)?.leader.pid;
     let left =
@@ -97,5 +105,6 @@ fn leaving(engine: &Engine, leaving: &Leaving) -> Option<LeavingView> {
         LeavingPhase::Stopping { deadline } => ("stopping", left(deadline)),
         LeavingPhase::Killed => ("killed", 0),
     };
-    Some(LeavingView { pid, phase: phase.to_owned(), left_ms })
+    let connections = engine.sampler.connections(leaving.worker);
+    Some(LeavingView { pid, phase: phase.to_owned(), left_ms, connections })
 }

@@ -166,7 +166,8 @@ impl Instance {
         let until = turn.now.plus(seat.policy.stop.drain_timeout);
         self.state = State::Draining { worker, until, then };
         turn.push(Effect::Drain { worker });
-        turn.notice(seat.app, self.id, NoticeKind::Draining);
+        let left_ms = u64::try_from(until.since(turn.now).as_millis()).unwrap_or(u64::MAX);
+        turn.notice(seat.app, self.id, NoticeKind::Draining { connections: None, left_ms });
     }
 
     /// Does `then`: the last process of the current worker is gone.

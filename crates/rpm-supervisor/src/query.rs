@@ -115,6 +115,20 @@ impl Instance {
         current.into_iter().chain(replacement).chain(leaving)
     }
 
+    /// The current worker and until when it may finish its connections, if it does.
+    pub fn draining(&self) -> Option<(Moment, WorkerId)> {
+        match &self.state {
+            State::Draining { worker, until, .. } => Some((*until, *worker)),
+            State::Stopped
+            | State::Launching { .. }
+            | State::Online { .. }
+            | State::Stopping { .. }
+            | State::Waiting { .. }
+            | State::Errored
+            | State::Removing => None,
+        }
+    }
+
     /// When the current worker was spawned, if it has not been told to stop.
     pub fn up_since(&self) -> Option<Moment> {
         match &self.state {
