@@ -8,7 +8,7 @@ use super::{
     table, units,
 };
 use comfy_table::Cell;
-use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
+use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
 use std::{
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -71,6 +71,9 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(balance) = &detail.balance {
         rows.push(("balance", balance.clone()));
     }
+    if let Some(front) = &detail.front {
+        rows.extend(front_rows(front));
+    }
     if let (Some(queue), Some(state)) = (view.queue, &detail.queue_state) {
         rows.push(("queue", format!("{queue} waiting, {state}")));
     }
@@ -87,6 +90,20 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         rows.push(("log bytes lost", units::memory(detail.dropped_log_bytes)));
     }
     rows
+}
+
+fn front_rows(front: &FrontView) -> [(&'static str, String); 3] {
+    let pid = front.pid.map_or_else(|| "none, another one comes".into(), |pid| pid.to_string());
+    let header = front.proxy_protocol.as_ref();
+    let header = header.map_or_else(String::new, |version| format!(", PROXY protocol {version}"));
+    let listening = front.listening.join(" ");
+    let FrontView { connections, waiting, instance_connections: open, .. } = front;
+    let state = front.instance_state.as_deref().unwrap_or("gets no connections");
+    [
+        ("front", format!("{listening} ({}{header}), pid {pid}", front.balance)),
+        ("front connections", format!("{connections}, {waiting} waiting")),
+        ("connections", format!("{open}, {state}")),
+    ]
 }
 
 fn none() -> String {

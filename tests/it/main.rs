@@ -16,6 +16,7 @@ mod cluster;
 mod drain;
 mod ecosystem;
 mod fork;
+mod front;
 mod load_itself;
 mod logs;
 mod matrix;

@@ -11,6 +11,7 @@ use crate::{
     diagnose::Troubles,
     error::Error,
     events::EventLog,
+    front::Fronts,
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
@@ -49,6 +50,7 @@ pub(crate) struct Engine {
     pub(crate) replies: Replies,
     pub(crate) sampler: Sampler,
     pub(crate) sharing: Sharing,
+    pub(crate) fronts: Fronts,
     pub(crate) troubles: Troubles,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
@@ -88,6 +90,7 @@ impl Engine {
                 () = tokio::time::sleep(look), if looks => self.start_sample(),
             }
             self.settle();
+            self.rotate_all();
             self.commit()?;
         }
         self.keeper.send(Request::Shutdown);
@@ -95,7 +98,8 @@ impl Engine {
     }
 
     fn is_done(&self) -> bool {
-        let nothing_runs = self.fleet.apps.is_empty() && self.workers.is_empty();
+        let nothing_runs =
+            self.fleet.apps.is_empty() && self.workers.is_empty() && self.fronts.is_empty();
         self.ending && nothing_runs && !self.replies.is_holding_back()
     }
 
@@ -128,6 +132,8 @@ impl Engine {
             Message::Channel { worker, said } => self.on_channel(worker, said),
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
+            Message::Front { child, said } => self.on_front(child, *said),
+            Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),

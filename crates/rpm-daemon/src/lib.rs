@@ -17,6 +17,7 @@ mod error;
 mod events;
 #[cfg(test)]
 mod fixture;
+mod front;
 mod handler;
 mod inbox;
 mod keeper_events;

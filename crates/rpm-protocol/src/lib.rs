@@ -29,6 +29,6 @@ pub use outbox::{MAX_QUEUED, MAX_QUEUED_BYTES, STALL};
 pub use request::{Action, Request, StartOrigin, Targets};
 pub use rpc::{Id, Incoming, Refused, parse_answer, parse_request, request_line};
 pub use view::{
-    Acted, EventView, ExitView, FailureView, InstanceDetail, InstanceView, LeavingView, LogSource,
-    Started, Welcome,
+    Acted, EventView, ExitView, FailureView, FrontView, InstanceDetail, InstanceView, LeavingView,
+    LogSource, Started, Welcome,
 };
