@@ -18,6 +18,7 @@ mod fork;
 mod load_itself;
 mod logs;
 mod matrix;
+mod messages;
 mod nginx;
 mod reload;
 mod slots;

@@ -21,6 +21,7 @@ use crate::{
     sharing::Sharing,
     store::{self, Exits, Saving},
     targets::Specs,
+    triggers::Triggers,
     worker::Workers,
 };
 use rpm_keeper::Request;
@@ -50,6 +51,7 @@ pub(crate) struct Engine {
     pub(crate) sampler: Sampler,
     pub(crate) sharing: Sharing,
     pub(crate) troubles: Troubles,
+    pub(crate) triggers: Triggers,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
     /// Events that performing an effect caused; stepped before the turn ends.
@@ -130,6 +132,7 @@ impl Engine {
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
         }

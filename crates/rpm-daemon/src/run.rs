@@ -17,6 +17,7 @@ use crate::{
     server,
     sharing::Sharing,
     store,
+    triggers::Triggers,
     worker::Workers,
 };
 use rpm_keeper::{DaemonDescriptors, Link, daemon_descriptors};
@@ -129,6 +130,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         sampler: Sampler::default(),
         sharing: Sharing::default(),
         troubles: Troubles::default(),
+        triggers: Triggers::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         ending: false,
