@@ -9,6 +9,7 @@ use super::{
 };
 use comfy_table::Cell;
 use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
+use serde_json::Value;
 use std::{
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -86,6 +87,14 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(exit) = &view.last_exit {
         rows.push(("last exit", exit_line(exit)));
     }
+    let actions: Vec<&str> =
+        detail.offers.actions.iter().filter_map(|one| one.get("action_name")?.as_str()).collect();
+    if !actions.is_empty() {
+        rows.push(("actions", actions.join(" ")));
+    }
+    for (name, metric) in &detail.offers.monitor {
+        rows.push(("metric", format!("{name}: {}", figure(metric))));
+    }
     if detail.dropped_log_bytes > 0 {
         rows.push(("log bytes lost", units::memory(detail.dropped_log_bytes)));
     }
@@ -104,6 +113,16 @@ fn front_rows(front: &FrontView) -> [(&'static str, String); 3] {
         ("front connections", format!("{connections}, {waiting} waiting")),
         ("connections", format!("{open}, {state}")),
     ]
+}
+
+/// A figure of an app's own: `{value, unit}`, or whatever it sent.
+fn figure(metric: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let value = text(metric.get("value").unwrap_or(metric));
+    match metric.get("unit").and_then(Value::as_str) {
+        Some(unit) => format!("{value} {unit}"),
+        None => value,
+    }
 }
 
 fn none() -> String {
@@ -186,6 +205,18 @@ Describing process with id 0 - name api
 Ended: with code 1 at 2000-02-29T00:00:00.000Z
   | Error: no database";
         assert_eq!(block(&detail, 1_045_000, Colors::Off), want);
+    }
+
+    #[test]
+    fn figures_have_their_unit() {
+        let figures = [
+            (serde_json::json!({ "value": 3, "unit": "req/s" }), "3 req/s"),
+            (serde_json::json!({ "value": "12.5" }), "12.5"),
+            (serde_json::json!(7), "7"),
+        ];
+        for (metric, want) in figures {
+            assert_eq!(figure(&metric), want);
+        }
     }
 
     #[test]

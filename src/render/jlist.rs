@@ -52,9 +52,9 @@ fn identity(detail: &InstanceDetail) -> Value {
         "instance_var": spec.instance_var,
         "increment_var": spec.increment_var,
         "version": "N/A",
-        "axm_actions": [],
-        "axm_monitor": {},
-        "axm_options": {},
+        "axm_actions": detail.offers.actions,
+        "axm_monitor": detail.offers.monitor,
+        "axm_options": detail.offers.options,
         "axm_dynamic": {},
     })
 }

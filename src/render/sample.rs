@@ -47,6 +47,7 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         exits: Vec::new(),
         previous_delay_ms: 0,
         dropped_log_bytes: 0,
+        offers: Default::default(),
     }
 }
 

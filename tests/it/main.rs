@@ -20,6 +20,7 @@ mod front;
 mod load_itself;
 mod logs;
 mod matrix;
+mod messages;
 mod nginx;
 mod reload;
 mod slots;

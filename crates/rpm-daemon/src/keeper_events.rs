@@ -113,6 +113,7 @@ impl Engine {
             tracing::warn!(%worker, "its last lines could not be read: {error}");
         }
         self.record_exit(worker, status);
+        self.on_triggered_exit(worker);
         self.step(Event::Exited { worker, exit: exit_of(status) });
         self.check_tree(worker);
     }

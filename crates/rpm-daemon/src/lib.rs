@@ -25,7 +25,10 @@ mod keeper_link;
 mod launch;
 mod listeners;
 mod log_files;
+mod messages;
+mod offers;
 mod output;
+mod pace;
 mod perform;
 mod pid_file;
 mod recover;
@@ -37,6 +40,7 @@ mod sharing;
 mod store;
 mod targets;
 mod tree;
+mod triggers;
 mod view;
 mod worker;
 

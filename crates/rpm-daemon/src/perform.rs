@@ -11,6 +11,7 @@ use crate::{
 };
 use rpm_config::{AppName, AppSpec};
 use rpm_keeper::{ChildId, Owner, Request};
+use rpm_protocol::Offers;
 use rpm_supervisor::{Effect, Event, InstanceId, WorkerId};
 use std::{os::fd::OwnedFd, sync::Arc};
 
@@ -85,6 +86,7 @@ impl Engine {
             started_at: crate::clock::epoch_millis(),
             error_offset: error.map_or(0, |path| log_files::length(&path)),
             listening: activation::texts(spec),
+            offers: Offers::default(),
         }
     }
 

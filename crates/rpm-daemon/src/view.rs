@@ -68,6 +68,7 @@ pub(crate) fn detail(
         dropped_log_bytes: known
             .and_then(|worker| worker.process.as_ref())
             .map_or(0, |process| process.output.dropped()),
+        offers: known.map(|worker| worker.record.offers.clone()).unwrap_or_default(),
     })
 }
 
