@@ -7,6 +7,7 @@ mod look;
 mod more;
 mod serve;
 mod start;
+mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
@@ -15,6 +16,7 @@ pub(crate) use self::{
     more::MoreFlags,
     serve::{Serve, ServeForeground, Site},
     start::{AppFlags, FileOptions, Start},
+    talk::{Attach, Send, SendSignal, Trigger},
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -95,6 +97,15 @@ pub(crate) enum Command {
     Pid(OptionalName),
     /// Zero restart counters.
     Reset(Act),
+    /// Say something to an app: a JSON message to Node, a line to any other.
+    Send(Send),
+    /// Have apps do something they offer over their channel.
+    Trigger(Trigger),
+    /// Follow an app's output and type into its standard input.
+    Attach(Attach),
+    /// Send a signal to an app.
+    #[command(name = "sendSignal", visible_alias = "signal")]
+    SendSignal(SendSignal),
     /// Serve a directory over HTTP.
     #[command(visible_alias = "expose")]
     Serve(Box<Serve>),

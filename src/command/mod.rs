@@ -1,6 +1,7 @@
 //! One file per kind of command; this one tells them apart.
 
 mod act;
+mod attach;
 mod change;
 mod describe;
 mod dump;
@@ -14,9 +15,12 @@ mod logs;
 mod ping;
 mod reload;
 mod scale;
+mod send;
+mod send_signal;
 pub(crate) mod serve;
 mod start;
 mod start_options;
+mod trigger;
 
 use crate::{
     cli::{Command, Start, StartOr},
@@ -58,6 +62,10 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         }
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
+        Command::Send(options) => send::run(session, options).await,
+        Command::Trigger(options) => trigger::run(session, options).await,
+        Command::Attach(options) => attach::run(session, options).await,
+        Command::SendSignal(options) => send_signal::run(session, options).await,
         Command::Scale(options) => scale::run(session, options).await,
         Command::List => list::table(session).await,
         Command::Jlist => list::json(session).await,

@@ -32,6 +32,7 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         watch: None,
         share_ports: true,
         listen: Vec::new(),
+        proxy: None,
         balance: rpm_config::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
         restart: RestartPolicy {
