@@ -135,3 +135,17 @@ fn unknown_keys_of_old_files_are_said_and_ignored() {
     assert!(output.stderr.contains(want), "{output:?}");
     assert_eq!(home.app(NAMES).len(), 1);
 }
+
+#[test]
+fn init_writes_a_file_that_starts_and_never_over_one() {
+    let home = Home::new();
+    home.write("app.js", "setInterval(() => {}, 60000)");
+    home.rpm(["init", "simple"]).success();
+    home.rpm(["ecosystem"]).refused(&["ecosystem.toml is there already"]);
+    home.rpm(["start"]).success();
+    assert_eq!(home.single("app").status(), "online");
+    std::fs::remove_file(home.work().join("ecosystem.toml")).unwrap();
+    home.rpm(["ecosystem"]).success();
+    home.rpm(["start"]).success();
+    assert_eq!(home.app("app").len(), 1);
+}

@@ -256,6 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_has_every_key_and_no_other() {
+        let text = include_str!("../../../docs/ecosystem.md");
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+        let named = rows.filter_map(|row| row.split_once("` |")).map(|(name, _)| name);
+        let found: Vec<&str> = named.filter(|name| !name.starts_with(['.', '-'])).collect();
+        let keys = KEYS.iter().map(|key| key.name);
+        let want: Vec<&str> = keys.chain(IGNORED.iter().map(|(name, _)| *name)).collect();
+        assert_eq!(found, want);
+        for alias in KEYS.iter().flat_map(|key| key.aliases).chain(&LATER) {
+            assert!(text.contains(&format!("`{alias}`")), "{alias}");
+        }
+    }
+
+    #[test]
     fn environments_are_named_by_their_keys() {
         let table = [
             ("env_production", Some("production")),

@@ -131,6 +131,7 @@ mod tests {
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
+            written_at: 7,
             version: VERSION,
             fleet: &fleet,
             workers: BTreeMap::from([(WorkerId(1), &record)]),
@@ -144,6 +145,7 @@ mod tests {
         let (version, next_event, next_ticket) = (VERSION, 7, 8);
         let fleet = fleet.clone();
         let expected = Saved {
+            written_at: 7,
             version,
             fleet,
             workers,
