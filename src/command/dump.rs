@@ -12,6 +12,19 @@ pub(crate) async fn save(session: &Session, force: bool) -> Result<(), CliError>
     Ok(())
 }
 
+/// Makes the list empty; the former one stays beside it. Needs no daemon.
+pub(crate) fn clear(session: &Session) -> Result<(), CliError> {
+    session.home.create().map_err(CliError::Home)?;
+    let path = session.home.dump();
+    let failed = |error| CliError::io(&path.display().to_string(), &error);
+    if path.exists() {
+        std::fs::copy(&path, path.with_extension("pm2.bak")).map_err(failed)?;
+    }
+    rpm_unix::atomic::write(&path, b"[]").map_err(failed)?;
+    session.say(&format!("emptied {}", path.display()));
+    Ok(())
+}
+
 /// Starts what the list has and the fleet lacks.
 pub(crate) async fn resurrect(session: &Session) -> Result<(), CliError> {
     let mut client = session.daemon().await?;

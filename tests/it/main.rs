@@ -19,6 +19,7 @@ mod load_itself;
 mod logs;
 mod matrix;
 mod nginx;
+mod pm2_commands;
 mod reload;
 mod start;
 mod supervise;

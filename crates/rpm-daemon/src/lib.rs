@@ -24,6 +24,7 @@ mod launch;
 mod listeners;
 mod log_files;
 mod output;
+mod package;
 mod perform;
 mod pid_file;
 mod recover;

@@ -65,6 +65,9 @@ pub(crate) struct WorkerRecord {
     pub(crate) error_offset: u64,
     /// Addresses it listens on.
     pub(crate) listening: Vec<String>,
+    /// Its app's version when it was started; absent in states of older versions.
+    #[serde(default)]
+    pub(crate) version: Option<String>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -116,7 +119,12 @@ mod tests {
     #[test]
     fn a_successor_reads_what_was_written() {
         let fleet = fixture::fleet(&[&fixture::spec("api")]);
-        let record = WorkerRecord { started_at: 5, error_offset: 6, listening: vec!["x".into()] };
+        let record = WorkerRecord {
+            started_at: 5,
+            error_offset: 6,
+            listening: vec!["x".into()],
+            version: Some("1.2.3".into()),
+        };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
             version: VERSION,

@@ -15,7 +15,7 @@ mod process;
 mod web;
 
 pub(crate) use app::App;
-pub(crate) use command::Output;
+pub(crate) use command::{Output, Rpm};
 pub(crate) use door::Door;
 pub(crate) use fixture::{cache, compiled, copy, fixture, made, repository, venv};
 pub(crate) use home::Home;
