@@ -4,7 +4,7 @@ use crate::{
     cli::{Act, Restart, Start},
     command::{
         change::{self, Change},
-        start,
+        reload, start,
     },
     error::CliError,
     fleet_file,
@@ -24,8 +24,14 @@ pub(crate) async fn run(
     let words = words(&options)?;
     let mut client = session.daemon().await?;
     act(session, &mut client, action, words, environment).await?;
-    // As under PM2, a reload shows no table.
-    if action == Action::Reload { Ok(()) } else { session.show_table(&mut client).await }
+    session.show_table(&mut client).await
+}
+
+/// What a reload asks of the daemon.
+pub(crate) fn reload_request(options: Act, update_env: bool) -> Result<Request, CliError> {
+    let environment = environment(update_env, &options)?;
+    let targets = targets(words(&options)?);
+    Ok(Request::Act { action: Action::Reload, targets, environment })
 }
 
 /// Restarts or reloads the targets, with new options if there are any. A file is started again,
@@ -56,6 +62,9 @@ pub(crate) async fn again(
         }
     }
     let change = Change { flags: &app, args: &app_args, update_env, origin };
+    if !change.is_any() && action == Action::Reload {
+        return reload::run(session, options, update_env).await;
+    }
     if !change.is_any() {
         return run(session, action, options, update_env).await;
     }

@@ -15,6 +15,7 @@ mod list;
 mod log_stream;
 mod logs;
 mod ping;
+mod reload;
 mod report;
 mod scale;
 pub(crate) mod serve;
