@@ -34,7 +34,7 @@ fn change(session: &Session, pairs: &[(String, String)]) -> Result<(), CliError>
         settings.set(key, value)?;
     }
     settings.write(&session.home)?;
-    pairs.iter().for_each(|(key, value)| session.say(&format!("set {key} to {value}")));
+    pairs.iter().for_each(|(key, value)| session.tell(&format!("set {key} to {value}")));
     Ok(())
 }
 
@@ -61,6 +61,6 @@ pub(crate) fn unset(session: &Session, key: &str) -> Result<(), CliError> {
         return Err(CliError::failed(format!("{key} is not set"), hint));
     }
     settings.write(&session.home)?;
-    session.say(&format!("unset {key}"));
+    session.tell(&format!("unset {key}"));
     Ok(())
 }

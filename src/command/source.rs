@@ -24,7 +24,7 @@ pub(crate) async fn pull(session: &Session, options: Pull) -> Result<(), CliErro
             let before = checkout.git(&["rev-parse", "HEAD"])?;
             checkout.git(&["pull", "--quiet", "--ff-only"])?;
             if checkout.git(&["rev-parse", "HEAD"])? == before {
-                session.say(&format!("{name} is up to date"));
+                session.tell(&format!("{name} is up to date"));
                 return Ok(());
             }
             checkout.arrived(session).await
@@ -63,7 +63,7 @@ impl Checkout {
 
     async fn arrived(&self, session: &Session) -> Result<(), CliError> {
         let subject = self.git(&["log", "-1", "--format=%h %s"])?;
-        session.say(&format!("{} is at {subject}", self.place()));
+        session.tell(&format!("{} is at {subject}", self.place()));
         let mut client = session.daemon().await?;
         act::act(session, &mut client, Action::Reload, vec![self.name.clone()], None).await?;
         session.show_table(&mut client).await

@@ -12,6 +12,7 @@ mod bad_input;
 mod balance;
 mod change;
 mod cli;
+mod clients;
 mod cluster;
 mod drain;
 mod ecosystem;
