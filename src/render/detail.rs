@@ -48,6 +48,7 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         ("status", view.status.clone()),
         ("name", view.name.to_string()),
         ("namespace", view.namespace.clone()),
+        ("version", view.version.clone().unwrap_or_else(none)),
         ("restarts", view.restarts.to_string()),
         ("uptime", table::uptime(view, now)),
         ("script path", launch.script.display().to_string()),
@@ -82,7 +83,7 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         rows.push(("former worker", format!("pid {}, {}", old.pid, leaving::state(old))));
     }
     if let Some(bytes) = spec.restart.max_memory_restart {
-        rows.insert(4, ("max memory restart", units::memory(bytes)));
+        rows.insert(5, ("max memory restart", units::memory(bytes)));
     }
     if let Some(exit) = &view.last_exit {
         rows.push(("last exit", exit_line(exit)));
@@ -180,6 +181,7 @@ Describing process with id 0 - name api
 │ status             │ online                                  │
 │ name               │ api                                     │
 │ namespace          │ default                                 │
+│ version            │ 3.2.1                                   │
 │ restarts           │ 3                                       │
 │ max memory restart │ 300.0mb                                 │
 │ uptime             │ 45s                                     │

@@ -6,6 +6,7 @@ use crate::{
     front::is_front,
     log_files,
     output::Output,
+    package,
     tree::{self, Leader},
     worker::Process,
 };
@@ -66,6 +67,12 @@ impl Engine {
     fn on_spawned(&mut self, child: Child) {
         let worker = worker_of(child.child);
         self.attach(child);
+        // Only now: looking for it shall not delay the start.
+        let version =
+            self.spec_of(worker).and_then(|spec| package::version_of(&spec.launch.script));
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.record.version = version;
+        }
         self.step(Event::Spawned { worker });
     }
 

@@ -87,6 +87,7 @@ impl Engine {
             error_offset: error.map_or(0, |path| log_files::length(&path)),
             listening: activation::texts(spec),
             offers: Offers::default(),
+            version: None,
         }
     }
 
