@@ -11,3 +11,4 @@ mod lines;
 pub mod pump;
 pub mod sink;
 pub mod tail;
+pub mod times;
