@@ -1,10 +1,13 @@
 //! [`Growing`]: one open file that is read as it grows.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
-    os::unix::fs::{FileExt, MetadataExt},
-    path::Path,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
 };
 
 /// Bytes read in one turn, so that one flooded file does not starve the others.
@@ -49,7 +52,7 @@ impl Growing {
     /// Whether `path` still names this file.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         match (self.file.metadata(), std::fs::metadata(path)) {
-            (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+            (Ok(ours), Ok(theirs)) => is_same(&ours, &theirs),
             _ => false,
         }
     }
@@ -70,4 +73,14 @@ impl Growing {
         self.offset += count as u64;
         Ok(if count == 0 { Block::End } else { Block::Bytes(bytes) })
     }
+}
+
+/// Whether two are of one file.
+pub(crate) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// The name an open file has now (proc(5)); ` (deleted)` stands behind one that has none.
+pub(crate) fn name_of(file: &File) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }

@@ -7,6 +7,7 @@
 
 pub mod follow;
 mod growing;
+pub mod history;
 mod lines;
 pub mod pump;
 pub mod sink;

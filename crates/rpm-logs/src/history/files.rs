@@ -1,0 +1,78 @@
+//! Which files were rotated away from a log, and how they are read.
+
+use super::modified;
+use flate2::read::MultiGzDecoder;
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+/// A file that was rotated away.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rotated {
+    /// Its last change, in milliseconds since the epoch: that of its last line.
+    pub(super) modified: u64,
+    pub(super) path: PathBuf,
+}
+
+impl Rotated {
+    /// `None`: gone by retention meanwhile.
+    pub(super) fn open(&self) -> io::Result<Option<File>> {
+        match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        is_compressed(&self.path)
+    }
+}
+
+/// Whether a file must be unpacked.
+pub(super) fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "gz" || end == "zst")
+}
+
+/// The bytes a compressed file was made of.
+pub(super) fn unpacked(path: &Path, file: File) -> io::Result<Box<dyn Read + Send>> {
+    if path.extension().is_some_and(|end| end == "gz") {
+        return Ok(Box::new(MultiGzDecoder::new(file)));
+    }
+    let message = format!("{}: this program has no reader for it", path.display());
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+/// The rotated files of a log, oldest first.
+pub(super) fn rotated(log: &Path) -> io::Result<Vec<Rotated>> {
+    let (Some(name), Some(directory)) = (log.file_name(), log.parent()) else {
+        return Ok(Vec::new());
+    };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if is_rotated(name, &entry.file_name())
+            && let Ok(metadata) = entry.metadata()
+            && metadata.is_file()
+        {
+            all.push(Rotated { modified: modified(&metadata), path: entry.path() });
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Whether `name` is that of a file rotated away from `log`: `LOG.` and what begins with a digit.
+fn is_rotated(log: &OsStr, name: &OsStr) -> bool {
+    let rest = name.as_bytes().strip_prefix(log.as_bytes());
+    let rest = rest.and_then(|rest| rest.strip_prefix(b"."));
+    rest.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+}
