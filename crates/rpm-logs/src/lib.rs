@@ -5,6 +5,7 @@
 //! parsed, lines not prefixed; rotation and whom a line belongs to are others' work.
 #![forbid(unsafe_code)]
 
+pub mod date_format;
 pub mod follow;
 mod growing;
 pub mod history;
