@@ -39,9 +39,19 @@ pub(crate) fn lines_since(path: &Path, offset: u64, limit: usize) -> Vec<String>
     lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
 }
 
-/// Empties a file in place. Its writer notices and goes on at the new end.
+/// Empties a log: the file in place, whose writer notices and goes on at the new end, and what was
+/// rotated away from it is removed.
 pub(crate) fn empty(path: &Path) -> io::Result<()> {
-    fs::File::options().write(true).open(path)?.set_len(0)
+    for rotated in rpm_logs::history::rotated(path)? {
+        fs::remove_file(&rotated)?;
+        if let Some(times) = rpm_logs::times::path_of(&rotated) {
+            // It may have none.
+            let _none = fs::remove_file(times);
+        }
+    }
+    let file = fs::File::options().write(true).open(path)?;
+    // A device cannot be emptied, and need not be.
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
 /// The two files of an instance.
@@ -97,6 +107,11 @@ impl LogFiles {
         let fd = file.description()?;
         keeper.send(Request::Hold { name: format!("{}{name}", store::LOG), fd });
         Ok(file)
+    }
+
+    /// Somebody is about to read the files: what is in memory of their time indexes is written.
+    pub(crate) fn flush_times(&self) {
+        self.open.values().filter_map(Weak::upgrade).for_each(|file| file.flush_times());
     }
 
     /// Gives up the descriptions nobody writes to any more.

@@ -11,6 +11,7 @@ pub mod merge;
 mod reader;
 mod said;
 
+pub use self::files::rotated;
 pub(crate) use self::files::{between, is_compressed, unpacked};
 use self::{files::Rotated, reader::Reader};
 use crate::times::Times;

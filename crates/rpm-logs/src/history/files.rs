@@ -55,12 +55,20 @@ pub(crate) fn unpacked(path: &Path, file: File) -> io::Result<Box<dyn Read + Sen
 
 /// Files that were rotated away before the one that is open as `current`, oldest first.
 pub(super) fn older(log: &Path, current: Option<&Metadata>) -> io::Result<Vec<Rotated>> {
-    let mut all = rotated(log)?;
+    let mut all = all(log)?;
     // It may have been rotated away since it was opened, and others after it.
     if let Some(position) = all.iter().position(|rotated| rotated.is(current)) {
         all.truncate(position);
     }
     Ok(all)
+}
+
+/// The files that were rotated away from a log, oldest first.
+///
+/// # Errors
+/// Those of reading its directory.
+pub fn rotated(log: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(all(log)?.into_iter().map(|rotated| rotated.path).collect())
 }
 
 /// The files that were at `log` after `old` and before `new`, oldest first.
@@ -84,8 +92,8 @@ pub(crate) fn between(log: &Path, old: &File, new: Option<&Metadata>) -> io::Res
     Ok(all.into_iter().map(|rotated| rotated.path).collect())
 }
 
-/// The rotated files of a log, oldest first.
-fn rotated(log: &Path) -> io::Result<Vec<Rotated>> {
+/// The same with their times.
+fn all(log: &Path) -> io::Result<Vec<Rotated>> {
     let (Some(name), Some(directory)) = (log.file_name(), log.parent()) else {
         return Ok(Vec::new());
     };
