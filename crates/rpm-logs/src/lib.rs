@@ -11,6 +11,7 @@ mod growing;
 pub mod history;
 mod lines;
 pub mod pump;
+pub mod rotate;
 pub mod sink;
 pub mod tail;
 pub mod times;

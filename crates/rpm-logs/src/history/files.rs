@@ -1,7 +1,10 @@
 //! Which files were rotated away from a log, and how they are read.
 
 use super::modified;
-use crate::growing::{is_same, name_of};
+use crate::{
+    growing::{is_same, name_of},
+    rotate::name::Rotated as Name,
+};
 use flate2::read::MultiGzDecoder;
 use std::{
     ffi::OsStr,
@@ -92,7 +95,8 @@ pub(crate) fn between(log: &Path, old: &File, new: Option<&Metadata>) -> io::Res
     Ok(all.into_iter().map(|rotated| rotated.path).collect())
 }
 
-/// The same with their times.
+/// The same with their times. What rpm rotated is ordered by name, and comes after what others did,
+/// which is ordered by time.
 fn all(log: &Path) -> io::Result<Vec<Rotated>> {
     let (Some(name), Some(directory)) = (log.file_name(), log.parent()) else {
         return Ok(Vec::new());
@@ -102,21 +106,29 @@ fn all(log: &Path) -> io::Result<Vec<Rotated>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut all = Vec::new();
+    let (mut ours, mut others) = (Vec::new(), Vec::new());
     for entry in entries {
         let entry = entry?;
-        if is_rotated(name, &entry.file_name())
-            && let Ok(metadata) = entry.metadata()
-            && metadata.is_file()
-        {
-            all.push(Rotated { modified: modified(&metadata), path: entry.path() });
+        let found = entry.file_name();
+        let Ok(metadata) = entry.metadata() else { continue };
+        let rotated = Rotated { modified: modified(&metadata), path: entry.path() };
+        let named = name.to_str().zip(found.to_str());
+        if let Some(parsed) = named.and_then(|(name, found)| Name::parse(name, found)) {
+            ours.push((parsed, rotated));
+        } else if metadata.is_file() && is_rotated(name, &found) {
+            others.push(rotated);
         }
     }
-    all.sort();
-    Ok(all)
+    others.sort();
+    // While it is compressed a file is there twice, the plain one first.
+    ours.sort();
+    ours.dedup_by(|later, earlier| later.0.is_same_rotation(&earlier.0));
+    others.extend(ours.into_iter().map(|(_, rotated)| rotated));
+    Ok(others)
 }
 
-/// Whether `name` is that of a file rotated away from `log`: `LOG.` and what begins with a digit.
+/// Whether `name` is that of a file rotated away from `log` by others, as logrotate does: `LOG.` and
+/// what begins with a digit.
 fn is_rotated(log: &OsStr, name: &OsStr) -> bool {
     let rest = name.as_bytes().strip_prefix(log.as_bytes());
     let rest = rest.and_then(|rest| rest.strip_prefix(b"."));
