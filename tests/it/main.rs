@@ -16,6 +16,8 @@ mod ecosystem;
 mod fork;
 mod load_itself;
 mod logs;
+mod logs_following;
+mod logs_reading;
 mod matrix;
 mod nginx;
 mod reload;

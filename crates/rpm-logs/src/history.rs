@@ -177,12 +177,15 @@ impl<'a> History<'a> {
     /// Rotation may cut a line in two: the first half of one whose second is wanted.
     fn cut_line(&mut self, rotated: &Rotated) -> io::Result<()> {
         let whole = self.parts.front().is_some_and(|part| part.from == 0 && part.skip == 0);
-        if !whole || rotated.is_compressed() {
-            return Ok(());
-        }
-        let Some(file) = rotated.open()? else { return Ok(()) };
-        let to = file.metadata()?.len();
-        let from = count::behind_last_newline(&file, to)?;
+        let Some(file) = rotated.open()?.filter(|_| whole) else { return Ok(()) };
+        let (from, to) = if rotated.is_compressed() {
+            let mut reader = reader::open_rotated(&rotated.path, 0, u64::MAX)?;
+            while reader.next(&mut Vec::new())?.is_some() {}
+            (reader.offset(), u64::MAX)
+        } else {
+            let to = file.metadata()?.len();
+            (count::behind_last_newline(&file, to)?, to)
+        };
         let content = Content::Rotated(rotated.path.clone());
         self.parts.push_front(Part { content, from, to, skip: 0 });
         Ok(())
