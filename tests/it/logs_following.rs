@@ -131,7 +131,7 @@ fn resident(process: Process) -> u64 {
 #[test]
 fn a_suspended_reader_costs_the_daemon_no_memory_and_the_file_no_line() {
     let home = Home::new();
-    const LAST: u64 = 3_000_000;
+    const LAST: u64 = 1_500_000;
     // It floods when it is told to.
     home.write("gate.sh", &format!("mkfifo gate; echo ready; read go < gate; exec seq 1 {LAST}\n"));
     home.rpm(["start", "gate.sh", "--name", "app", "--no-autorestart"]).success();
@@ -156,4 +156,103 @@ fn a_suspended_reader_costs_the_daemon_no_memory_and_the_file_no_line() {
 
 fn size(log: &Path) -> u64 {
     log.metadata().unwrap().len()
+}
+
+/// Complaint D1, at its hundred runs: all lines of every one, and its trace.
+fn hundred(end: &str, reason: &str) {
+    const COUNT: &str = "34";
+    let home = Home::new();
+    home.copy("lines.js");
+    let words = [
+        "start",
+        "lines.js",
+        "--name",
+        "a",
+        "-x",
+        "-i",
+        COUNT,
+        "--no-autorestart",
+        "--",
+        "20000",
+        end,
+    ];
+    home.rpm(words).output();
+    home.wait_until("all ended", |apps| apps.iter().all(|app| app.status() == "stopped"));
+    let want: String = (1..=20_000).map(|number| format!("line {number}\n")).collect();
+    let apps = home.app("a");
+    assert_eq!(apps.len().to_string(), COUNT);
+    for app in apps {
+        let found = fs::read_to_string(app.out_log()).unwrap();
+        assert!(found == want, "{}: {} bytes of {}", app.id(), found.len(), want.len());
+    }
+    let shown = home.rpm(["show", "a"]).success().stdout;
+    assert_eq!(shown.matches(&format!("Ended: {reason}")).count().to_string(), COUNT, "{shown}");
+    let traces = shown.matches("| Error: after the last line").count();
+    assert_eq!(traces.to_string(), if end == "throw" { COUNT } else { "0" });
+}
+
+#[test]
+fn a_third_of_a_hundred_exits_lose_nothing() {
+    hundred("exit", "with code 3");
+}
+
+#[test]
+fn a_third_of_a_hundred_throws_lose_nothing() {
+    hundred("throw", "with code 1");
+}
+
+#[test]
+fn a_third_of_a_hundred_kills_lose_nothing() {
+    hundred("kill", "by SIGKILL");
+}
+
+/// The lines below `Ended:` of each death, newest first.
+fn deaths(home: &Home) -> Vec<Vec<String>> {
+    let shown = home.rpm(["show", "app"]).success().stdout;
+    let deaths = shown.split("Ended: ").skip(1);
+    deaths
+        .map(|death| death.lines().skip(1).map(|line| line.trim_start().to_owned()).collect())
+        .collect()
+}
+
+#[test]
+fn the_last_words_of_each_death_outlive_the_daemon() {
+    let home = Home::new();
+    home.write(
+        "dies.sh",
+        "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $1 $i >&2; done; exit 4\n",
+    );
+    for name in ["first", "second"] {
+        let words = ["start", "dies.sh", "--name", "app", "--no-autorestart", "-f", "--", name];
+        home.rpm(words).output();
+        home.wait_until("it ended", |apps| apps.iter().all(|app| app.status() == "stopped"));
+    }
+    home.rpm(["start", "app"]).output();
+    home.wait_until("it ended", |apps| apps.iter().all(|app| app.status() == "stopped"));
+    let lines = |count: u32| -> Vec<String> {
+        (61 - count..=60).map(|number| format!("| second {number}")).collect()
+    };
+    let want = deaths(&home);
+    assert_eq!(want.first(), Some(&lines(50)));
+    assert!(want.iter().skip(1).all(|death| death.len() == 10), "{want:?}");
+    home.daemon().kill();
+    assert_eq!(deaths(&home), want);
+}
+
+#[test]
+fn flush_empties_at_once_what_is_written_and_what_was_rotated() {
+    let home = Home::new();
+    let log = ticking(&home);
+    let name = log.file_name().unwrap().to_str().unwrap();
+    let rotated = log.with_file_name(format!("{name}.2026-11-21_10-00-00.000"));
+    let other = log.with_file_name(format!("my-{name}.2026-11-21_10-00-00.000"));
+    for path in [&rotated, &other] {
+        fs::write(path, "old\n").unwrap();
+    }
+    home.wait_for_line(&log, "\ntick 100\n");
+    home.rpm(["flush", "app"]).stdout("").success();
+    assert!(!rotated.exists() && other.exists());
+    let found = home.wait_for_line(&log, "tick ");
+    assert!(!found.contains("\ntick 100\n") && !found.contains('\0'), "{found}");
+    home.rpm(["flush", "apq"]).refused(&["apq", "app"]);
 }
