@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn objects_are_pm2s_and_never_wrapped_twice() {
         let err = file(3, "api", Stream::Err);
-        let want = "{\"message\":\"a \\\"b\\\" \u{fffd}\",\"timestamp\":\"1970-01-01T00:00:01.000Z\",\
+        let want = "{\"message\":\"a \\\"b\\\" \u{fffd}\",\
+                    \"timestamp\":\"1970-01-01T00:00:01.000Z\",\
                     \"type\":\"err\",\"process_id\":3,\"app_name\":\"api\"}";
         assert_eq!(text(json(&err, 1000, b"a \"b\" \xff")), want);
         assert_eq!(text(json(&err, 5000, want.as_bytes())), want);

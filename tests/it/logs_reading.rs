@@ -219,7 +219,8 @@ fn a_log_without_an_index_goes_by_what_its_lines_say() {
 #[test]
 fn a_log_that_is_json_already_is_not_wrapped_again() {
     let home = two_apps();
-    let line = "{\"message\":\"a\",\"timestamp\":\"x\",\"type\":\"out\",\"process_id\":7,\"app_name\":\"b\"}\n";
+    let line = "{\"message\":\"a\",\"timestamp\":\"x\",\"type\":\"out\",\
+                \"process_id\":7,\"app_name\":\"b\"}\n";
     write(&home.single("worker").out_log(), &[(0, line)]);
     shown(&home, ["worker", "--json"], line);
 }

@@ -127,8 +127,8 @@ fn all(log: &Path) -> io::Result<Vec<Rotated>> {
     Ok(others)
 }
 
-/// Whether `name` is that of a file rotated away from `log` by others, as logrotate does: `LOG.` and
-/// what begins with a digit.
+/// Whether `name` is that of a file rotated away from `log` by others, as logrotate does: `LOG.`
+/// and what begins with a digit.
 fn is_rotated(log: &OsStr, name: &OsStr) -> bool {
     let rest = name.as_bytes().strip_prefix(log.as_bytes());
     let rest = rest.and_then(|rest| rest.strip_prefix(b"."));
