@@ -15,7 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How many lines of a worker's last words are shown.
+/// How many lines are shown of the last words of workers before the last one, which are shown all.
 const SHOWN_LINES: usize = 10;
 
 /// The blocks of all `details`, one after the other.
@@ -48,6 +48,7 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         ("status", view.status.clone()),
         ("name", view.name.to_string()),
         ("namespace", view.namespace.clone()),
+        ("version", view.version.clone().unwrap_or_else(none)),
         ("restarts", view.restarts.to_string()),
         ("uptime", table::uptime(view, now)),
         ("script path", launch.script.display().to_string()),
@@ -82,7 +83,7 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         rows.push(("former worker", format!("pid {}, {}", old.pid, leaving::state(old))));
     }
     if let Some(bytes) = spec.restart.max_memory_restart {
-        rows.insert(4, ("max memory restart", units::memory(bytes)));
+        rows.insert(5, ("max memory restart", units::memory(bytes)));
     }
     if let Some(exit) = &view.last_exit {
         rows.push(("last exit", exit_line(exit)));
@@ -140,9 +141,10 @@ fn path(path: Option<&Path>) -> String {
 /// How the last workers ended, newest first, with their last words.
 fn exits(exits: &[ExitView], colors: Colors) -> Vec<String> {
     let mut lines = Vec::new();
-    for exit in exits {
+    for (number, exit) in exits.iter().enumerate() {
         lines.push(colors.paint(Paint::Label, &format!("Ended: {}", exit_line(exit))));
-        let first = exit.stderr.len().saturating_sub(SHOWN_LINES);
+        let shown = if number == 0 { usize::MAX } else { SHOWN_LINES };
+        let first = exit.stderr.len().saturating_sub(shown);
         let last = exit.stderr.get(first..).unwrap_or_default();
         lines.extend(last.iter().map(|line| format!("  {} {line}", colors.paint(Paint::Dim, "|"))));
     }
@@ -180,6 +182,7 @@ Describing process with id 0 - name api
 │ status             │ online                                  │
 │ name               │ api                                     │
 │ namespace          │ default                                 │
+│ version            │ 3.2.1                                   │
 │ restarts           │ 3                                       │
 │ max memory restart │ 300.0mb                                 │
 │ uptime             │ 45s                                     │

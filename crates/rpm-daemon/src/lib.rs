@@ -30,6 +30,7 @@ mod messages;
 mod offers;
 mod output;
 mod pace;
+mod package;
 mod perform;
 mod pid_file;
 mod recover;

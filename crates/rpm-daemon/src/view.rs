@@ -21,6 +21,10 @@ pub(crate) fn instance(
         id: instance.id.0,
         name: app.clone(),
         namespace: spec.namespace.clone(),
+        version: match record {
+            Some(record) => record.version.clone(),
+            None => crate::package::version_of(&spec.launch.script),
+        },
         slot,
         mode: mode_word(spec.mode).to_owned(),
         status: instance.status().to_string(),

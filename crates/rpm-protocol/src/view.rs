@@ -62,6 +62,9 @@ pub struct InstanceView {
     pub name: AppName,
     /// Its app's namespace.
     pub namespace: String,
+    /// The version in the `package.json` nearest to its script when its worker was started.
+    #[serde(default)]
+    pub version: Option<String>,
     /// 0..N-1 within its app.
     pub slot: u32,
     /// `fork` or `cluster`.
