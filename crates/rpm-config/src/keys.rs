@@ -232,17 +232,18 @@ mod tests {
     }
 
     /// Every key and alias of PM2 7.0.4, from its schema (`lib/API/schema.json`) and its options.
-    const OF_PM2: &str = "script exec cmd command name namespace cwd args exec_interpreter \
-        interpreter node_args interpreterArgs interpreter_args exec_mode instances env filter_env \
-        port increment_var instance_var append_env_to_name out_file out output out_log error_file \
-        error err err_file err_log log_file log pid_file pid merge_logs combine_logs disable_logs \
-        log_type log_date_format time autostart autorestart stop_exit_codes min_uptime \
-        max_restarts restart_delay exp_backoff_restart_delay max_memory_restart cron_restart cron watch \
-        ignore_watch watch_delay watch_options kill_timeout kill_retry_time treekill \
-        shutdown_with_message wait_ready listen_timeout uid user gid source_map_support \
-        disable_source_map_support vizion pmx automation trace disable_trace v8 \
-        event_loop_inspector deep_monitoring io force post_update windowsHide username name_prefix \
-        install_url write execute_command";
+    const OF_PM2: &str = "\
+        script exec cmd command name namespace cwd args exec_interpreter interpreter \
+        node_args interpreterArgs interpreter_args exec_mode instances env filter_env port \
+        increment_var instance_var append_env_to_name out_file out output out_log error_file \
+        error err err_file err_log log_file log pid_file pid merge_logs combine_logs \
+        disable_logs log_type log_date_format time autostart autorestart stop_exit_codes \
+        min_uptime max_restarts restart_delay exp_backoff_restart_delay max_memory_restart \
+        cron_restart cron watch ignore_watch watch_delay watch_options kill_timeout \
+        kill_retry_time treekill shutdown_with_message wait_ready listen_timeout uid user gid \
+        source_map_support disable_source_map_support vizion pmx automation trace \
+        disable_trace v8 event_loop_inspector deep_monitoring io force post_update \
+        windowsHide username name_prefix install_url write execute_command";
 
     #[test]
     fn every_key_of_pm2_is_supported_or_ignored_for_a_reason_or_to_come() {
