@@ -78,13 +78,7 @@ fn all_instances_answer_on_one_address_and_show_tells_of_it() {
     assert_eq!(shop.home.jlist().len(), 3);
     shop.home.rpm(["stop", "shop"]).success();
     TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
-    assert!(!shop.front_is_alive(front));
-}
-
-impl Shop {
-    fn front_is_alive(&self, pid: u32) -> bool {
-        Process(pid).is_alive()
-    }
+    assert!(!Process(front).is_alive());
 }
 
 #[test]
@@ -209,14 +203,13 @@ fn a_changed_address_takes_over_and_old_connections_end_by_themselves() {
 fn an_instance_is_told_who_the_client_is() {
     let home = Home::new();
     let (port, own) = (port(), ports(2));
-    home.write(
-        "raw.js",
-        "require('net').createServer(s => s.once('data', d => s.end(d.toString().split('\\r\\n')[0])))\
-         .listen(process.env.PORT)",
-    );
+    let server = "const first = d => d.toString().split('\\r\\n')[0];\n\
+                  require('net').createServer(s => s.once('data', d => s.end(first(d))))\n\
+                  .listen(process.env.PORT)";
+    home.write("raw.js", server);
     let text = format!(
-        "[[apps]]\nname = \"raw\"\nscript = \"raw.js\"\nmin_uptime = 300\nenv = {{ PORT = \"{own}\" \
-         }}\nproxy = {{ listen = \"127.0.0.1:{port}\", proxy_protocol = true }}\n"
+        "[[apps]]\nname = \"raw\"\nscript = \"raw.js\"\nmin_uptime = 300\nenv = {{ PORT = \
+         \"{own}\" }}\nproxy = {{ listen = \"127.0.0.1:{port}\", proxy_protocol = true }}\n"
     );
     home.write("ecosystem.toml", &text);
     home.rpm(["start", "ecosystem.toml"]).success();

@@ -206,7 +206,7 @@ fn warnings(
     let unused = args_given && spec.launch.interpreter.is_none();
     let missing = missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() }));
     let later = spec.balance == Balance::LeastConn;
-    missing.chain(later.then(|| Warning::LeastConnLater { app: app() })).collect()
+    missing.chain(later.then(|| Warning::LeastConnShared { app: app() })).collect()
 }
 
 #[cfg(test)]

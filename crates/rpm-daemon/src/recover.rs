@@ -118,7 +118,12 @@ impl Engine {
         let mut ended = Vec::new();
         let (fronts, children): (Vec<_>, Vec<_>) =
             inventory.children.into_iter().partition(|found| is_front(found.child.child));
-        self.adopt_fronts(fronts.into_iter().map(|f| (f.child, f.label, f.status)).collect());
+        let exit = |id: u64| inventory.exits.get(&id).copied();
+        let fronts = fronts.into_iter().map(|found| {
+            let status = found.status.or_else(|| exit(found.child.child.0));
+            (found.child, found.label, status)
+        });
+        self.adopt_fronts(fronts.collect());
         for mut found in children {
             let worker = worker_of(found.child.child);
             found.status = found.status.or_else(|| inventory.exits.get(&worker.0).copied());

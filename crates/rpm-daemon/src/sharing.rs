@@ -66,7 +66,7 @@ impl Sharing {
             return None;
         }
         if spec.balance == rpm_config::Balance::LeastConn {
-            return Some("shared (least_conn is not available yet)".to_owned());
+            return Some("shared (least_conn is for `proxy` only)".to_owned());
         }
         let fallback = self.fallbacks.get(spec.name.as_str());
         Some(match fallback {

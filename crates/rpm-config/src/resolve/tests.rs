@@ -136,7 +136,7 @@ fn balance_is_for_shared_ports() {
     assert_eq!(machine().spec(&cluster(None)).balance, Even);
     assert_eq!(machine().spec(&cluster(Some(Random))).balance, Random);
     let later = resolve(&cluster(Some(LeastConn)), &machine().context()).unwrap();
-    let warning = Warning::LeastConnLater { app: later.spec.name.clone() };
+    let warning = Warning::LeastConnShared { app: later.spec.name.clone() };
     assert_eq!(later.warnings, [warning]);
     let fork = AppOptions { balance: Some(Even), ..options() };
     assert_eq!(app(&fork, &machine().context()), Err(Fault::BalanceInFork));

@@ -122,7 +122,9 @@ async fn a_slow_reader_holds_up_its_writer_and_costs_no_memory() {
             tokio::select! {
                 // As long as the writer may write, the reader does not read.
                 biased;
-                wrote = upstream.write(&piece), if written < BYTES => written += wrote.unwrap() as u64,
+                wrote = upstream.write(&piece), if written < BYTES => {
+                    written += wrote.unwrap() as u64;
+                }
                 got = client.read(&mut place) => read += got.unwrap() as u64,
             }
             assert!(written - read < UNDER_WAY, "{written} written, {read} read");
