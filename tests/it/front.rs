@@ -224,10 +224,10 @@ fn an_instance_is_told_who_the_client_is() {
 
 #[test]
 fn an_address_that_a_stranger_has_starts_nothing() {
-    let (home, own) = (Home::new(), ports(3));
+    let (home, own) = (Home::new(), ports(5));
     home.copy("hello.js");
-    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = stranger.local_addr().unwrap().port();
+    let port = own + 4;
+    let stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let text = format!(
         "[[apps]]\nname = \"shop\"\nscript = \"hello.js\"\ninstances = 2\nincrement_var = \
          \"PORT\"\nproxy = \"127.0.0.1:{port}\"\n[apps.env]\nPORT = {own}\n"
@@ -239,6 +239,9 @@ fn an_address_that_a_stranger_has_starts_nothing() {
     drop(stranger);
     home.rpm(["restart", "shop"]).success();
     assert_eq!(pids_answering(port, 2).len(), 2);
+    // No instance can come to have the front's own port.
+    let words = [&*format!("shop: `proxy` listens on {port}, the port of instance 4")];
+    home.rpm(["scale", "shop", "5"]).refused(&words);
 }
 
 #[test]

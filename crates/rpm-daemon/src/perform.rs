@@ -89,7 +89,10 @@ impl Engine {
     }
 
     fn drain(&mut self, worker: WorkerId) {
-        if !self.leaves_rotation_before_drain(worker) && !self.retires_before_drain(worker) {
+        let waits = self.leaves_rotation_before_drain(worker)
+            || self.retires_before_drain(worker)
+            || self.relieves_before_drain(worker);
+        if !waits {
             self.drain_now(worker);
         }
     }
