@@ -1,6 +1,6 @@
 //! Bytes on their way: all of them, in both directions, ends and resets included.
 
-use crate::harness::{Front, answer, finish, listen, servers, set, within};
+use crate::harness::{Front, answer, finish, listen, serve, servers, set, within};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::{io::ErrorKind, net::SocketAddr};
@@ -329,6 +329,19 @@ async fn ipv6_and_several_listeners() {
         let client = TcpStream::connect(taken.local_addr().unwrap()).await.unwrap();
         drop(taken.accept().await.unwrap());
         finish(client).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn localhost_is_either_family() {
+    within(async {
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        serve(listener, 6);
+        let upstreams = json!([{"id": 0, "address": format!("localhost:{port}")}]);
+        let front = Front::start(json!({"upstreams": upstreams})).await;
+        assert_eq!(front.ask().await, "6");
     })
     .await;
 }
