@@ -1,16 +1,19 @@
 //! The `rpm` binary: one program, four roles, chosen before any thread exists.
 #![forbid(unsafe_code)]
 
+mod absent;
 mod cli;
 mod command;
 mod error;
 mod fleet_file;
 mod launch;
 mod log_files;
+mod log_printer;
 mod render;
 mod role;
 mod run;
 mod session;
+mod settings;
 mod words;
 
 use std::{env, process::ExitCode};

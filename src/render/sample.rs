@@ -12,6 +12,7 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         id,
         name: AppName::new(name).unwrap(),
         namespace: "default".into(),
+        version: Some("3.2.1".into()),
         slot: id,
         mode: "cluster".into(),
         status: "online".into(),
@@ -47,6 +48,7 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         exits: Vec::new(),
         previous_delay_ms: 0,
         dropped_log_bytes: 0,
+        offers: Default::default(),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     sharing::Sharing,
     store::{self, Exits, Saving},
     targets::Specs,
+    triggers::Triggers,
     worker::Workers,
 };
 use rpm_keeper::Request;
@@ -52,6 +53,7 @@ pub(crate) struct Engine {
     pub(crate) sharing: Sharing,
     pub(crate) fronts: Fronts,
     pub(crate) troubles: Troubles,
+    pub(crate) triggers: Triggers,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
     /// Events that performing an effect caused; stepped before the turn ends.
@@ -135,6 +137,7 @@ impl Engine {
             Message::Front { child, said } => self.on_front(child, *said),
             Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
         }

@@ -27,6 +27,8 @@ pub(crate) struct Telling {
     pub(crate) past: Vec<EventView>,
     /// Those to come.
     pub(crate) live: broadcast::Receiver<EventView>,
+    /// What apps will say; in order among itself only.
+    pub(crate) messages: broadcast::Receiver<EventView>,
     /// Of these apps; `None`: of all.
     pub(crate) only: Option<BTreeSet<AppName>>,
 }
@@ -72,6 +74,11 @@ pub(crate) enum Message {
         ticket: Ticket,
         /// How long it was.
         after: Duration,
+    },
+    /// Apps had their time to reply to a triggered action.
+    TriggerExpired {
+        /// Which.
+        trigger: u64,
     },
     /// SIGTERM: the machine goes down, or somebody wants all to end.
     Terminated,

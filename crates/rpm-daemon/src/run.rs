@@ -18,6 +18,7 @@ use crate::{
     server,
     sharing::Sharing,
     store,
+    triggers::Triggers,
     worker::Workers,
 };
 use rpm_keeper::{DaemonDescriptors, Link, daemon_descriptors};
@@ -131,6 +132,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         sharing: Sharing::default(),
         fronts: Fronts::default(),
         troubles: Troubles::default(),
+        triggers: Triggers::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         ending: false,

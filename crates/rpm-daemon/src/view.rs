@@ -21,6 +21,10 @@ pub(crate) fn instance(
         id: instance.id.0,
         name: app.clone(),
         namespace: spec.namespace.clone(),
+        version: match record {
+            Some(record) => record.version.clone(),
+            None => crate::package::version_of(&spec.launch.script),
+        },
         slot,
         mode: mode_word(spec.mode).to_owned(),
         status: instance.status().to_string(),
@@ -68,6 +72,7 @@ pub(crate) fn detail(
         dropped_log_bytes: known
             .and_then(|worker| worker.process.as_ref())
             .map_or(0, |process| process.output.dropped()),
+        offers: known.map(|worker| worker.record.offers.clone()).unwrap_or_default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What a client may see: results of requests, as plain data.
 
+use crate::Way;
 use rpm_config::{AppName, AppSpec};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -61,6 +62,9 @@ pub struct InstanceView {
     pub name: AppName,
     /// Its app's namespace.
     pub namespace: String,
+    /// The version in the `package.json` nearest to its script when its worker was started.
+    #[serde(default)]
+    pub version: Option<String>,
     /// 0..N-1 within its app.
     pub slot: u32,
     /// `fork` or `cluster`.
@@ -152,6 +156,46 @@ pub struct InstanceDetail {
     pub previous_delay_ms: u64,
     /// Bytes of its logs that could not be written.
     pub dropped_log_bytes: u64,
+    /// What it offers over its channel.
+    #[serde(default)]
+    pub offers: Offers,
+}
+
+/// What an app said of itself over its channel, as PM2's `axm:` messages have it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Offers {
+    /// What it can be made to do: `{action_name, action_type, opts, arity}`.
+    pub actions: Vec<serde_json::Value>,
+    /// Its own figures by name: `{value, unit, type, historic}`.
+    pub monitor: BTreeMap<String, serde_json::Value>,
+    /// Its settings for a monitor.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What became of something that was said to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its id.
+    pub id: u32,
+    /// Its app.
+    pub name: AppName,
+    /// How it was said.
+    pub way: Way,
+    /// Why it was not.
+    pub failure: Option<String>,
+}
+
+/// An app's reply to a triggered action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Triggered {
+    /// Its id.
+    pub id: u32,
+    /// Its app.
+    pub name: AppName,
+    /// Its app's namespace.
+    pub namespace: String,
+    /// What it replied; `None`: nothing in time, or it ended.
+    pub reply: Option<serde_json::Value>,
 }
 
 /// A front, and what it knows of one instance. Figures are those of the last look.

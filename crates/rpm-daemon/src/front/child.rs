@@ -50,6 +50,7 @@ fn spec(places: &Places, app: &AppName, proxy: &Proxy) -> Result<SpawnSpec, Stri
             addresses: addresses(Some(proxy)),
         }),
         balance: rpm_keeper::Balance::Shared,
+        input: false,
     })
 }
 
