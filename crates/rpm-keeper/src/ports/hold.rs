@@ -65,6 +65,8 @@ pub(super) struct Hold {
     given: BTreeMap<ChildId, Instant>,
     /// Programs of the slot inherit it, and need not call `listen`.
     pub(super) activates: bool,
+    /// Nobody seems to have it open since it was replaced; when it may be closed.
+    pub(super) lingers: Option<Instant>,
     /// It was lent to somebody whose life is not seen.
     lent_unseen: bool,
 }
@@ -102,6 +104,7 @@ impl Hold {
             revivals: 0,
             servers: BTreeSet::new(),
             given: BTreeMap::new(),
+            lingers: None,
             activates: false,
             lent_unseen: false,
         })

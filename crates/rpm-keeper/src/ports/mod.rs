@@ -258,7 +258,8 @@ impl Ports {
         let attempts = self.table.attempts.iter().filter_map(attempt::Attempt::next);
         let holds = self.table.holds.values().filter_map(hold::Hold::next);
         let settles = self.sources.values().filter_map(|source| source.settles);
-        let looks = [self.waiting.next(), self.next_look(), self.next_retirement()];
+        let burial = self.next_burial();
+        let looks = [self.waiting.next(), self.next_look(), self.next_retirement(), burial];
         let looks = looks.into_iter().flatten();
         let next = attempts.chain(holds).chain(settles).chain(looks).min()?;
         Some(next.saturating_duration_since(Instant::now()))
@@ -272,6 +273,7 @@ impl Ports {
         events.extend(self.look_at_attempts(now));
         events.extend(self.again());
         events.extend(self.look_at_queues(now));
+        self.look_at_ghosts(now);
         events.extend(self.steer());
         events.extend(self.look_at_retiring(now));
         events.extend(self.look_at_relieved(now));
