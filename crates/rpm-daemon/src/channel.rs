@@ -18,7 +18,7 @@ use rpm_cluster::{
     reply,
     worker::{Action, Conversation, ListenerRequest},
 };
-use rpm_config::{ExecMode, Ready};
+use rpm_config::{AppSpec, ExecMode, Ready};
 use rpm_keeper::{Address, ChildId, Request};
 use rpm_supervisor::{Event, WorkerId};
 use serde_json::Value;
@@ -245,19 +245,41 @@ impl Engine {
 
     fn on_closed(&mut self, worker: WorkerId, endpoint: &Endpoint) {
         let Some(place) = self.fleet.worker(worker) else { return };
-        // A worker that drains closes too, and its replacement serves on.
-        if place.role != rpm_supervisor::Role::Current {
-            return;
-        }
+        let (role, slot) = (place.role, place.slot);
         let (Some(spec), Some(address)) = (self.spec_of(worker), address_of(endpoint)) else {
             return;
         };
+        let process = self.workers.get_mut(worker).and_then(|known| known.process.as_mut());
+        process.map(|process| process.asked.remove(&address));
+        // A worker that drains closes too, and its replacement serves on; a replacement that looks
+        // whether its port is free closes what nobody else has.
+        match role {
+            rpm_supervisor::Role::Current => {}
+            rpm_supervisor::Role::Replacement if !self.serves(&spec, slot, &address) => {}
+            rpm_supervisor::Role::Replacement | rpm_supervisor::Role::Leaving => return,
+        }
         // What rpm bound for the app stays bound, whatever one worker does.
         if activation::meant(&spec, endpoint).is_some() {
             return;
         }
-        let owner = crate::launch::owner(&spec, place.slot);
+        let owner = crate::launch::owner(&spec, slot);
         self.keeper.send(Request::Close { owner, address });
+    }
+
+    /// Whether a worker of the slot has asked for this address; one of a former daemon may have.
+    fn serves(&self, spec: &AppSpec, slot: u32, address: &Address) -> bool {
+        let text = listeners::text(address);
+        let mine = self
+            .workers
+            .iter()
+            .map(|(_, worker)| worker)
+            .filter(|worker| worker.label.app == spec.name && worker.label.slot == slot);
+        mine.filter_map(|worker| Some((worker.process.as_ref()?, &worker.record))).any(
+            |(process, record)| {
+                process.asked.contains(address)
+                    || (process.asked.is_empty() && record.listening.contains(&text))
+            },
+        )
     }
 
     fn channel_of(&self, worker: WorkerId) -> Option<&ChannelHandle> {
