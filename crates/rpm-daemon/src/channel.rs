@@ -214,9 +214,9 @@ impl Engine {
             self.answer_listener(worker, request.seq, Err((EINVAL, None)));
             return false;
         };
-        let process = self.workers.get_mut(worker).and_then(|known| known.process.as_mut());
-        if let Some(process) = process.filter(|process| process.asked.len() < MAX_ASKED) {
-            process.asked.insert(address.clone());
+        let record = self.workers.get_mut(worker).map(|known| &mut known.record);
+        if let Some(record) = record.filter(|record| record.asked.len() < MAX_ASKED) {
+            self.dirty.state |= record.asked.insert(listeners::text(&address));
         }
         let asked = Asked { worker, seq: request.seq, address: address.clone() };
         let number = self.listeners.ask(asked);
@@ -249,8 +249,9 @@ impl Engine {
         let (Some(spec), Some(address)) = (self.spec_of(worker), address_of(endpoint)) else {
             return;
         };
-        let process = self.workers.get_mut(worker).and_then(|known| known.process.as_mut());
-        process.map(|process| process.asked.remove(&address));
+        if let Some(known) = self.workers.get_mut(worker) {
+            self.dirty.state |= known.record.asked.remove(&listeners::text(&address));
+        }
         // A worker that drains closes too, and its replacement serves on; a replacement that looks
         // whether its port is free closes what nobody else has.
         match role {
@@ -266,20 +267,13 @@ impl Engine {
         self.keeper.send(Request::Close { owner, address });
     }
 
-    /// Whether a worker of the slot has asked for this address; one of a former daemon may have.
+    /// Whether a worker of the slot has asked for this address and not closed it.
     fn serves(&self, spec: &AppSpec, slot: u32, address: &Address) -> bool {
         let text = listeners::text(address);
-        let mine = self
-            .workers
-            .iter()
-            .map(|(_, worker)| worker)
-            .filter(|worker| worker.label.app == spec.name && worker.label.slot == slot);
-        mine.filter_map(|worker| Some((worker.process.as_ref()?, &worker.record))).any(
-            |(process, record)| {
-                process.asked.contains(address)
-                    || (process.asked.is_empty() && record.listening.contains(&text))
-            },
-        )
+        self.workers.iter().any(|(_, worker)| {
+            let mine = worker.label.app == spec.name && worker.label.slot == slot;
+            mine && worker.record.asked.contains(&text)
+        })
     }
 
     fn channel_of(&self, worker: WorkerId) -> Option<&ChannelHandle> {

@@ -79,6 +79,7 @@ impl Engine {
             started_at: crate::clock::epoch_millis(),
             error_offset: error.map_or(0, |path| log_files::length(&path)),
             listening: activation::texts(spec),
+            asked: Default::default(),
         }
     }
 

@@ -9,7 +9,11 @@ use rpm_config::{AppName, AppSpec};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Fleet, InstanceId, WorkerId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, io, os::fd::OwnedFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::fd::OwnedFd,
+};
 
 /// The version of [`Saved`]. A daemon reads its own and older ones.
 pub(crate) const VERSION: u32 = 1;
@@ -65,6 +69,9 @@ pub(crate) struct WorkerRecord {
     pub(crate) error_offset: u64,
     /// Addresses it listens on.
     pub(crate) listening: Vec<String>,
+    /// Addresses it asked for over its channel: that it listens there proves nothing yet.
+    #[serde(default)]
+    pub(crate) asked: BTreeSet<String>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -116,7 +123,12 @@ mod tests {
     #[test]
     fn a_successor_reads_what_was_written() {
         let fleet = fixture::fleet(&[&fixture::spec("api")]);
-        let record = WorkerRecord { started_at: 5, error_offset: 6, listening: vec!["x".into()] };
+        let record = WorkerRecord {
+            started_at: 5,
+            error_offset: 6,
+            listening: vec!["x".into()],
+            asked: BTreeSet::new(),
+        };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
             version: VERSION,

@@ -55,10 +55,10 @@
 //! call finds what the first one left.
 //!
 //! # Known weaknesses
-//! Binds by io_uring or through a 32-bit or x32 call are not seen. A socket put into an epoll
-//! before its bind is replaced behind epoll's back. A listen on port 0 is not told. A connection
-//! made to a probe socket, before the program closes it, is reset when its hold goes. The keeper
-//! waits for the calling thread to be scheduled while it puts a held socket in its place.
+//! Binds by io_uring or through a 32-bit or x32 call are not seen. A listen on port 0 is not told.
+//! A probe of the very address that is held takes what comes before it is closed. What waits in a
+//! replaced socket is reset when its program ends before it accepted that. The keeper waits for the
+//! calling thread to be scheduled while it puts a held socket in its place.
 
 mod activated;
 mod asked;
