@@ -3,6 +3,7 @@
 
 use super::{
     grid::{cut, grid},
+    leaving,
     style::{Colors, Paint},
     units,
 };
@@ -16,6 +17,7 @@ enum Column {
     Id,
     Name,
     Namespace,
+    Version,
     Mode,
     Pid,
     Uptime,
@@ -26,10 +28,11 @@ enum Column {
     User,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column::Id,
     Column::Name,
     Column::Namespace,
+    Column::Version,
     Column::Mode,
     Column::Pid,
     Column::Uptime,
@@ -41,8 +44,15 @@ const COLUMNS: [Column; 11] = [
 ];
 
 /// What goes first where the table is too wide: what is the same in most rows.
-const DROPPED: [Column; 6] =
-    [Column::User, Column::Namespace, Column::Pid, Column::Mode, Column::Uptime, Column::Restarts];
+const DROPPED: [Column; 7] = [
+    Column::User,
+    Column::Namespace,
+    Column::Version,
+    Column::Pid,
+    Column::Mode,
+    Column::Uptime,
+    Column::Restarts,
+];
 
 /// What a column takes beside its text: a line and two blanks.
 const PADDING: usize = 3;
@@ -75,9 +85,7 @@ fn at(instances: &[InstanceView], width: Option<u16>, colors: Colors, now: u64) 
 /// A worker that was replaced and is still there.
 fn leaving_line(instance: &InstanceView, old: &LeavingView) -> String {
     let InstanceView { id, name, .. } = instance;
-    let LeavingView { pid, phase, left_ms } = old;
-    let left = units::age(*left_ms);
-    format!("{name} {id}: its former worker, pid {pid}, is {phase} ({left} left)")
+    format!("{name} {id}: its former worker, pid {}, is {}", old.pid, leaving::state(old))
 }
 
 /// The columns that fit, and how many characters a name may have.
@@ -106,6 +114,7 @@ impl Column {
             Self::Id => "id",
             Self::Name => "name",
             Self::Namespace => "namespace",
+            Self::Version => "version",
             Self::Mode => "mode",
             Self::Pid => "pid",
             Self::Uptime => "uptime",
@@ -127,6 +136,7 @@ impl Column {
             Self::Id => one.id.to_string(),
             Self::Name => one.name.to_string(),
             Self::Namespace => one.namespace.clone(),
+            Self::Version => one.version.clone().unwrap_or_else(|| "N/A".into()),
             Self::Mode => one.mode.clone(),
             Self::Pid => one.pid.unwrap_or(0).to_string(),
             Self::Uptime => uptime(one, now),
@@ -145,6 +155,7 @@ impl Column {
             Self::Name => Cell::new(cut(&text, name_width)),
             Self::Status => colors.cell(Paint::of_status(&text), &text),
             Self::Namespace
+            | Self::Version
             | Self::Mode
             | Self::Pid
             | Self::Uptime
@@ -168,6 +179,7 @@ pub(crate) fn uptime(one: &InstanceView, now: u64) -> String {
 mod tests {
     use super::*;
     use crate::render::sample::instance;
+    use rpm_config::AppName;
 
     fn fleet_of_three() -> Vec<InstanceView> {
         let stopped = InstanceView {
@@ -191,14 +203,16 @@ mod tests {
     #[test]
     fn a_pipe_gets_every_column() {
         let want = "\
-┌────┬───────────────┬───────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┐
-│ id │ name          │ namespace │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │
-├────┼───────────────┼───────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┤
-│ 0  │ api           │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
-│ 1  │ api           │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
-│ 2  │ worker-of-all │ default   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │
-└────┴───────────────┴───────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┘";
-        assert_eq!(shown(None), want);
+┌────┬──────┬───────────┬─────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┐
+│ id │ name │ namespace │ version │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │
+├────┼──────┼───────────┼─────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┤
+│ 0  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
+│ 1  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
+│ 2  │ work │ default   │ 3.2.1   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │
+└────┴──────┴───────────┴─────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┘";
+        let mut fleet = fleet_of_three();
+        fleet[2] = InstanceView { name: AppName::new("work").unwrap(), ..fleet[2].clone() };
+        assert_eq!(at(&fleet, None, Colors::Off, NOW), want);
     }
 
     #[test]
@@ -238,11 +252,12 @@ mod tests {
 
     #[test]
     fn former_workers_and_colours() {
-        let leaving = LeavingView { pid: 7, phase: "draining".into(), left_ms: 12_000 };
+        let (phase, connections) = ("draining".into(), Some(3));
+        let leaving = LeavingView { pid: 7, phase, left_ms: 12_000, connections };
         let one = InstanceView { leaving: vec![leaving], ..instance(0, "api") };
         let text = at(std::slice::from_ref(&one), None, Colors::Off, NOW);
         let last = text.lines().last().unwrap();
-        assert_eq!(last, "api 0: its former worker, pid 7, is draining (12s left)");
+        assert_eq!(last, "api 0: its former worker, pid 7, is draining (3 connections, 12 s left)");
         let colored = at(&[one], None, Colors::On, NOW);
         assert!(colored.contains("\u{1b}["), "{colored}");
     }

@@ -130,27 +130,3 @@ fn following_logs_go_on() {
     logs.until("lines after the kill", |text| text.contains(&format!("\ntick {last}\n")));
     logs.interrupt();
 }
-
-#[test]
-fn the_next_daemon_does_not_take_a_private_pipe_for_the_server() {
-    let (home, port) = (Home::new(), port());
-    home.copy("private-pipe.py");
-    home.copy("server.py");
-    let go = home.work().join("go");
-    let made = std::process::Command::new("mkfifo").arg(&go).status().expect("mkfifo");
-    assert!(made.success());
-    let words = ["start", "private-pipe.py", "--name", "web", "-i", "1", "--listen-timeout", "60s"];
-    let start = home.rpm(words).env("PORT", port);
-    std::thread::scope(|scope| {
-        // It waits for the app, or for a daemon that dies.
-        scope.spawn(|| start.output());
-        let app = home.wait_until("it is started", |apps| !apps.is_empty())[0].clone();
-        home.wait_for_line(&app.out_log(), "private\n");
-        kill_daemon(&home);
-        let statuses: Vec<_> = home.jlist().iter().map(|app| app.status().to_owned()).collect();
-        assert_eq!(statuses, ["launching"]);
-        fs::write(&go, "").expect("go");
-        home.wait_until("it serves", |apps| apps.iter().all(App::is_online));
-    });
-    assert_eq!(pids_answering(port, 1), home.pids("web").into_iter().collect());
-}

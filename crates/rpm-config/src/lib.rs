@@ -10,6 +10,7 @@
 //! files, the first bytes of scripts, and for [`cpus`] a few of `/proc` and `/sys`.
 #![forbid(unsafe_code)]
 
+mod amend;
 mod app_table;
 mod balance;
 mod command_line;
@@ -33,6 +34,7 @@ mod log_options;
 mod log_path;
 mod node_line;
 mod options;
+mod proxy;
 mod resolve;
 mod root;
 mod script;
@@ -49,6 +51,7 @@ mod units;
 mod value;
 mod warning;
 
+pub use amend::{amend, with_environment_of};
 pub use balance::Balance;
 pub use context::Context;
 pub use ecosystem::{App, Ecosystem, ResolvedFile};
@@ -61,6 +64,7 @@ pub use invalid::InvalidValue;
 pub use listen::{Listen, ListenAddress, MAX_LISTEN};
 pub use log_path::log_paths;
 pub use options::AppOptions;
+pub use proxy::{Proxy, ProxyHeader, instance_port};
 pub use resolve::{Resolved, resolve};
 pub use script_fault::ScriptFault;
 pub use signal::signal;

@@ -4,7 +4,7 @@ use crate::{
     AppName, AppOptions, AppSpec, Balance, ConfigError, Context, Fault, Warning,
     environment::{self, increment_base},
     launch::{self, Found},
-    listen, log_options,
+    listen, log_options, proxy,
     search::{self, Search},
     signal,
     spec::{ExecMode, Ready, RestartPolicy, StopPolicy},
@@ -54,6 +54,7 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster || !listen.is_empty()),
         listen,
         balance: options.balance.unwrap_or_default(),
+        proxy: proxy::resolve(options.proxy.as_ref(), &search),
         logs: log_options::logs(options, &search),
         restart: restart(options),
         ready: ready(options),
@@ -104,7 +105,7 @@ fn stem(script: &str) -> String {
 }
 
 /// Namespaces are typed as targets like names, and so follow the same rule.
-fn namespace(options: &AppOptions) -> Result<String, Fault> {
+pub(crate) fn namespace(options: &AppOptions) -> Result<String, Fault> {
     let namespace = options.namespace.clone().unwrap_or_else(|| "default".into());
     match AppName::new(namespace.as_str()) {
         Ok(_) => Ok(namespace),
@@ -117,7 +118,7 @@ fn cwd(options: &AppOptions, context: &Context) -> PathBuf {
     search::absolute(written, &context.cwd, context.home.as_deref())
 }
 
-fn directory(options: &AppOptions, context: &Context) -> Result<PathBuf, Fault> {
+pub(crate) fn directory(options: &AppOptions, context: &Context) -> Result<PathBuf, Fault> {
     let cwd = cwd(options, context);
     match fs::metadata(&cwd) {
         // Specs travel as JSON, which has no other texts.
@@ -135,7 +136,12 @@ fn directory(options: &AppOptions, context: &Context) -> Result<PathBuf, Fault> 
 
 type Variables = BTreeMap<String, String>;
 
-fn search(cwd: &Path, env: &Variables, inherited: &Variables, context: &Context) -> Search {
+pub(crate) fn search(
+    cwd: &Path,
+    env: &Variables,
+    inherited: &Variables,
+    context: &Context,
+) -> Search {
     let path = env.get("PATH").or_else(|| inherited.get("PATH")).cloned().unwrap_or_default();
     Search { cwd: cwd.to_owned(), home: context.home.clone(), path }
 }
@@ -178,12 +184,13 @@ fn stop(options: &AppOptions) -> StopPolicy {
 }
 
 /// What no process can be given.
-fn check(spec: &AppSpec) -> Result<(), Fault> {
+pub(crate) fn check(spec: &AppSpec) -> Result<(), Fault> {
     environment::check(&spec.env, [Some(&spec.instance_var), spec.increment_var.as_deref()])?;
     if let Some(variable) = &spec.increment_var {
         increment_base(variable, &spec.env, &spec.inherited_env)?;
     }
     listen::check(spec)?;
+    proxy::check(spec)?;
     let mut args = spec.launch.interpreter_args.iter().chain(&spec.launch.args);
     match args.find(|argument| argument.contains('\0')) {
         Some(argument) => Err(Fault::Argument { argument: argument.clone() }),

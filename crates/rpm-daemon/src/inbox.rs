@@ -1,10 +1,11 @@
 //! The engine's inbox: what tasks of this process tell it, bounded.
 
 use crate::{control, sample::Sample};
-use rpm_protocol::{Request, RpcError};
+use rpm_config::AppName;
+use rpm_protocol::{EventView, Request, RpcError};
 use rpm_supervisor::{Ticket, WorkerId};
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many messages may wait; a task that has more to say waits itself.
 const CAPACITY: usize = 256;
@@ -16,8 +17,20 @@ pub(crate) type Responder = oneshot::Sender<Result<Response, RpcError>>;
 pub(crate) enum Response {
     /// A result.
     Value(serde_json::Value),
-    /// The event stream: past events first, then the live ones.
-    Events(Vec<rpm_protocol::EventView>, tokio::sync::broadcast::Receiver<rpm_protocol::EventView>),
+    /// The event stream.
+    Events(Telling),
+}
+
+/// What a client that watches is told: past events first, then the live ones.
+pub(crate) struct Telling {
+    /// Those it missed and asked for.
+    pub(crate) past: Vec<EventView>,
+    /// Those to come.
+    pub(crate) live: broadcast::Receiver<EventView>,
+    /// What apps will say; in order among itself only.
+    pub(crate) messages: broadcast::Receiver<EventView>,
+    /// Of these apps; `None`: of all.
+    pub(crate) only: Option<BTreeSet<AppName>>,
 }
 
 /// One thing a task tells the engine.
@@ -43,12 +56,29 @@ pub(crate) enum Message {
         /// Whose.
         worker: WorkerId,
     },
+    /// A front said something on its channel.
+    Front {
+        /// Which.
+        child: rpm_keeper::ChildId,
+        /// What.
+        said: Box<crate::front::Said>,
+    },
+    /// A front that died may be replaced now.
+    FrontDue {
+        /// Of which app.
+        app: rpm_config::AppName,
+    },
     /// The time limit of a wait has passed.
     Expired {
         /// Whose.
         ticket: Ticket,
         /// How long it was.
         after: Duration,
+    },
+    /// Apps had their time to reply to a triggered action.
+    TriggerExpired {
+        /// Which.
+        trigger: u64,
     },
     /// SIGTERM: the machine goes down, or somebody wants all to end.
     Terminated,

@@ -41,6 +41,13 @@ pub enum Request {
         /// `5`, `+2` or `-1`.
         to: String,
     },
+    /// Gives an app that is wholly at rest another name; answered by [`crate::Acted`].
+    Rename {
+        /// Which app.
+        app: AppName,
+        /// Its new name.
+        to: AppName,
+    },
     /// All instances, in id order; answered by a list of [`crate::InstanceView`].
     List,
     /// Everything about instances; answered by a list of [`crate::InstanceDetail`].
@@ -57,6 +64,32 @@ pub enum Request {
     Flush {
         /// Which; no words: all of them and the daemon's own.
         targets: Targets,
+    },
+    /// Says something to instances; answered by a list of [`crate::Told`].
+    Send {
+        /// To which.
+        targets: Targets,
+        /// What.
+        text: String,
+        /// How.
+        way: Way,
+    },
+    /// Has apps do what they offered over their channels (PM2's custom actions); answered by a list
+    /// of [`crate::Triggered`] when all have replied, or after [`crate::TRIGGER_PATIENCE`].
+    Trigger {
+        /// Which.
+        targets: Targets,
+        /// The action's name.
+        action: String,
+        /// What it is given.
+        param: Option<String>,
+    },
+    /// Sends a signal to the processes of instances; answered by [`crate::Acted`].
+    Signal {
+        /// Which.
+        targets: Targets,
+        /// Its number.
+        signal: i32,
     },
     /// Writes `dump.pm2`; answered by its path.
     Save {
@@ -95,6 +128,20 @@ pub enum Action {
     Reset,
 }
 
+/// How something is said to an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// As a message if it is JSON (an object, a list or a quoted string) and there is a channel;
+    /// else to its standard input, with a newline behind it.
+    #[default]
+    Either,
+    /// Over its channel: what `process.on('message')` hears.
+    Message,
+    /// To its standard input, as it is.
+    Line,
+}
+
 /// Which instances: words as a person types them, any match counts.
 ///
 /// A word is `all`, an id, a name, `/regex/`, a namespace, or a script path relative to `cwd`.
@@ -107,27 +154,34 @@ pub struct Targets {
 }
 
 /// Who describes an app that is to be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartOrigin {
+    #[default]
     /// An ecosystem file: an app of this name takes over the new description and is restarted.
     File,
     /// The command line: an app of this name that runs is refused; one that is stopped is replaced.
     CommandLine,
+    /// As `File`, but an app of this name is reloaded.
+    Reload,
 }
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 13] = [
+    pub const METHODS: [&str; 17] = [
         "hello",
         "ping",
         "start",
         "act",
         "scale",
+        "rename",
         "list",
         "describe",
         "logs",
         "flush",
+        "send",
+        "trigger",
+        "signal",
         "save",
         "resurrect",
         "events",
@@ -142,10 +196,14 @@ impl Request {
             Self::Start { .. } => "start",
             Self::Act { .. } => "act",
             Self::Scale { .. } => "scale",
+            Self::Rename { .. } => "rename",
             Self::List => "list",
             Self::Describe { .. } => "describe",
             Self::Logs { .. } => "logs",
             Self::Flush { .. } => "flush",
+            Self::Send { .. } => "send",
+            Self::Trigger { .. } => "trigger",
+            Self::Signal { .. } => "signal",
             Self::Save { .. } => "save",
             Self::Resurrect => "resurrect",
             Self::Events { .. } => "events",

@@ -4,11 +4,15 @@ mod act;
 mod answer;
 mod fleet_file;
 mod look;
+mod rename;
+mod say;
+mod signal;
 mod start;
+mod trigger;
 
 use crate::{
     engine::Engine,
-    inbox::{Responder, Response},
+    inbox::{Responder, Response, Telling},
     replies::respond,
     targets::{self, Unknown},
 };
@@ -28,10 +32,16 @@ impl Engine {
                 self.act(action, &targets, environment, to);
             }
             Request::Scale { app, to: count } => self.scale(app, &count, to),
+            Request::Rename { app, to: name } => self.rename(&app, name, to),
             Request::List => self.list(to),
             Request::Describe { targets } => self.describe(&targets, to),
             Request::Logs { targets } => respond(to, self.log_sources(&targets)),
             Request::Flush { targets } => respond(to, self.flush(&targets)),
+            Request::Send { targets, text, way } => respond(to, self.say(&targets, &text, way)),
+            Request::Trigger { targets, action, param } => {
+                self.trigger(&targets, action, param, to);
+            }
+            Request::Signal { targets, signal } => respond(to, self.signal(&targets, signal)),
             Request::Save { force } => respond(to, self.save(force)),
             Request::Resurrect => self.resurrect(to),
             Request::Events { since, targets } => self.events_since(since, &targets, to),
@@ -51,9 +61,16 @@ impl Engine {
     }
 
     fn events_since(&self, since: Option<u64>, targets: &Targets, to: Responder) {
-        let answer = self.resolve(targets).map(|_| {
+        // A pattern or a namespace may come to mean more.
+        let is_fixed = |word: &String| {
+            self.specs.keys().any(|app| app.as_str() == word) || word.parse::<u32>().is_ok()
+        };
+        let fixed = !targets.words.is_empty() && targets.words.iter().all(is_fixed);
+        let answer = self.resolve(targets).map(|instances| {
             let (past, live) = self.events.subscribe(since);
-            Response::Events(past, live)
+            let named = instances.iter().filter_map(|id| self.fleet.instance(*id));
+            let only = fixed.then(|| named.map(|(app, _, _)| app.clone()).collect());
+            Response::Events(Telling { past, live, messages: self.events.messages(), only })
         });
         let _ = to.send(answer);
     }
