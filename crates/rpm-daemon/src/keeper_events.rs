@@ -14,7 +14,7 @@ use rpm_config::Ready;
 use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Event, Exit, WorkerId};
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 /// How many ends of workers are remembered for each instance.
 const EXITS_KEPT: usize = 5;
@@ -91,8 +91,7 @@ impl Engine {
         let leader = Leader { pid: child.pid, start_time: child.start_time, token };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
-            known.process =
-                Some(Process { leader, exited: false, output, asked: BTreeSet::new(), channel });
+            known.process = Some(Process { leader, exited: false, output, channel });
         }
     }
 
@@ -191,7 +190,10 @@ impl Engine {
 
     /// Whether the preload will say what this listener is worth: that of a server of Node's own.
     fn is_for_preload(&self, worker: WorkerId, address: &Address) -> bool {
-        let asked = self.workers.process(worker).is_some_and(|p| p.asked.contains(address));
+        let asked = self
+            .workers
+            .get(worker)
+            .is_some_and(|known| known.record.asked.contains(&crate::listeners::text(address)));
         asked && self.spec_of(worker).is_some_and(|spec| crate::launch::wants_preload(&spec))
     }
 
@@ -208,9 +210,12 @@ impl Engine {
     /// A worker runs without the filter that lets it share ports (traps B6).
     fn on_unfiltered(&mut self, worker: WorkerId, errno: i32) {
         let Some(known) = self.workers.get(worker) else { return };
-        let error = std::io::Error::from_raw_os_error(errno);
-        let app = &known.label.app;
-        tracing::warn!(%app, "its ports are not shared: no bind filter ({error})");
+        let app = known.label.app.clone();
+        let trouble = diagnose::unfiltered(errno);
+        if self.sharing.note_unfiltered(&app, errno) {
+            tracing::warn!(%app, "{trouble}");
+        }
+        self.troubles.note(worker, trouble);
     }
 
     /// A worker was refused an address: remembered, because it will hardly live without it.

@@ -12,7 +12,6 @@ use crate::{
     tree,
     worker::Worker,
 };
-use rpm_config::Ready;
 use rpm_keeper::{Child, Event, ExitStatus, Request};
 use rpm_supervisor::WorkerId;
 use std::{
@@ -38,7 +37,6 @@ struct Found {
     child: Child,
     label: Vec<u8>,
     status: Option<ExitStatus>,
-    listening: bool,
 }
 
 /// Greets the keeper and asks for everything it keeps.
@@ -49,8 +47,9 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
     let mut all = Inventory::default();
     loop {
         match keeper.receive().await? {
-            Event::Known { child, label, status, listening } => {
-                all.children.push(Found { child, label, status, listening });
+            // Where it has listened is told once more after the inventory, as it was when it did.
+            Event::Known { child, label, status, listening: _ } => {
+                all.children.push(Found { child, label, status });
             }
             Event::Held { name, fd } => drop(all.held.insert(name, fd)),
             Event::Exited { child, status } => drop(all.exits.insert(child.0, status)),
@@ -138,9 +137,6 @@ impl Engine {
             let record = records.get(&worker).cloned().unwrap_or_default();
             self.workers.insert(worker, Worker { label, record, process: None });
             self.attach(found.child);
-            if found.listening {
-                self.on_proof(worker, Ready::Listening);
-            }
         }
         let effects = self.fleet.recover(&alive, crate::clock::now());
         self.dirty.state = true;

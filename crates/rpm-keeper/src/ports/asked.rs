@@ -13,8 +13,12 @@ use crate::message::{Address, Event, Owner};
 use rpm_unix::socket::{self, Fresh};
 use std::{
     fs, io,
-    os::{fd::OwnedFd, unix::fs::FileTypeExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileTypeExt,
+    },
     path::Path,
+    time::Instant,
 };
 
 impl Ports {
@@ -113,8 +117,12 @@ impl Ports {
             }
             Address::Tcp(_) | Address::Udp(_) => socket::open_listener(&key.endpoint(), &fresh)?,
         };
+        let veiled = self.veil(socket.as_fd(), &owner.app, &key);
         let mut hold = Hold::new(owner, key, socket, Phase::Listening)?;
         (hold.made, hold.backlog) = (true, backlog);
+        if veiled {
+            hold.veil(Instant::now());
+        }
         hold.file = own_file(&hold.key.address);
         Ok(hold)
     }
