@@ -2,6 +2,7 @@
 
 mod act;
 mod attach;
+mod change;
 mod describe;
 mod dump;
 mod events;
@@ -21,8 +22,12 @@ mod start;
 mod start_options;
 mod trigger;
 
-use crate::{cli::Command, error::CliError, session::Session};
-use rpm_protocol::Action;
+use crate::{
+    cli::{Command, Start, StartOr},
+    error::CliError,
+    session::Session,
+};
+use rpm_protocol::{Action, StartOrigin};
 
 /// What a newcomer needs; the rest is in `--help`.
 const WELCOME: &str = "\
@@ -47,8 +52,14 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
     match command {
         Command::Start(options) => start::run(session, *options).await,
         Command::Stop(options) => act::run(session, Action::Stop, options, false).await,
-        Command::Restart(options) => act::restart(session, options).await,
-        Command::Reload(options) => reload::run(session, options).await,
+        Command::Restart(options) => act::again(session, Action::Restart, *options).await,
+        Command::Reload(options) => act::again(session, Action::Reload, *options).await,
+        Command::StartOrRestart(options) => {
+            start::run_as(session, file_start(options), StartOrigin::File).await
+        }
+        Command::StartOrReload(options) => {
+            start::run_as(session, file_start(options), StartOrigin::Reload).await
+        }
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
         Command::Send(options) => send::run(session, options).await,
@@ -72,4 +83,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         // Has no part in the daemon; `run.rs` did it before.
         Command::ServeForeground(options) => serve::foreground(&options),
     }
+}
+
+/// `startOrRestart FILE` is `start FILE`.
+fn file_start(options: StartOr) -> Start {
+    Start { targets: vec![options.path], file: options.file, ..Start::default() }
 }

@@ -3,7 +3,7 @@
 
 use super::act;
 use crate::{
-    cli::Restart,
+    cli::Act,
     error::CliError,
     render::progress::{Progress, outage},
     session::Session,
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 const REDRAW: Duration = Duration::from_secs(1);
 
 /// Replaces the workers of the targets. As under PM2, no table is shown.
-pub(crate) async fn run(session: &Session, options: Restart) -> Result<(), CliError> {
-    let request = act::reload(options)?;
+pub(crate) async fn run(session: &Session, options: Act, update_env: bool) -> Result<(), CliError> {
+    let request = act::reload_request(options, update_env)?;
     let mut client = session.daemon().await?;
     let events = watch(session, &request).await?;
     let acted = watched(session, &mut client, request, events).await?;

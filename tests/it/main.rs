@@ -10,6 +10,7 @@ mod harness;
 mod activation;
 mod bad_input;
 mod balance;
+mod change;
 mod cli;
 mod cluster;
 mod drain;

@@ -85,7 +85,7 @@ impl Engine {
     }
 
     fn drain(&mut self, worker: WorkerId) {
-        if !self.retires_before_drain(worker) {
+        if !self.retires_before_drain(worker) && !self.relieves_before_drain(worker) {
             self.drain_now(worker);
         }
     }

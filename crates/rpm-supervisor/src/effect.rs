@@ -84,6 +84,8 @@ pub enum Denied {
     TooMany(AppName),
     /// An app cannot have this many instances: 1 to [`crate::MAX_INSTANCES`].
     OutOfRange(AppName, u32),
+    /// Something of the app runs, which must rest for this.
+    Busy(AppName),
 }
 
 /// Why an accepted request failed.
@@ -199,6 +201,7 @@ impl fmt::Display for Denied {
             Self::Exists(app) => write!(f, "an app named {app} exists already"),
             Self::NoApp(app) => write!(f, "there is no app named {app}"),
             Self::NoInstance(id) => write!(f, "there is no instance {id}"),
+            Self::Busy(app) => write!(f, "{app} must be stopped first"),
             Self::SameScale(app) => write!(f, "{app} has that many instances already"),
             Self::TooMany(app) => {
                 write!(f, "too many requests wait for {app}; try again when they are done")

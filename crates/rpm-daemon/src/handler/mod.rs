@@ -4,6 +4,7 @@ mod act;
 mod answer;
 mod fleet_file;
 mod look;
+mod rename;
 mod say;
 mod signal;
 mod start;
@@ -31,6 +32,7 @@ impl Engine {
                 self.act(action, &targets, environment, to);
             }
             Request::Scale { app, to: count } => self.scale(app, &count, to),
+            Request::Rename { app, to: name } => self.rename(&app, name, to),
             Request::List => self.list(to),
             Request::Describe { targets } => self.describe(&targets, to),
             Request::Logs { targets } => respond(to, self.log_sources(&targets)),
