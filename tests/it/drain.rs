@@ -110,5 +110,5 @@ fn a_terminal_shows_how_far_a_reload_is() {
         assert!(shown.contains(line), "no {line:?} in {shown:?}");
     }
     assert!(shown.ends_with("\r\u{1b}[Kreloaded web (0, 1)\r\n"), "{shown:?}");
-    home.rpm(["reload", "web"]).stdout("").stderr("reloaded web (0, 1)\n").success();
+    home.rpm(["reload", "web"]).stdout("reloaded web (0, 1)\n").stderr("").success();
 }

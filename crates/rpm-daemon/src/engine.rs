@@ -11,6 +11,7 @@ use crate::{
     diagnose::Troubles,
     error::Error,
     events::EventLog,
+    front::Fronts,
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
@@ -50,6 +51,7 @@ pub(crate) struct Engine {
     pub(crate) replies: Replies,
     pub(crate) sampler: Sampler,
     pub(crate) sharing: Sharing,
+    pub(crate) fronts: Fronts,
     pub(crate) troubles: Troubles,
     pub(crate) triggers: Triggers,
     pub(crate) control: Control,
@@ -90,6 +92,7 @@ impl Engine {
                 () = tokio::time::sleep(look), if looks => self.start_sample(),
             }
             self.settle();
+            self.rotate_all();
             self.commit()?;
         }
         self.keeper.send(Request::Shutdown);
@@ -97,7 +100,8 @@ impl Engine {
     }
 
     fn is_done(&self) -> bool {
-        let nothing_runs = self.fleet.apps.is_empty() && self.workers.is_empty();
+        let nothing_runs =
+            self.fleet.apps.is_empty() && self.workers.is_empty() && self.fronts.is_empty();
         self.ending && nothing_runs && !self.replies.is_holding_back()
     }
 
@@ -130,6 +134,8 @@ impl Engine {
             Message::Channel { worker, said } => self.on_channel(worker, said),
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
+            Message::Front { child, said } => self.on_front(child, *said),
+            Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),

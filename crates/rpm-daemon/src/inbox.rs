@@ -56,6 +56,18 @@ pub(crate) enum Message {
         /// Whose.
         worker: WorkerId,
     },
+    /// A front said something on its channel.
+    Front {
+        /// Which.
+        child: rpm_keeper::ChildId,
+        /// What.
+        said: Box<crate::front::Said>,
+    },
+    /// A front that died may be replaced now.
+    FrontDue {
+        /// Of which app.
+        app: rpm_config::AppName,
+    },
     /// The time limit of a wait has passed.
     Expired {
         /// Whose.

@@ -17,6 +17,7 @@ mod error;
 mod events;
 #[cfg(test)]
 mod fixture;
+mod front;
 mod handler;
 mod inbox;
 mod keeper_events;
@@ -28,6 +29,7 @@ mod messages;
 mod offers;
 mod output;
 mod pace;
+mod package;
 mod perform;
 mod pid_file;
 mod recover;

@@ -68,6 +68,9 @@ pub(crate) struct WorkerRecord {
     /// What it offers over its channel.
     #[serde(default)]
     pub(crate) offers: Offers,
+    /// Its app's version when it was started; absent in states of older versions.
+    #[serde(default)]
+    pub(crate) version: Option<String>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -124,6 +127,7 @@ mod tests {
             error_offset: 6,
             listening: vec!["x".into()],
             offers: Offers::default(),
+            version: Some("1.2.3".into()),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {

@@ -32,6 +32,6 @@ pub use outbox::{MAX_QUEUED, MAX_QUEUED_BYTES, STALL};
 pub use request::{Action, Request, StartOrigin, Targets, Way};
 pub use rpc::{Id, Incoming, Refused, parse_answer, parse_request, request_line};
 pub use view::{
-    Acted, EventView, ExitView, FailureView, InstanceDetail, InstanceView, LeavingView, LogSource,
-    Offers, Started, Told, Triggered, Welcome,
+    Acted, EventView, ExitView, FailureView, FrontView, InstanceDetail, InstanceView, LeavingView,
+    LogSource, Offers, Started, Told, Triggered, Welcome,
 };

@@ -62,6 +62,9 @@ pub struct InstanceView {
     pub name: AppName,
     /// Its app's namespace.
     pub namespace: String,
+    /// The version in the `package.json` nearest to its script when its worker was started.
+    #[serde(default)]
+    pub version: Option<String>,
     /// 0..N-1 within its app.
     pub slot: u32,
     /// `fork` or `cluster`.
@@ -141,6 +144,9 @@ pub struct InstanceDetail {
     /// `round_robin`, `even (round_robin needs CAP_BPF and CAP_NET_ADMIN)`.
     #[serde(default)]
     pub balance: Option<String>,
+    /// What listens in front of it, for an app with `proxy` that runs.
+    #[serde(default)]
+    pub front: Option<FrontView>,
     /// `serving`, `unserved`, `blocked` or `retiring`: only a serving slot gets new connections.
     #[serde(default)]
     pub queue_state: Option<String>,
@@ -190,6 +196,27 @@ pub struct Triggered {
     pub namespace: String,
     /// What it replied; `None`: nothing in time, or it ended.
     pub reply: Option<serde_json::Value>,
+}
+
+/// A front, and what it knows of one instance. Figures are those of the last look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontView {
+    /// Its process; `None` while there is none.
+    pub pid: Option<i32>,
+    /// Where clients connect.
+    pub listening: Vec<String>,
+    /// Which instance takes a connection.
+    pub balance: String,
+    /// `v1` or `v2`, if instances are told who the client is.
+    pub proxy_protocol: Option<String>,
+    /// Clients it has.
+    pub connections: usize,
+    /// Those among them that wait for an instance.
+    pub waiting: usize,
+    /// `up`, `down` or `draining`; `None`: this instance gets no connections.
+    pub instance_state: Option<String>,
+    /// How many connections this instance has through it.
+    pub instance_connections: u32,
 }
 
 /// Where an instance logs.
