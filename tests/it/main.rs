@@ -21,6 +21,7 @@ mod load_itself;
 mod logs;
 mod matrix;
 mod nginx;
+mod parity;
 mod pm2_commands;
 mod reload;
 mod slots;
