@@ -8,8 +8,10 @@ mod look;
 mod more;
 mod serve;
 mod settings;
+mod shell;
 mod source;
 mod start;
+mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
@@ -19,8 +21,10 @@ pub(crate) use self::{
     more::MoreFlags,
     serve::{Serve, ServeForeground, Site},
     settings::{Get, Multiset, Set, Unset},
+    shell::Shell,
     source::Pull,
     start::{AppFlags, FileOptions, Start},
+    talk::{Attach, Send, SendSignal, Trigger},
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -123,6 +127,10 @@ pub(crate) enum Command {
     Inspect(Name),
     /// Show commands to try.
     Examples,
+    /// Print the line that lets a shell complete commands and apps.
+    Completion(Shell),
+    /// Print the manual page.
+    Man,
     /// Print what happens, as it happens.
     Events(Events),
     /// Print the ids of an app's instances.
@@ -131,6 +139,15 @@ pub(crate) enum Command {
     Pid(OptionalName),
     /// Zero restart counters.
     Reset(Act),
+    /// Say something to an app: a JSON message to Node, a line to any other.
+    Send(Send),
+    /// Have apps do something they offer over their channel.
+    Trigger(Trigger),
+    /// Follow an app's output and type into its standard input.
+    Attach(Attach),
+    /// Send a signal to an app.
+    #[command(name = "sendSignal", visible_alias = "signal")]
+    SendSignal(SendSignal),
     /// Serve a directory over HTTP.
     #[command(visible_alias = "expose")]
     Serve(Box<Serve>),

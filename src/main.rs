@@ -1,9 +1,10 @@
-//! The `rpm` binary: one program, three roles, chosen before any thread exists.
+//! The `rpm` binary: one program, four roles, chosen before any thread exists.
 #![forbid(unsafe_code)]
 
 mod absent;
 mod cli;
 mod command;
+mod completion;
 mod error;
 mod fleet_file;
 mod launch;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     match role::of(env::args_os()) {
         role::Role::Keeper { home, ready } => role::code(rpm_keeper::keeper_main(&home, ready)),
         role::Role::Daemon { home } => role::code(rpm_daemon::run(&home)),
+        role::Role::Front { config } => role::run_front(&config),
         role::Role::Wrong => role::wrong(),
         role::Role::CommandLine => run::run(env::args_os()),
     }

@@ -1,6 +1,7 @@
 //! One file per kind of command; this one tells them apart.
 
 mod act;
+mod attach;
 mod change;
 mod describe;
 mod dump;
@@ -18,11 +19,14 @@ mod ping;
 mod reload;
 mod report;
 mod scale;
+mod send;
+mod send_signal;
 pub(crate) mod serve;
 mod settings;
 mod source;
 mod start;
 mod start_options;
+mod trigger;
 
 use crate::{
     cli::{Command, Start, StartOr},
@@ -64,6 +68,10 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         }
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
+        Command::Send(options) => send::run(session, options).await,
+        Command::Trigger(options) => trigger::run(session, options).await,
+        Command::Attach(options) => attach::run(session, options).await,
+        Command::SendSignal(options) => send_signal::run(session, options).await,
         Command::Scale(options) => scale::run(session, options).await,
         Command::List(options) => list::run(session, options).await,
         Command::Jlist => list::json(session).await,
@@ -81,6 +89,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Backward(options) => source::step(session, &options.name, -1).await,
         Command::Inspect(options) => inspect::run(session, &options.name).await,
         Command::Examples => examples::run(session),
+        Command::Completion(options) => crate::completion::script(session, &options.shell),
+        Command::Man => crate::completion::manual(session),
         Command::Describe(options) => describe::run(session, options).await,
         Command::Logs(options) => logs::run(session, options).await,
         Command::Flush(options) => flush::run(session, options).await,

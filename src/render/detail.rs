@@ -8,7 +8,8 @@ use super::{
     table, units,
 };
 use comfy_table::Cell;
-use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
+use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
+use serde_json::Value;
 use std::{
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -72,6 +73,9 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(balance) = &detail.balance {
         rows.push(("balance", balance.clone()));
     }
+    if let Some(front) = &detail.front {
+        rows.extend(front_rows(front));
+    }
     if let (Some(queue), Some(state)) = (view.queue, &detail.queue_state) {
         rows.push(("queue", format!("{queue} waiting, {state}")));
     }
@@ -84,10 +88,42 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(exit) = &view.last_exit {
         rows.push(("last exit", exit_line(exit)));
     }
+    let actions: Vec<&str> =
+        detail.offers.actions.iter().filter_map(|one| one.get("action_name")?.as_str()).collect();
+    if !actions.is_empty() {
+        rows.push(("actions", actions.join(" ")));
+    }
+    for (name, metric) in &detail.offers.monitor {
+        rows.push(("metric", format!("{name}: {}", figure(metric))));
+    }
     if detail.dropped_log_bytes > 0 {
         rows.push(("log bytes lost", units::memory(detail.dropped_log_bytes)));
     }
     rows
+}
+
+fn front_rows(front: &FrontView) -> [(&'static str, String); 3] {
+    let pid = front.pid.map_or_else(|| "none, another one comes".into(), |pid| pid.to_string());
+    let header = front.proxy_protocol.as_ref();
+    let header = header.map_or_else(String::new, |version| format!(", PROXY protocol {version}"));
+    let listening = front.listening.join(" ");
+    let FrontView { connections, waiting, instance_connections: open, .. } = front;
+    let state = front.instance_state.as_deref().unwrap_or("gets no connections");
+    [
+        ("front", format!("{listening} ({}{header}), pid {pid}", front.balance)),
+        ("front connections", format!("{connections}, {waiting} waiting")),
+        ("connections", format!("{open}, {state}")),
+    ]
+}
+
+/// A figure of an app's own: `{value, unit}`, or whatever it sent.
+fn figure(metric: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let value = text(metric.get("value").unwrap_or(metric));
+    match metric.get("unit").and_then(Value::as_str) {
+        Some(unit) => format!("{value} {unit}"),
+        None => value,
+    }
 }
 
 fn none() -> String {
@@ -171,6 +207,18 @@ Describing process with id 0 - name api
 Ended: with code 1 at 2000-02-29T00:00:00.000Z
   | Error: no database";
         assert_eq!(block(&detail, 1_045_000, Colors::Off), want);
+    }
+
+    #[test]
+    fn figures_have_their_unit() {
+        let figures = [
+            (serde_json::json!({ "value": 3, "unit": "req/s" }), "3 req/s"),
+            (serde_json::json!({ "value": "12.5" }), "12.5"),
+            (serde_json::json!(7), "7"),
+        ];
+        for (metric, want) in figures {
+            assert_eq!(figure(&metric), want);
+        }
     }
 
     #[test]

@@ -52,9 +52,9 @@ fn identity(detail: &InstanceDetail) -> Value {
         "instance_var": spec.instance_var,
         "increment_var": spec.increment_var,
         "version": view.version.as_deref().unwrap_or("N/A"),
-        "axm_actions": [],
-        "axm_monitor": {},
-        "axm_options": {},
+        "axm_actions": detail.offers.actions,
+        "axm_monitor": detail.offers.monitor,
+        "axm_options": detail.offers.options,
         "axm_dynamic": {},
     })
 }
@@ -131,6 +131,7 @@ fn state(detail: &InstanceDetail) -> Value {
         "balance": detail.balance,
         "queue": view.queue,
         "queue_state": detail.queue_state,
+        "front": detail.front,
         "leaving": (!view.leaving.is_empty()).then_some(&view.leaving),
         "exit_code": view.last_exit.as_ref().and_then(exit_code),
         "exit_signal": view.last_exit.as_ref().and_then(|exit| exit.signal.as_ref()),

@@ -11,6 +11,7 @@ use crate::{
     diagnose::Troubles,
     error::Error,
     events::EventLog,
+    front::Fronts,
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
@@ -21,6 +22,7 @@ use crate::{
     sharing::Sharing,
     store::{self, Exits, Saving},
     targets::Specs,
+    triggers::Triggers,
     worker::Workers,
 };
 use rpm_keeper::Request;
@@ -49,7 +51,9 @@ pub(crate) struct Engine {
     pub(crate) replies: Replies,
     pub(crate) sampler: Sampler,
     pub(crate) sharing: Sharing,
+    pub(crate) fronts: Fronts,
     pub(crate) troubles: Troubles,
+    pub(crate) triggers: Triggers,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
     /// Events that performing an effect caused; stepped before the turn ends.
@@ -79,16 +83,16 @@ impl Engine {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
             let drain_look = self.until_drain_look();
+            let (looks, look) = (drain_look.is_some(), drain_look.unwrap_or_default());
             tokio::select! {
                 event = self.keeper.receive() => self.on_keeper_events(event?).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
-                () = tokio::time::sleep(drain_look.unwrap_or_default()), if drain_look.is_some() => {
-                    self.start_sample();
-                }
+                () = tokio::time::sleep(look), if looks => self.start_sample(),
             }
             self.settle();
+            self.rotate_all();
             self.commit()?;
         }
         self.keeper.send(Request::Shutdown);
@@ -96,7 +100,8 @@ impl Engine {
     }
 
     fn is_done(&self) -> bool {
-        let nothing_runs = self.fleet.apps.is_empty() && self.workers.is_empty();
+        let nothing_runs =
+            self.fleet.apps.is_empty() && self.workers.is_empty() && self.fronts.is_empty();
         self.ending && nothing_runs && !self.replies.is_holding_back()
     }
 
@@ -129,7 +134,10 @@ impl Engine {
             Message::Channel { worker, said } => self.on_channel(worker, said),
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
+            Message::Front { child, said } => self.on_front(child, *said),
+            Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
         }

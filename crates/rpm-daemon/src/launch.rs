@@ -77,6 +77,8 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
         share: shares_ports(spec).then(|| owner(spec, seat.slot)),
         activation: activation::of(spec, seat.slot),
         balance: crate::sharing::balance(spec),
+        // As under PM2, where a worker of a cluster has no standard input.
+        input: spec.mode == ExecMode::Fork,
     })
 }
 

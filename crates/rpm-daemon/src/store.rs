@@ -6,7 +6,7 @@
 use crate::listeners::ChosenPorts;
 use rpm_cluster::key_data::KeyData;
 use rpm_config::{AppName, AppSpec};
-use rpm_protocol::ExitView;
+use rpm_protocol::{ExitView, Offers};
 use rpm_supervisor::{Fleet, InstanceId, WorkerId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, io, os::fd::OwnedFd};
@@ -57,7 +57,7 @@ pub(crate) struct Saving<'a> {
 }
 
 /// What the engine must remember of a worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WorkerRecord {
     /// When it was started, milliseconds since the epoch.
     pub(crate) started_at: u64,
@@ -68,6 +68,9 @@ pub(crate) struct WorkerRecord {
     /// Its app's version when it was started; absent in states of older versions.
     #[serde(default)]
     pub(crate) version: Option<String>,
+    /// What it offers over its channel.
+    #[serde(default)]
+    pub(crate) offers: Offers,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -124,6 +127,7 @@ mod tests {
             error_offset: 6,
             listening: vec!["x".into()],
             version: Some("1.2.3".into()),
+            offers: Offers::default(),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
