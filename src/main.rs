@@ -9,6 +9,7 @@ mod error;
 mod fleet_file;
 mod launch;
 mod log_files;
+mod log_printer;
 mod node_version;
 mod render;
 mod role;

@@ -3,7 +3,7 @@
 //! Everything is written before the requests that follow from it go down the same ordered link, so
 //! a successor never meets a worker its state does not know to be coming.
 
-use crate::listeners::ChosenPorts;
+use crate::{listeners::ChosenPorts, log_files::Mark};
 use rpm_cluster::key_data::KeyData;
 use rpm_config::{AppName, AppSpec};
 use rpm_protocol::{ExitView, Offers};
@@ -61,16 +61,17 @@ pub(crate) struct Saving<'a> {
 pub(crate) struct WorkerRecord {
     /// When it was started, milliseconds since the epoch.
     pub(crate) started_at: u64,
-    /// How long its error log was then.
-    pub(crate) error_offset: u64,
+    /// Where its error log ended then.
+    #[serde(default)]
+    pub(crate) error_mark: Mark,
     /// Addresses it listens on.
     pub(crate) listening: Vec<String>,
-    /// Its app's version when it was started; absent in states of older versions.
-    #[serde(default)]
-    pub(crate) version: Option<String>,
     /// What it offers over its channel.
     #[serde(default)]
     pub(crate) offers: Offers,
+    /// Its app's version when it was started; absent in states of older versions.
+    #[serde(default)]
+    pub(crate) version: Option<String>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -124,10 +125,10 @@ mod tests {
         let fleet = fixture::fleet(&[&fixture::spec("api")]);
         let record = WorkerRecord {
             started_at: 5,
-            error_offset: 6,
+            error_mark: Mark::default(),
             listening: vec!["x".into()],
-            version: Some("1.2.3".into()),
             offers: Offers::default(),
+            version: Some("1.2.3".into()),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
