@@ -8,6 +8,7 @@ mod look;
 mod more;
 mod serve;
 mod settings;
+mod shell;
 mod source;
 mod start;
 mod talk;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     more::MoreFlags,
     serve::{Serve, ServeForeground, Site},
     settings::{Get, Multiset, Set, Unset},
+    shell::Shell,
     source::Pull,
     start::{AppFlags, FileOptions, Start},
     talk::{Attach, Send, SendSignal, Trigger},
@@ -125,6 +127,10 @@ pub(crate) enum Command {
     Inspect(Name),
     /// Show commands to try.
     Examples,
+    /// Print the line that lets a shell complete commands and apps.
+    Completion(Shell),
+    /// Print the manual page.
+    Man,
     /// Print what happens, as it happens.
     Events(Events),
     /// Print the ids of an app's instances.

@@ -1,7 +1,7 @@
 //! [`Session`]: what every command has: the home, and where and how to talk.
 //!
-//! Results go to standard output, warnings and errors to standard error, so that a pipe gets results
-//! only, and a script that takes words on standard error for a failure is right.
+//! Results go to standard output, warnings and errors to standard error: a pipe gets results only,
+//! and a script that takes words on standard error for a failure is right.
 
 use crate::{
     cli::Global,

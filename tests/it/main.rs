@@ -25,6 +25,7 @@ mod logs_reading;
 mod matrix;
 mod messages;
 mod nginx;
+mod parity;
 mod pm2_commands;
 mod reload;
 mod slots;
