@@ -78,11 +78,14 @@ impl Engine {
         while !self.is_done() {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
+            let drain_look = self.until_drain_look();
+            let (looks, look) = (drain_look.is_some(), drain_look.unwrap_or_default());
             tokio::select! {
                 event = self.keeper.receive() => self.on_keeper_events(event?).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
+                () = tokio::time::sleep(look), if looks => self.start_sample(),
             }
             self.settle();
             self.commit()?;

@@ -38,6 +38,7 @@ impl Engine {
                 self.on_listener(request, Err((errno, holder)));
             }
             News::Retired { owner } => self.on_retired(&owner),
+            News::Relieved { child } => self.on_relieved(worker_of(child)),
             News::Blocked { owner, blocked, waiting } => self.on_blocked(&owner, blocked, waiting),
             News::Unbalanced { app, fallback } => self.on_unbalanced(app, fallback),
             News::Slots { app, fallback, slots, .. } => self.on_slots(&app, fallback, slots),

@@ -10,6 +10,7 @@ mod channel;
 mod clock;
 mod control;
 mod diagnose;
+mod drains;
 mod dump;
 mod engine;
 mod error;

@@ -63,6 +63,7 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
             | Event::SpawnFailed { .. }
             | Event::Unfiltered { .. }
             | Event::Retired { .. }
+            | Event::Relieved { .. }
             | Event::Blocked { .. }
             | Event::Unbalanced { .. }
             | Event::Slots { .. }

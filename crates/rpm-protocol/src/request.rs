@@ -41,6 +41,13 @@ pub enum Request {
         /// `5`, `+2` or `-1`.
         to: String,
     },
+    /// Gives an app that is wholly at rest another name; answered by [`crate::Acted`].
+    Rename {
+        /// Which app.
+        app: AppName,
+        /// Its new name.
+        to: AppName,
+    },
     /// All instances, in id order; answered by a list of [`crate::InstanceView`].
     List,
     /// Everything about instances; answered by a list of [`crate::InstanceDetail`].
@@ -107,23 +114,27 @@ pub struct Targets {
 }
 
 /// Who describes an app that is to be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartOrigin {
+    #[default]
     /// An ecosystem file: an app of this name takes over the new description and is restarted.
     File,
     /// The command line: an app of this name that runs is refused; one that is stopped is replaced.
     CommandLine,
+    /// As `File`, but an app of this name is reloaded.
+    Reload,
 }
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 13] = [
+    pub const METHODS: [&str; 14] = [
         "hello",
         "ping",
         "start",
         "act",
         "scale",
+        "rename",
         "list",
         "describe",
         "logs",
@@ -142,6 +153,7 @@ impl Request {
             Self::Start { .. } => "start",
             Self::Act { .. } => "act",
             Self::Scale { .. } => "scale",
+            Self::Rename { .. } => "rename",
             Self::List => "list",
             Self::Describe { .. } => "describe",
             Self::Logs { .. } => "logs",

@@ -63,10 +63,15 @@ impl Home {
         let target = self.work().join(Path::new(name).file_name().expect("a name"));
         copy(&fixture(name), &target);
         if name == "express.js" {
-            let modules = self.work().join("node_modules");
-            std::os::unix::fs::symlink(node_modules(), modules).expect("symlink");
+            self.modules();
         }
         target
+    }
+
+    /// Puts the packages of tests/node beside what was copied.
+    pub(crate) fn modules(&self) {
+        let modules = self.work().join("node_modules");
+        std::os::unix::fs::symlink(node_modules(), modules).expect("symlink");
     }
 
     /// Copies a fixture and starts it as `web` on `port` with `-i COUNT`.

@@ -5,6 +5,9 @@
 //! entry into this module, brings the marked ones up to date. Of a group's members those are
 //! chosen that a living child serves, that are not blocked and not leaving; if that leaves nobody,
 //! the blocked ones as well, then the unserved ones: what waits there is served by the next worker.
+//!
+//! A program that binds while another of its slot still serves gets a socket of its own. Until the
+//! daemon relieves the other, new connections go to that one; from then on to the new one.
 
 use super::{
     Ports,
@@ -13,10 +16,11 @@ use super::{
     key::Key,
     lease::Censuses,
     steering::{Seat, Steering},
+    table::Table,
 };
 use crate::{
     balance::{Balance, Fallback},
-    message::{Address, Event, Owner},
+    message::{Address, ChildId, Event, Owner},
 };
 use rpm_unix::socket;
 use std::{
@@ -49,6 +53,8 @@ impl AppBalance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Good,
+    /// A replacement beside the one that it replaces.
+    Unproven,
     Blocked,
     Unserved,
     Retiring,
@@ -114,6 +120,11 @@ impl Ports {
     /// Closes released sockets, and replaced ones that no living child has open any more: until
     /// then those are members of their groups, in an order that only we can keep.
     pub(super) fn bury(&mut self) {
+        if self.table.gone.is_empty() && !self.table.recalled {
+            return;
+        }
+        // Who joined and goes in one turn changes the order as well.
+        self.table.marked.clone().iter().for_each(|id| self.mirror(id));
         std::mem::take(&mut self.table.gone).into_iter().for_each(|hold| self.close_member(hold));
         if !std::mem::take(&mut self.table.recalled) {
             return;
@@ -147,18 +158,23 @@ impl Ports {
         if self.is_member(&id, hold.cookie) {
             // Nobody may be sent there any more when it closes.
             let _told_later = self.choose(&id, Some(hold.cookie));
+            let cookie = hold.cookie;
             drop(hold);
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.order.left(cookie);
+            }
             self.table.marked.insert(id);
         }
     }
 
     /// Takes note of who joined and who left.
     fn mirror(&mut self, id: &GroupId) {
+        let Table { holds, ghosts, gone, .. } = &self.table;
         let of_group = |hold: &&Hold| group_of(hold).as_ref() == Some(id);
-        let holds = self.table.holds.values().filter(of_group);
-        let ghosts = self.table.ghosts.iter().filter(of_group);
-        let listening: Vec<u64> =
-            ghosts.chain(holds).filter(|hold| hold.listens()).map(|hold| hold.cookie).collect();
+        let all = holds.values().chain(ghosts).chain(gone).filter(of_group);
+        let mut listening: Vec<&Hold> = all.filter(|hold| hold.listens()).collect();
+        listening.sort_by_key(|hold| hold.number);
+        let listening: Vec<u64> = listening.into_iter().map(|hold| hold.cookie).collect();
         if listening.is_empty() {
             self.groups.remove(id);
             return;
@@ -237,18 +253,16 @@ impl Ports {
 
     /// The best that can be said of a socket: several slots may have it.
     fn rank(&self, group: &Steering, cookie: u64) -> Rank {
-        let slots = self.table.holds.values().filter(|hold| hold.cookie == cookie);
+        let slots = self.table.serving().filter(|hold| hold.cookie == cookie);
         let rank = |hold: &Hold| {
-            if self.retiring.contains_key(&hold.owner) {
+            if self.is_leaving(hold) {
                 Rank::Retiring
-            } else if self.balance(&hold.owner.app) == Balance::Even {
-                // The kernel's own hash, whatever becomes of a slot: on a busy machine a slot that
-                // serves was found unserved for good, and the default must not leave one out.
-                Rank::Good
             } else if !hold.is_served() {
                 Rank::Unserved
             } else if group.health.is_blocked(cookie) {
                 Rank::Blocked
+            } else if self.is_unproven(group, hold) {
+                Rank::Unproven
             } else {
                 Rank::Good
             }
@@ -256,12 +270,35 @@ impl Ports {
         slots.map(rank).min().unwrap_or(Rank::Retiring)
     }
 
+    /// Its slot leaves, or its program has been relieved, or its slot has given it up.
+    fn is_leaving(&self, hold: &Hold) -> bool {
+        let relieved = |child: &ChildId| {
+            let source = self.sources.get(child);
+            source.is_none_or(|source| source.exited) || self.relieved.contains_key(child)
+        };
+        let is_ghost = self.table.find(&hold.owner, &hold.key) != Some(HoldId(hold.number));
+        let is_over = || {
+            let replaced = self.table.successor(hold).is_some();
+            !replaced || hold.servers().iter().all(relieved)
+        };
+        self.retiring.contains_key(&hold.owner) || (is_ghost && is_over())
+    }
+
+    /// Another program of its slot, on a socket of its own, has not been relieved yet.
+    fn is_unproven(&self, group: &Steering, hold: &Hold) -> bool {
+        self.table.predecessors(hold).any(|former| {
+            former.servers().is_disjoint(hold.servers())
+                && !self.is_leaving(former)
+                && !group.health.is_blocked(former.cookie)
+        })
+    }
+
     pub(super) fn of_group<'a, 'b>(
         &'a self,
         id: &'b GroupId,
     ) -> impl Iterator<Item = &'a Hold> + use<'a, 'b> {
         let here = move |hold: &&Hold| hold.owner.app == id.0 && hold.key == id.1;
-        self.table.holds.values().filter(here)
+        self.table.serving().filter(here)
     }
 
     /// Whether a hold's group waits for a connection to look again.

@@ -39,6 +39,7 @@ const BLOCKED: u8 = 21;
 const UNBALANCED: u8 = 22;
 const SLOTS: u8 = 23;
 const SLOTS_END: u8 = 24;
+const RELIEVED: u8 = 25;
 
 /// `Event::Spawned`.
 pub(crate) fn spawned(child: &Child) -> Result<Packet<'_>, WireError> {
@@ -124,6 +125,10 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
         }
         Event::Held { name, fd } => held(name, fd.as_fd()),
         Event::Retired { owner } => small(RETIRED, |writer| write_owner(writer, owner)),
+        Event::Relieved { child } => small(RELIEVED, |writer| {
+            writer.u64(child.0);
+            Ok(())
+        }),
         Event::Blocked { owner, blocked, waiting } => small(BLOCKED, |writer| {
             writer.bool(*blocked);
             writer.u32(*waiting);
@@ -252,6 +257,7 @@ fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
             holder: read_holder(reader)?,
         },
         RETIRED => Event::Retired { owner: read_owner(reader)? },
+        RELIEVED => Event::Relieved { child: read_child(reader)? },
         BLOCKED => {
             let (blocked, waiting) = (reader.bool("blocked")?, reader.u32()?);
             Event::Blocked { blocked, waiting, owner: read_owner(reader)? }

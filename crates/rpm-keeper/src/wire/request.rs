@@ -24,6 +24,7 @@ const SHUTDOWN: u8 = 10;
 const SETTLED: u8 = 11;
 const RETIRE: u8 = 12;
 const SLOTS: u8 = 13;
+const RELIEVE: u8 = 14;
 
 /// Lays a request out.
 pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
@@ -36,7 +37,9 @@ pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
             writer.bytes("label", label, MAX_LABEL)?;
             fds.push(spec.as_fd());
         }
-        Request::Acknowledge { child } | Request::Settled { child } => writer.u64(child.0),
+        Request::Acknowledge { child }
+        | Request::Settled { child }
+        | Request::Relieve { child } => writer.u64(child.0),
         Request::Listen { request, owner, address, only_v6, backlog, balance } => {
             writer.u64(*request);
             write_owner(&mut writer, owner)?;
@@ -73,6 +76,7 @@ fn tag(request: &Request) -> u8 {
         Request::Close { .. } => CLOSE,
         Request::Release { .. } => RELEASE,
         Request::Retire { .. } => RETIRE,
+        Request::Relieve { .. } => RELIEVE,
         Request::Slots { .. } => SLOTS,
         Request::Hold { .. } => HOLD,
         Request::Drop { .. } => DROP,
@@ -105,6 +109,7 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireErr
         CLOSE => Request::Close { owner: read_owner(reader)?, address: read_address(reader)? },
         RELEASE => Request::Release { owner: read_owner(reader)? },
         RETIRE => Request::Retire { owner: read_owner(reader)? },
+        RELIEVE => Request::Relieve { child: read_child(reader)? },
         SLOTS => Request::Slots { request: reader.u64()? },
         HOLD => Request::Hold { name: reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
         DROP => Request::Drop { name: reader.text("name", MAX_NAME)? },
