@@ -15,7 +15,7 @@ use std::{
     fs::{DirBuilder, File, OpenOptions, Permissions},
     io::{self, Seek, SeekFrom},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::OwnedFd,
         unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Component, Path, PathBuf},
@@ -41,6 +41,12 @@ impl Default for Access {
     fn default() -> Self {
         Self { mode: 0o600, group: None }
     }
+}
+
+/// The number of a group, given by name or number.
+pub fn group(name: &str) -> Option<u32> {
+    let number = name.parse().ok();
+    number.or_else(|| nix::unistd::Group::from_name(name).ok()?.map(|group| group.gid.as_raw()))
 }
 
 /// Opens `path` for writing at its end; makes it and its directories where they are missing.

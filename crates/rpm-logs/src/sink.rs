@@ -17,7 +17,7 @@ use std::{
     fs::{File, Metadata},
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::BorrowedFd,
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},

@@ -4,6 +4,7 @@ mod act;
 mod answer;
 mod fleet_file;
 mod look;
+mod reopen;
 mod rename;
 mod start;
 
@@ -33,6 +34,7 @@ impl Engine {
             Request::List => self.list(to),
             Request::Describe { targets } => self.describe(&targets, to),
             Request::Logs { targets } => respond(to, self.log_sources(&targets)),
+            Request::ReloadLogs => self.reopen_logs(Some(to)),
             Request::Flush { targets } => respond(to, self.flush(&targets)),
             Request::Save { force } => respond(to, self.save(force)),
             Request::Resurrect => self.resurrect(to),
