@@ -1,7 +1,7 @@
 //! The keys about logs, to a [`LogSpec`].
 
 use crate::{
-    AppOptions, Instances,
+    AppOptions, Instances, LogRules,
     search::Search,
     spec::{ExecMode, LogFile, LogSpec},
 };
@@ -18,6 +18,33 @@ pub(crate) fn logs(options: &AppOptions, search: &Search) -> LogSpec {
         out: file(&options.out_file),
         error: file(&options.error_file),
         merge: options.merge_logs.unwrap_or_else(|| merged_by_default(options)),
+        rules: rules(options, search),
+    }
+}
+
+fn rules(options: &AppOptions, search: &Search) -> LogRules {
+    let combined = match options.log_file.as_deref() {
+        _ if options.disable_logs == Some(true) => LogFile::Discard,
+        None | Some("NULL" | "/dev/null") => LogFile::Discard,
+        Some("") => LogFile::Default,
+        Some(path) => LogFile::Path(search.absolute(path)),
+    };
+    // PM2's format of `time`.
+    let time = options.time.unwrap_or(false).then(|| "YYYY-MM-DDTHH:mm:ss".to_owned());
+    let given = options.log_date_format.clone().filter(|format| !format.is_empty());
+    let default = LogRules::default();
+    LogRules {
+        json: options.log_json.unwrap_or(default.json),
+        date_format: given.or(time),
+        combined,
+        rotate: options.rotate.clone().unwrap_or(default.rotate),
+        when_full: options.log_full.unwrap_or(default.when_full),
+        mode: options.log_mode.unwrap_or(default.mode),
+        group: options.log_group.clone(),
+        ship: match options.disable_logs {
+            Some(true) => Vec::new(),
+            Some(false) | None => options.log_ship.clone().unwrap_or_default(),
+        },
     }
 }
 
@@ -46,7 +73,8 @@ mod tests {
         for (written, want) in table {
             let out_file = written.map(str::to_owned);
             let options = AppOptions { out_file, ..AppOptions::default() };
-            let want = LogSpec { out: want, error: LogFile::Default, merge: true };
+            let rules = LogRules::default();
+            let want = LogSpec { out: want, error: LogFile::Default, merge: true, rules };
             assert_eq!(logs(&options, &search), want, "{written:?}");
         }
         let options = AppOptions {
@@ -54,7 +82,8 @@ mod tests {
             disable_logs: Some(true),
             ..AppOptions::default()
         };
-        let want = LogSpec { out: LogFile::Discard, error: LogFile::Discard, merge: true };
+        let rules = LogRules::default();
+        let want = LogSpec { out: LogFile::Discard, error: LogFile::Discard, merge: true, rules };
         assert_eq!(logs(&options, &search), want);
     }
 

@@ -1,8 +1,9 @@
 //! The event stream: a bounded memory of what happened, and its subscribers.
 
 use crate::clock;
+use rpm_config::AppName;
 use rpm_protocol::EventView;
-use rpm_supervisor::Notice;
+use rpm_supervisor::{InstanceId, Notice};
 use std::collections::VecDeque;
 use tokio::sync::broadcast;
 
@@ -29,14 +30,20 @@ impl EventLog {
         self.next
     }
 
-    /// Records an event and tells the subscribers.
+    /// Records what the supervisor noticed and tells the subscribers.
     pub(crate) fn push(&mut self, notice: Notice) {
+        let event = serde_json::to_value(&notice.kind).unwrap_or_default();
+        self.tell(notice.app, notice.instance, event);
+    }
+
+    /// Records an event and tells the subscribers.
+    pub(crate) fn tell(&mut self, app: AppName, instance: InstanceId, event: serde_json::Value) {
         let event = EventView {
             cursor: self.next,
             at: clock::epoch_millis(),
-            app: notice.app,
-            instance: notice.instance.0,
-            event: serde_json::to_value(&notice.kind).unwrap_or_default(),
+            app,
+            instance: instance.0,
+            event,
         };
         self.next += 1;
         if self.past.len() == REMEMBERED {

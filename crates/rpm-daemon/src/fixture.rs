@@ -28,7 +28,12 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         share_ports: true,
         listen: Vec::new(),
         balance: rpm_config::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: false,
+            rules: rpm_config::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: Vec::new(),

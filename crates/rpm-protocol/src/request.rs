@@ -80,6 +80,8 @@ pub enum Request {
         /// Which; no words: all.
         targets: Targets,
     },
+    /// Opens all log files anew: an outside logrotate has moved them.
+    ReloadLogs,
     /// Stops everything, then daemon and keeper; answered before they go.
     Kill,
 }
@@ -128,7 +130,7 @@ pub enum StartOrigin {
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 14] = [
+    pub const METHODS: [&str; 15] = [
         "hello",
         "ping",
         "start",
@@ -142,6 +144,7 @@ impl Request {
         "save",
         "resurrect",
         "events",
+        "reload_logs",
         "kill",
     ];
 
@@ -161,6 +164,7 @@ impl Request {
             Self::Save { .. } => "save",
             Self::Resurrect => "resurrect",
             Self::Events { .. } => "events",
+            Self::ReloadLogs => "reload_logs",
             Self::Kill => "kill",
         }
     }

@@ -5,6 +5,7 @@ mod answer;
 mod fleet_file;
 mod look;
 mod rename;
+mod reopen;
 mod start;
 
 use crate::{
@@ -32,7 +33,8 @@ impl Engine {
             Request::Rename { app, to: name } => self.rename(&app, name, to),
             Request::List => self.list(to),
             Request::Describe { targets } => self.describe(&targets, to),
-            Request::Logs { targets } => respond(to, self.log_sources(&targets)),
+            Request::Logs { targets } => self.logs(&targets, to),
+            Request::ReloadLogs => self.reopen_logs(Some(to)),
             Request::Flush { targets } => respond(to, self.flush(&targets)),
             Request::Save { force } => respond(to, self.save(force)),
             Request::Resurrect => self.resurrect(to),
