@@ -83,6 +83,12 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(exit) = &view.last_exit {
         rows.push(("last exit", exit_line(exit)));
     }
+    if detail.view.log_trouble {
+        rows.push(("logs", "a file takes nothing: rpm events, rpm.log".to_owned()));
+    }
+    if detail.unshipped_log_lines > 0 {
+        rows.push(("log lines unsent", detail.unshipped_log_lines.to_string()));
+    }
     if detail.dropped_log_bytes > 0 {
         rows.push(("log bytes lost", units::memory(detail.dropped_log_bytes)));
     }

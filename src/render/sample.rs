@@ -24,6 +24,7 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         memory: 54_083_584,
         user: "me".into(),
         queue: Some(0),
+        log_trouble: false,
         last_exit: None,
         leaving: Vec::new(),
     }
@@ -46,6 +47,7 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         exits: Vec::new(),
         previous_delay_ms: 0,
         dropped_log_bytes: 0,
+        unshipped_log_lines: 0,
     }
 }
 

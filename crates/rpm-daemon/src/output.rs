@@ -52,8 +52,7 @@ impl Output {
 
     /// Lines that collectors did not get.
     pub(crate) fn unshipped(&self) -> u64 {
-        self.streams.first().map_or(0, StreamHandle::unshipped)
-            + self.streams.get(1).map_or(0, StreamHandle::unshipped)
+        self.streams.iter().map(StreamHandle::unshipped).sum()
     }
 
     /// Whether a file takes nothing now.
