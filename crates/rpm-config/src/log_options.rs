@@ -95,8 +95,7 @@ mod tests {
             ..AppOptions::default()
         };
         let rules = LogRules::default();
-        let want =
-            LogSpec { out: LogFile::Discard, error: LogFile::Discard, merge: true, rules };
+        let want = LogSpec { out: LogFile::Discard, error: LogFile::Discard, merge: true, rules };
         assert_eq!(logs(&options, &search), want);
     }
 

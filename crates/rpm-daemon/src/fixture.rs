@@ -27,8 +27,14 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         increment_var: None,
         share_ports: true,
         listen: Vec::new(),
+        proxy: None,
         balance: rpm_config::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false, rules: rpm_config::LogRules::default() },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: false,
+            rules: rpm_config::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: Vec::new(),

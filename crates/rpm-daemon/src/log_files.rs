@@ -108,13 +108,15 @@ fn collectors(rules: &LogRules) -> Result<Vec<Address>, String> {
 fn rules(rules: &LogRules) -> Result<Rules, String> {
     let group = match rules.group.as_deref() {
         None => None,
-        Some(name) => Some(rpm_logs::open::group(name).ok_or_else(|| {
-            format!("log_group: there is no group {name} on this machine")
-        })?),
+        Some(name) => Some(
+            rpm_logs::open::group(name)
+                .ok_or_else(|| format!("log_group: there is no group {name} on this machine"))?,
+        ),
     };
     let rotate = rules.rotate.as_ref().map(|rotate| {
         let interval = rotate.interval.as_deref().map(str::parse).transpose();
-        let interval = interval.map_err(|expected| format!("rotate.interval must be {expected}"))?;
+        let interval =
+            interval.map_err(|expected| format!("rotate.interval must be {expected}"))?;
         Ok::<_, String>(Plan {
             max_size: rotate.max_size,
             keep: rotate.keep,

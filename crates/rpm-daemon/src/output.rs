@@ -17,11 +17,7 @@ use rpm_logs::{
 use rpm_supervisor::WorkerId;
 use serde_json::json;
 use std::{os::fd::OwnedFd, time::Duration};
-use tokio::{
-    sync::mpsc,
-    task::spawn_local,
-    time::timeout,
-};
+use tokio::{sync::mpsc, task::spawn_local, time::timeout};
 
 /// How long an exit waits for the thread that takes a leader's last words; writing them takes
 /// milliseconds, unless the disk hangs.
@@ -61,6 +57,7 @@ impl Output {
     }
 
     /// The held names of its spools, without their prefix, and their memory.
+    #[expect(dead_code, reason = "a keeper that replaces a dead one is to be given them")]
     pub(crate) fn spools(&self) -> &[(String, OwnedFd)] {
         &self.spools
     }
@@ -84,7 +81,9 @@ impl Engine {
             }
         };
         for ((pipe, course), is_error) in pipes.into_iter().zip(courses).zip([false, true]) {
-            if let Err(error) = self.start_stream(&mut output, (worker, is_error), label, spec, (pipe, course)) {
+            if let Err(error) =
+                self.start_stream(&mut output, (worker, is_error), label, spec, (pipe, course))
+            {
                 tracing::error!(app = %label.app, "a stream is not logged: {error}");
             }
         }

@@ -148,7 +148,10 @@ mod tests {
     #[test]
     fn a_time_before_each_line() {
         let frame = Frame::Stamped(Stamp::new("X"));
-        assert_eq!(framed(&frame, b"a\n\nb\r\n", false), "1767319445: a\n1767319445: \n1767319445: b\r\n");
+        assert_eq!(
+            framed(&frame, b"a\n\nb\r\n", false),
+            "1767319445: a\n1767319445: \n1767319445: b\r\n"
+        );
         assert_eq!(framed(&frame, b"a", false), "1767319445: a\n");
         assert_eq!(framed(&frame, b"a\nb", true), "1767319445: a\n1767319445: b [...]\n");
     }

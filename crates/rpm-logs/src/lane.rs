@@ -231,8 +231,7 @@ async fn serve(mut inbox: mpsc::Receiver<Command>, files: &Files, peek: &Rc<RefC
 fn start(starting: Starting, files: &Files, peek: &Rc<RefCell<Peek>>) {
     let Starting { stream, orders, counters, unshipped } = starting;
     let Stream { pipe, files: paths, spool, frame, when_full, ship, origin, mut alarm } = stream;
-    let mut open: Vec<_> =
-        paths.into_iter().map(|(path, rules)| files.get(&path, rules)).collect();
+    let mut open: Vec<_> = paths.into_iter().map(|(path, rules)| files.get(&path, rules)).collect();
     let route = match spool {
         Some(memory) => {
             let ship = ship.into_iter();

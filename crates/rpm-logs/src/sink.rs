@@ -16,10 +16,7 @@ use rpm_unix::pipe::splice;
 use std::{
     fs::{File, Metadata},
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
-    os::{
-        fd::BorrowedFd,
-        unix::fs::MetadataExt,
-    },
+    os::{fd::BorrowedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,

@@ -228,7 +228,8 @@ mod tests {
         spool.finish(spool.after(2 << 20)).unwrap();
         assert!(matches!(spool.fill(ours.read.as_fd()), Outcome::Moved(1)));
         spool.finish(spool.after(1)).unwrap();
-        let blocks = std::os::unix::fs::MetadataExt::blocks(&File::from(memory).metadata().unwrap());
+        let blocks =
+            std::os::unix::fs::MetadataExt::blocks(&File::from(memory).metadata().unwrap());
         assert!(blocks * 512 <= 2 * 4096, "{blocks}");
     }
 

@@ -6,8 +6,8 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 /// Longest first, so that `MMMM` is not read as `MMM` and `M`.
 const TOKENS: [&str; 38] = [
     "YYYY", "MMMM", "dddd", "gggg", "GGGG", "DDDD", "MMM", "ddd", "SSS", "zzz", "DDD", "YY", "MM",
-    "DD", "Do", "dd", "HH", "hh", "kk", "mm", "ss", "SS", "ZZ", "WW", "ww", "M", "D", "d", "H", "h",
-    "k", "m", "s", "S", "Z", "A", "a", "Q",
+    "DD", "Do", "dd", "HH", "hh", "kk", "mm", "ss", "SS", "ZZ", "WW", "ww", "M", "D", "d", "H",
+    "h", "k", "m", "s", "S", "Z", "A", "a", "Q",
 ];
 /// Of one letter, and read last: a unix time in seconds and in milliseconds.
 const UNIX: [&str; 2] = ["X", "x"];

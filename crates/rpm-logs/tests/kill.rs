@@ -95,7 +95,11 @@ impl World {
         // A file in work and its finished copy may both be there; the copy is removed then.
         paths.sort();
         let plain: Vec<PathBuf> = paths.iter().map(|path| path.with_extension("")).collect();
-        paths.retain(|path| path.extension().is_none_or(|end| end == "gz") || !plain.contains(path) || *path == self.directory.path().join(log));
+        paths.retain(|path| {
+            path.extension().is_none_or(|end| end == "gz")
+                || !plain.contains(path)
+                || *path == self.directory.path().join(log)
+        });
         // The log itself sorts first, and is the last.
         paths.rotate_left(1);
         paths.iter().map(|path| read(path)).collect()

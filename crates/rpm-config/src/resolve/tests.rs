@@ -33,8 +33,14 @@ fn defaults_are_pm2s() {
         increment_var: None,
         share_ports: false,
         listen: vec![],
+        proxy: None,
         balance: crate::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: true, rules: crate::LogRules::default() },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: true,
+            rules: crate::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: vec![],

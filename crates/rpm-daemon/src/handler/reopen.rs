@@ -14,14 +14,17 @@ impl Engine {
                 tracing::error!("{} is not opened anew: {error}", path.display());
             }
             let Some(to) = to else { return };
-            respond(to, match failed.first() {
-                None => Ok(()),
-                Some((path, error)) => {
-                    let message = format!("{} could not be opened: {error}", path.display());
-                    let hint = "lines go on into the file that was open".to_owned();
-                    Err(RpcError::failed(message, Some(hint)))
-                }
-            });
+            respond(
+                to,
+                match failed.first() {
+                    None => Ok(()),
+                    Some((path, error)) => {
+                        let message = format!("{} could not be opened: {error}", path.display());
+                        let hint = "lines go on into the file that was open".to_owned();
+                        Err(RpcError::failed(message, Some(hint)))
+                    }
+                },
+            );
         });
     }
 }

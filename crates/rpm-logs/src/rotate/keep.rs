@@ -45,8 +45,11 @@ pub(crate) fn all(log: &Path) -> io::Result<Vec<Kept>> {
 /// Removes what a daemon that was killed while compressing left: the unfinished file, or the plain
 /// one beside its finished copy.
 pub(crate) fn tidy(log: &Path, all: &mut Vec<Kept>) {
-    let packed: Vec<Rotated> =
-        all.iter().filter(|kept| kept.rotated.packing.is_some()).map(|k| k.rotated.clone()).collect();
+    let packed: Vec<Rotated> = all
+        .iter()
+        .filter(|kept| kept.rotated.packing.is_some())
+        .map(|k| k.rotated.clone())
+        .collect();
     all.retain(|kept| {
         let copied = kept.rotated.packing.is_none()
             && packed.iter().any(|packed| packed.is_same_rotation(&kept.rotated));
@@ -59,7 +62,8 @@ pub(crate) fn tidy(log: &Path, all: &mut Vec<Kept>) {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     for entry in entries {
         let found = entry.file_name();
-        let inner = found.to_str().and_then(|found| found.strip_prefix('.')?.strip_suffix(UNFINISHED));
+        let inner =
+            found.to_str().and_then(|found| found.strip_prefix('.')?.strip_suffix(UNFINISHED));
         if inner.is_some_and(|inner| Rotated::parse(name, inner).is_some()) {
             let _gone = fs::remove_file(entry.path());
         }
@@ -129,9 +133,11 @@ mod tests {
         let log = directory.path().join("a-out.log");
         let mut found = all(&log).unwrap();
         make_room(&PLAN, &mut found, 100);
-        let mut want: Vec<&str> =
-            [&others[..], &["a-out.log.2026-11-21_11-09-06.001", "a-out.log.2026-11-21_11-09-07.000"]]
-                .concat();
+        let mut want: Vec<&str> = [
+            &others[..],
+            &["a-out.log.2026-11-21_11-09-06.001", "a-out.log.2026-11-21_11-09-07.000"],
+        ]
+        .concat();
         want.sort_unstable();
         assert_eq!(names(directory.path()), want);
         let mut found = all(&log).unwrap();

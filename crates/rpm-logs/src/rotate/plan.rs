@@ -1,7 +1,7 @@
 //! When a log is rotated, and how much of it is kept.
 
 use croner::Cron;
-use jiff::{ToSpan, Timestamp, Unit, Zoned, ZonedRound, tz::TimeZone};
+use jiff::{Timestamp, ToSpan, Unit, Zoned, ZonedRound, tz::TimeZone};
 use std::{fmt, str::FromStr};
 
 /// The smallest size a log may be limited to: the kernel's pages, and lines, must fit.

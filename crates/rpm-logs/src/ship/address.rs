@@ -86,7 +86,9 @@ mod tests {
             let address = text.parse::<Address>().map(|address| address.to_string());
             assert_eq!(address.as_deref(), Ok(shown), "{text}");
         }
-        for text in ["", "sylog", "syslog:log", "syslog+udp:host", "syslog+tcp::514", "syslog+udp:h:0"] {
+        for text in
+            ["", "sylog", "syslog:log", "syslog+udp:host", "syslog+tcp::514", "syslog+udp:h:0"]
+        {
             assert_eq!(text.parse::<Address>(), Err(InvalidAddress), "{text}");
         }
     }

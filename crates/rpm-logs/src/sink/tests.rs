@@ -109,8 +109,13 @@ fn a_write_that_was_begun_is_found_whole_or_taken_back() {
 }
 
 fn rules(max_size: u64) -> Rules {
-    let plan =
-        Plan { max_size: Some(max_size), keep: 99, max_total: None, compress: false, interval: None };
+    let plan = Plan {
+        max_size: Some(max_size),
+        keep: 99,
+        max_total: None,
+        compress: false,
+        interval: None,
+    };
     Rules { rotate: Some(plan), ..Rules::default() }
 }
 
@@ -147,8 +152,7 @@ fn a_file_of_a_former_hour_is_put_away_before_the_next_line() {
         .set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200));
     File::options().write(true).open(&path).unwrap().set_times(past).unwrap();
     let interval = Some("hourly".parse().unwrap());
-    let plan =
-        Plan { max_size: None, keep: 99, max_total: None, compress: false, interval };
+    let plan = Plan { max_size: None, keep: 99, max_total: None, compress: false, interval };
     let rules = Rules { rotate: Some(plan), ..Rules::default() };
     let file = LogFile::open(&path, rules).unwrap();
     write(&file, b"new\n");
