@@ -1,6 +1,7 @@
-//! The `rpm` binary: one program, three roles, chosen before any thread exists.
+//! The `rpm` binary: one program, four roles, chosen before any thread exists.
 #![forbid(unsafe_code)]
 
+mod absent;
 mod cli;
 mod command;
 mod error;
@@ -12,6 +13,7 @@ mod render;
 mod role;
 mod run;
 mod session;
+mod settings;
 mod words;
 
 use std::{env, process::ExitCode};
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     match role::of(env::args_os()) {
         role::Role::Keeper { home, ready } => role::code(rpm_keeper::keeper_main(&home, ready)),
         role::Role::Daemon { home } => role::code(rpm_daemon::run(&home)),
+        role::Role::Front { config } => role::run_front(&config),
         role::Role::Wrong => role::wrong(),
         role::Role::CommandLine => run::run(env::args_os()),
     }

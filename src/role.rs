@@ -9,6 +9,9 @@ pub(crate) const KEEPER: &str = "__keeper";
 /// `rpm __daemon HOME`: what the keeper starts.
 const DAEMON: &str = "__daemon";
 
+/// `rpm __front CONFIG`: what the keeper starts for an app with `proxy`.
+const FRONT: &str = "__front";
+
 /// What to be.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Role {
@@ -16,6 +19,8 @@ pub(crate) enum Role {
     Keeper { home: Home, ready: RawFd },
     /// The daemon of a home.
     Daemon { home: PathBuf },
+    /// The front of an app; its configuration as JSON.
+    Front { config: String },
     /// The command line.
     CommandLine,
     /// A hidden role without what it needs.
@@ -28,6 +33,7 @@ pub(crate) fn of(words: impl Iterator<Item = OsString>) -> Role {
     let role = match words.next() {
         Some(word) if word == KEEPER => keeper(words.next(), words.next()),
         Some(word) if word == DAEMON => words.next().map(|home| Role::Daemon { home: home.into() }),
+        Some(word) if word == FRONT => front(words.next()),
         Some(_) | None => Some(Role::CommandLine),
     };
     role.unwrap_or(Role::Wrong)
@@ -36,6 +42,22 @@ pub(crate) fn of(words: impl Iterator<Item = OsString>) -> Role {
 fn keeper(home: Option<OsString>, ready: Option<OsString>) -> Option<Role> {
     let ready = ready?.to_str()?.parse().ok()?;
     Some(Role::Keeper { home: Home::new(PathBuf::from(home?)), ready })
+}
+
+fn front(config: Option<OsString>) -> Option<Role> {
+    Some(Role::Front { config: config?.into_string().ok()? })
+}
+
+/// Runs a front to its end. What it has to say reaches the daemon's log.
+pub(crate) fn run_front(config: &str) -> ExitCode {
+    match rpm_front::Config::from_json(config).and_then(rpm_front::run) {
+        Ok(rpm_front::Ended::Drained | rpm_front::Ended::Cut) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = format!("error: {error}\n");
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// An exit code as the system takes it.
@@ -47,7 +69,7 @@ pub(crate) fn code(code: i32) -> ExitCode {
 pub(crate) fn wrong() -> ExitCode {
     let _ = std::io::Write::write_all(
         &mut std::io::stderr(),
-        b"error: __keeper and __daemon are started by rpm itself\n",
+        b"error: __keeper, __daemon and __front are started by rpm itself\n",
     );
     ExitCode::from(2)
 }
@@ -67,7 +89,9 @@ mod tests {
             ("rpm __daemon /h", Role::Daemon { home: "/h".into() }),
             ("rpm __keeper /h", Role::Wrong),
             ("rpm __keeper /h five", Role::Wrong),
+            ("rpm __front {}", Role::Front { config: "{}".into() }),
             ("rpm __daemon", Role::Wrong),
+            ("rpm __front", Role::Wrong),
         ];
         for (line, want) in table {
             assert_eq!(role(line), want, "{line}");

@@ -1,7 +1,7 @@
 //! [`Session`]: what every command has: the home, and where and how to talk.
 //!
-//! Results go to standard output, talk about them to standard error, so that a pipe gets results
-//! only.
+//! Results go to standard output, warnings and errors to standard error, so that a pipe gets results
+//! only, and a script that takes words on standard error for a failure is right.
 
 use crate::{
     cli::Global,
@@ -88,6 +88,20 @@ impl Session {
         let _ = write!(io::stderr(), "\r\u{1b}[K{line}");
     }
 
+    /// Tells what was done: the result of a command that people type. As under PM2 it goes to
+    /// standard output, since many scripts take a line on standard error for a failure.
+    pub(crate) fn tell(&self, line: &str) {
+        // That nobody reads it is for the table below it to find.
+        let _ = self.show(line);
+    }
+
+    /// Says what only a person at a terminal wants to know.
+    pub(crate) fn mention(&self, line: &str) {
+        if io::stderr().is_terminal() {
+            self.say(line);
+        }
+    }
+
     /// Says a warning.
     pub(crate) fn warn(&self, text: &str) {
         self.say(&format!("{} {text}", self.err.paint(Paint::Busy, "warning:")));
@@ -111,7 +125,11 @@ impl Session {
             return Ok(());
         }
         let instances: Vec<InstanceView> = client.call(Request::List).await?;
-        self.show(&crate::render::table::fleet(&instances, self.width, self.out))
+        self.show(&crate::render::table::fleet(&instances, self.width, self.out))?;
+        for one in instances.iter().filter(|one| one.log_trouble) {
+            self.warn(&format!("a log file of {} takes nothing: rpm show {}", one.name, one.id));
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Stops all apps, the daemon and the keeper, and returns when they are gone.
 pub(crate) async fn run(session: &Session) -> Result<(), CliError> {
     let Some(mut client) = launch::greeted_if_running(session).await? else {
-        session.say("no daemon runs");
+        session.tell("no daemon runs");
         return Ok(());
     };
     match client.call::<Value>(Request::Kill).await {
@@ -23,7 +23,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), CliError> {
     }
     drop(client);
     gone(session).await?;
-    session.say("all apps and the daemon are stopped");
+    session.tell("all apps and the daemon are stopped");
     Ok(())
 }
 

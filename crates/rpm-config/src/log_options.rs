@@ -23,28 +23,40 @@ pub(crate) fn logs(options: &AppOptions, search: &Search) -> LogSpec {
 }
 
 fn rules(options: &AppOptions, search: &Search) -> LogRules {
-    let combined = match options.log_file.as_deref() {
-        _ if options.disable_logs == Some(true) => LogFile::Discard,
-        None | Some("NULL" | "/dev/null") => LogFile::Discard,
-        Some("") => LogFile::Default,
-        Some(path) => LogFile::Path(search.absolute(path)),
-    };
-    // PM2's format of `time`.
-    let time = options.time.unwrap_or(false).then(|| "YYYY-MM-DDTHH:mm:ss".to_owned());
-    let given = options.log_date_format.clone().filter(|format| !format.is_empty());
-    let default = LogRules::default();
-    LogRules {
-        json: options.log_json.unwrap_or(default.json),
-        date_format: given.or(time),
-        combined,
-        rotate: options.rotate.clone().unwrap_or(default.rotate),
-        when_full: options.log_full.unwrap_or(default.when_full),
-        mode: options.log_mode.unwrap_or(default.mode),
-        group: options.log_group.clone(),
-        ship: match options.disable_logs {
-            Some(true) => Vec::new(),
-            Some(false) | None => options.log_ship.clone().unwrap_or_default(),
-        },
+    let mut rules = LogRules::default();
+    amend(&mut rules, options, search);
+    rules
+}
+
+/// Puts what is given into its place.
+pub(crate) fn amend(rules: &mut LogRules, options: &AppOptions, search: &Search) {
+    fn put<T: Clone>(place: &mut T, given: &Option<T>) {
+        if let Some(value) = given {
+            place.clone_from(value);
+        }
+    }
+    put(&mut rules.json, &options.log_json);
+    // PM2's format of `time`, if there is no other.
+    if let Some(time) = options.time {
+        rules.date_format = time.then(|| "YYYY-MM-DDTHH:mm:ss".to_owned());
+    }
+    if let Some(format) = &options.log_date_format {
+        rules.date_format = Some(format.clone()).filter(|format| !format.is_empty());
+    }
+    put(&mut rules.rotate, &options.rotate);
+    put(&mut rules.when_full, &options.log_full);
+    put(&mut rules.mode, &options.log_mode);
+    rules.group = options.log_group.clone().or(rules.group.take());
+    put(&mut rules.ship, &options.log_ship);
+    match options.log_file.as_deref() {
+        None => {}
+        Some("NULL" | "/dev/null") => rules.combined = LogFile::Discard,
+        Some("") => rules.combined = LogFile::Default,
+        Some(path) => rules.combined = LogFile::Path(search.absolute(path)),
+    }
+    if options.disable_logs == Some(true) {
+        rules.combined = LogFile::Discard;
+        rules.ship.clear();
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     diagnose::Troubles,
     error::Error,
     events::EventLog,
+    front::Fronts,
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
@@ -21,6 +22,7 @@ use crate::{
     sharing::Sharing,
     store::{self, Exits, Saving},
     targets::Specs,
+    triggers::Triggers,
     worker::Workers,
 };
 use rpm_keeper::Request;
@@ -52,7 +54,9 @@ pub(crate) struct Engine {
     pub(crate) replies: Replies,
     pub(crate) sampler: Sampler,
     pub(crate) sharing: Sharing,
+    pub(crate) fronts: Fronts,
     pub(crate) troubles: Troubles,
+    pub(crate) triggers: Triggers,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
     /// Events that performing an effect caused; stepped before the turn ends.
@@ -91,6 +95,7 @@ impl Engine {
                 () = tokio::time::sleep(look), if looks => self.start_sample(),
             }
             self.settle();
+            self.rotate_all();
             self.commit()?;
         }
         self.await_last_lines().await;
@@ -112,7 +117,8 @@ impl Engine {
     }
 
     fn is_done(&self) -> bool {
-        let nothing_runs = self.fleet.apps.is_empty() && self.workers.is_empty();
+        let nothing_runs =
+            self.fleet.apps.is_empty() && self.workers.is_empty() && self.fronts.is_empty();
         self.ending && nothing_runs && !self.replies.is_holding_back()
     }
 
@@ -145,10 +151,13 @@ impl Engine {
             Message::Channel { worker, said } => self.on_channel(worker, said),
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
+            Message::Front { child, said } => self.on_front(child, *said),
+            Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::Logged { worker, spools } => self.on_logged(worker, spools),
             Message::Log(news) => self.on_log_news(news),
             Message::Reopen => self.reopen_logs(None),
+            Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
         }

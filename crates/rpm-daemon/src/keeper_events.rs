@@ -3,7 +3,8 @@
 use crate::{
     diagnose,
     engine::Engine,
-    log_files, store,
+    front::is_front,
+    log_files, package, store,
     tree::{self, Leader},
     worker::Process,
 };
@@ -25,6 +26,17 @@ impl Engine {
     pub(crate) async fn on_keeper(&mut self, event: rpm_keeper::Event) {
         use rpm_keeper::Event as News;
         match event {
+            News::Spawned(child) if is_front(child.child) => self.on_front_spawned(child),
+            News::SpawnFailed { child, stage, errno } if is_front(child) => {
+                self.on_front_not_spawned(child, stage, errno);
+            }
+            News::Exited { child, status } if is_front(child) => {
+                self.on_front_exited(child, status);
+            }
+            News::Refused { child, address, errno, holder } if is_front(child) => {
+                let trouble = diagnose::refused(&address, errno, holder.as_ref());
+                self.troubles.note(worker_of(child), trouble);
+            }
             News::Spawned(child) => self.on_spawned(child),
             News::SpawnFailed { child, stage, errno } => self.on_spawn_failed(child, stage, errno),
             News::Exited { child, status } => self.on_exited(worker_of(child), status).await,
@@ -53,6 +65,12 @@ impl Engine {
     fn on_spawned(&mut self, child: Child) {
         let worker = worker_of(child.child);
         self.attach(child);
+        // Only now: looking for it shall not delay the start.
+        let version =
+            self.spec_of(worker).and_then(|spec| package::version_of(&spec.launch.script));
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.record.version = version;
+        }
         self.step(Event::Spawned { worker });
     }
 
@@ -96,6 +114,7 @@ impl Engine {
         process.exited = true;
         let said = self.drain_output(worker).await;
         self.record_exit(worker, status, said);
+        self.on_triggered_exit(worker);
         self.step(Event::Exited { worker, exit: exit_of(status) });
         self.check_tree(worker);
     }

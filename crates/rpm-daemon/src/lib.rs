@@ -17,6 +17,7 @@ mod error;
 mod events;
 #[cfg(test)]
 mod fixture;
+mod front;
 mod handler;
 mod inbox;
 mod keeper_events;
@@ -24,7 +25,11 @@ mod keeper_link;
 mod launch;
 mod listeners;
 mod log_files;
+mod messages;
+mod offers;
 mod output;
+mod pace;
+mod package;
 mod perform;
 mod pid_file;
 mod recover;
@@ -36,6 +41,7 @@ mod sharing;
 mod store;
 mod targets;
 mod tree;
+mod triggers;
 mod view;
 mod worker;
 

@@ -6,6 +6,7 @@ use crate::{
     engine::{Dirty, Engine},
     error::Error,
     events::EventLog,
+    front::Fronts,
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
@@ -17,6 +18,7 @@ use crate::{
     server,
     sharing::Sharing,
     store,
+    triggers::Triggers,
     worker::Workers,
 };
 use rpm_keeper::{DaemonDescriptors, Link, daemon_descriptors};
@@ -140,7 +142,9 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         workers: Workers::default(),
         sampler: Sampler::default(),
         sharing: Sharing::default(),
+        fronts: Fronts::default(),
         troubles: Troubles::default(),
+        triggers: Triggers::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         ending: false,

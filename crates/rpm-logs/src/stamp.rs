@@ -156,9 +156,9 @@ mod tests {
         ] {
             assert_eq!(at(format, time), want, "{format}");
         }
-        let late = "2026-11-21T12:30:00+00:00[UTC]";
+        let late = "2026-11-21T12:30:00+00:00[+00:00]";
         assert_eq!(at("hh:mm a kk DDD", late), "12:30 pm 12 325");
-        assert_eq!(at("hh kk Do", "2026-11-11T00:30:00+00:00[UTC]"), "12 24 11th");
+        assert_eq!(at("hh kk Do", "2026-11-11T00:30:00+00:00[+00:00]"), "12 24 11th");
     }
 
     #[test]
