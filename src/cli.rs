@@ -86,6 +86,9 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Empty log files.
     Flush(Targets),
+    /// Open log files anew, after another program has moved them.
+    #[command(name = "reloadLogs")]
+    ReloadLogs,
     /// Write the list of apps to dump.pm2.
     #[command(visible_alias = "dump")]
     Save(Save),

@@ -125,7 +125,11 @@ impl Session {
             return Ok(());
         }
         let instances: Vec<InstanceView> = client.call(Request::List).await?;
-        self.show(&crate::render::table::fleet(&instances, self.width, self.out))
+        self.show(&crate::render::table::fleet(&instances, self.width, self.out))?;
+        for one in instances.iter().filter(|one| one.log_trouble) {
+            self.warn(&format!("a log file of {} takes nothing: rpm show {}", one.name, one.id));
+        }
+        Ok(())
     }
 }
 

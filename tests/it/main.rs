@@ -35,3 +35,4 @@ mod supervise;
 mod survive;
 mod targets;
 mod tidy;
+mod transport;

@@ -32,6 +32,8 @@ mod launch;
 mod listen;
 mod log_options;
 mod log_path;
+mod log_rules;
+mod log_value;
 mod node_line;
 mod options;
 mod proxy;
@@ -62,7 +64,8 @@ pub use instance::{instance_args, instance_environment, instance_interpreter_arg
 pub use instances::{Instances, MAX_INSTANCES};
 pub use invalid::InvalidValue;
 pub use listen::{Listen, ListenAddress, MAX_LISTEN};
-pub use log_path::log_paths;
+pub use log_path::{combined_log_path, log_paths};
+pub use log_rules::{LogRules, MIN_ROTATE_SIZE, Rotate, WhenFull};
 pub use options::AppOptions;
 pub use proxy::{Proxy, ProxyHeader, check_proxy, instance_port};
 pub use resolve::{Resolved, resolve};

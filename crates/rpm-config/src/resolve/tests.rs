@@ -35,7 +35,12 @@ fn defaults_are_pm2s() {
         listen: vec![],
         proxy: None,
         balance: crate::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: true },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: true,
+            rules: crate::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: vec![],
