@@ -2,6 +2,7 @@
 //! each command takes is in a file beside this one.
 
 mod act;
+mod init;
 mod list;
 mod logs;
 mod look;
@@ -15,6 +16,7 @@ mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
+    init::Init,
     list::List,
     logs::Logs,
     look::{Describe, Events, Name, OptionalName, Targets},
@@ -151,6 +153,9 @@ pub(crate) enum Command {
     /// Send a signal to an app.
     #[command(name = "sendSignal", visible_alias = "signal")]
     SendSignal(SendSignal),
+    /// Write an ecosystem file to begin with.
+    #[command(visible_alias = "ecosystem")]
+    Init(Init),
     /// Serve a directory over HTTP.
     #[command(visible_alias = "expose")]
     Serve(Box<Serve>),

@@ -6,6 +6,7 @@ mod cli;
 mod command;
 mod completion;
 mod error;
+mod evaluate;
 mod fleet_file;
 mod launch;
 mod log_files;

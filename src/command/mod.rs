@@ -10,6 +10,7 @@ mod events;
 mod examples;
 mod flush;
 mod ids;
+mod init;
 mod inspect;
 mod kill;
 mod list;
@@ -103,6 +104,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Events(options) => events::run(session, options).await,
         Command::Id(options) => ids::ids(session, &options.name).await,
         Command::Pid(options) => ids::pids(session, options.name.as_deref()).await,
+        Command::Init(options) => init::run(session, &options),
         Command::Serve(options) => serve::start(session, *options).await,
         // Has no part in the daemon; `run.rs` did it before.
         Command::ServeForeground(options) => serve::foreground(&options),

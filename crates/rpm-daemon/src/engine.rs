@@ -6,6 +6,7 @@
 //! continued by its successor.
 
 use crate::{
+    chores::Chores,
     clock,
     control::Control,
     diagnose::Troubles,
@@ -59,6 +60,7 @@ pub(crate) struct Engine {
     pub(crate) triggers: Triggers,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
+    pub(crate) chores: Chores,
     /// Events that performing an effect caused; stepped before the turn ends.
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.
@@ -157,6 +159,8 @@ impl Engine {
             Message::Logged { worker, spools } => self.on_logged(worker, spools),
             Message::Log(news) => self.on_log_news(news),
             Message::Reopen => self.reopen_logs(None),
+            Message::Due { app } => self.on_due(&app),
+            Message::Changed { app, path, at } => self.on_changed(&app, path, at),
             Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
@@ -189,6 +193,7 @@ impl Engine {
         if std::mem::take(&mut self.dirty.state) {
             let state = Saving {
                 version: store::VERSION,
+                written_at: clock::epoch_millis(),
                 fleet: &self.fleet,
                 workers: self.workers.records(),
                 next_event: self.events.next(),

@@ -7,6 +7,7 @@
 mod activation;
 mod async_fd;
 mod channel;
+mod chores;
 mod clock;
 mod control;
 mod diagnose;
@@ -43,6 +44,7 @@ mod targets;
 mod tree;
 mod triggers;
 mod view;
+mod watch;
 mod worker;
 
 pub use run::run;

@@ -178,6 +178,7 @@ impl Engine {
 
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
+        self.tend();
         self.end_idle_front(app);
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);

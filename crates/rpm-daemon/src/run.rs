@@ -1,6 +1,7 @@
 //! Brings a daemon up: everything it needs is made or taken over, then the engine runs.
 
 use crate::{
+    chores::Chores,
     control::Control,
     diagnose::Troubles,
     engine::{Dirty, Engine},
@@ -128,7 +129,9 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         &mut keeper,
     )
     .map_err(Error::Home)?;
+    let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
+        chores: Chores::since(written_at),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
         exits: inventory.exits(),
@@ -155,6 +158,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         inbox,
     };
     engine.adopt(inventory, saved).await;
+    engine.tend();
     fs::write(engine.home.pid_file(), std::process::id().to_string()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)

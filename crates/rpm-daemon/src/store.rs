@@ -34,6 +34,9 @@ pub(crate) const SPOOL: &str = "spool:";
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Saved {
     version: u32,
+    /// When it was written, in epoch milliseconds; 0 in states of older versions.
+    #[serde(default)]
+    pub(crate) written_at: u64,
     /// All policy's state.
     pub(crate) fleet: Fleet,
     /// What the engine knows of workers and the supervisor need not.
@@ -52,6 +55,7 @@ pub(crate) struct Saved {
 #[derive(Debug, Serialize)]
 pub(crate) struct Saving<'a> {
     pub(crate) version: u32,
+    pub(crate) written_at: u64,
     pub(crate) fleet: &'a Fleet,
     pub(crate) workers: BTreeMap<WorkerId, &'a WorkerRecord>,
     pub(crate) next_event: u64,
@@ -140,6 +144,7 @@ mod tests {
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
+            written_at: 7,
             version: VERSION,
             fleet: &fleet,
             workers: BTreeMap::from([(WorkerId(1), &record)]),
@@ -153,6 +158,7 @@ mod tests {
         let (version, next_event, next_ticket) = (VERSION, 7, 8);
         let fleet = fleet.clone();
         let expected = Saved {
+            written_at: 7,
             version,
             fleet,
             workers,

@@ -25,4 +25,5 @@ pub mod spawn;
 pub mod steer;
 mod syscall;
 pub mod time;
+pub mod user;
 pub mod wait;
