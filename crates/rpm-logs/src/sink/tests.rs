@@ -1,6 +1,7 @@
 //! One file, its writers, and what others do to it.
 
 use super::*;
+use crate::peek::Peek;
 use rpm_unix::pipe::{Pipe, pipe};
 use std::{
     fs::OpenOptions,
