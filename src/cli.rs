@@ -200,11 +200,11 @@ mod tests {
         assert_eq!(parse("rpm restart api -a"), Ok(Command::Restart(Box::new(restart))));
         let logs = Logs {
             targets: vec!["api".into()],
-            lines: 3,
+            lines: Some(3),
             nostream: true,
             raw: true,
             err: true,
-            out: false,
+            ..Logs::default()
         };
         let line = "rpm logs api --lines 3 --nostream --raw --err";
         assert_eq!(parse(line), Ok(Command::Logs(logs)));

@@ -8,6 +8,7 @@ mod error;
 mod fleet_file;
 mod launch;
 mod log_files;
+mod log_printer;
 mod render;
 mod role;
 mod run;

@@ -15,7 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How many lines of a worker's last words are shown.
+/// How many lines are shown of the last words of workers before the last one, which are shown all.
 const SHOWN_LINES: usize = 10;
 
 /// The blocks of all `details`, one after the other.
@@ -147,9 +147,10 @@ fn path(path: Option<&Path>) -> String {
 /// How the last workers ended, newest first, with their last words.
 fn exits(exits: &[ExitView], colors: Colors) -> Vec<String> {
     let mut lines = Vec::new();
-    for exit in exits {
+    for (number, exit) in exits.iter().enumerate() {
         lines.push(colors.paint(Paint::Label, &format!("Ended: {}", exit_line(exit))));
-        let first = exit.stderr.len().saturating_sub(SHOWN_LINES);
+        let shown = if number == 0 { usize::MAX } else { SHOWN_LINES };
+        let first = exit.stderr.len().saturating_sub(shown);
         let last = exit.stderr.get(first..).unwrap_or_default();
         lines.extend(last.iter().map(|line| format!("  {} {line}", colors.paint(Paint::Dim, "|"))));
     }

@@ -20,6 +20,8 @@ mod fork;
 mod front;
 mod load_itself;
 mod logs;
+mod logs_following;
+mod logs_reading;
 mod matrix;
 mod messages;
 mod nginx;

@@ -4,7 +4,7 @@ use crate::{
     diagnose,
     engine::Engine,
     front::is_front,
-    log_files, package,
+    log_files, package, store,
     tree::{self, Leader},
     worker::Process,
 };
@@ -166,8 +166,9 @@ impl Engine {
         };
         let label = &known.label;
         let (_, path) = log_files::paths(&self.home, &spec, label.instance, label.slot);
-        let offset = known.record.error_offset;
-        path.map(|path| log_files::lines_since(&path, offset, STDERR_LINES)).unwrap_or_default()
+        let store::WorkerRecord { error_mark, started_at, .. } = &known.record;
+        let lines = path.map(|path| error_mark.lines_since(&path, *started_at, STDERR_LINES));
+        lines.unwrap_or_default()
     }
 
     fn on_listening(&mut self, worker: WorkerId, address: &Address) {

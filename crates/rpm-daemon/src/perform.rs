@@ -84,7 +84,8 @@ impl Engine {
         let (_, error) = log_files::paths(&self.home, spec, seat.instance, seat.slot);
         store::WorkerRecord {
             started_at: crate::clock::epoch_millis(),
-            error_offset: error.map_or(0, |path| log_files::length(&path)),
+            error_mark: error
+                .map_or_else(log_files::Mark::default, |path| log_files::Mark::end_of(&path)),
             listening: activation::texts(spec),
             offers: Offers::default(),
             version: None,

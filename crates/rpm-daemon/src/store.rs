@@ -3,7 +3,7 @@
 //! Everything is written before the requests that follow from it go down the same ordered link, so
 //! a successor never meets a worker its state does not know to be coming.
 
-use crate::listeners::ChosenPorts;
+use crate::{listeners::ChosenPorts, log_files::Mark};
 use rpm_cluster::key_data::KeyData;
 use rpm_config::{AppName, AppSpec};
 use rpm_protocol::{ExitView, Offers};
@@ -61,8 +61,9 @@ pub(crate) struct Saving<'a> {
 pub(crate) struct WorkerRecord {
     /// When it was started, milliseconds since the epoch.
     pub(crate) started_at: u64,
-    /// How long its error log was then.
-    pub(crate) error_offset: u64,
+    /// Where its error log ended then.
+    #[serde(default)]
+    pub(crate) error_mark: Mark,
     /// Addresses it listens on.
     pub(crate) listening: Vec<String>,
     /// What it offers over its channel.
@@ -124,7 +125,7 @@ mod tests {
         let fleet = fixture::fleet(&[&fixture::spec("api")]);
         let record = WorkerRecord {
             started_at: 5,
-            error_offset: 6,
+            error_mark: Mark::default(),
             listening: vec!["x".into()],
             offers: Offers::default(),
             version: Some("1.2.3".into()),

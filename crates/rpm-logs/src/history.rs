@@ -11,8 +11,10 @@ pub mod merge;
 mod reader;
 mod said;
 
+pub use self::files::rotated;
+pub(crate) use self::files::{between, is_compressed, unpacked};
 use self::{files::Rotated, reader::Reader};
-use crate::{growing::is_same, times::Times};
+use crate::times::Times;
 use std::{
     collections::VecDeque,
     fs::{File, Metadata},
@@ -111,7 +113,7 @@ impl<'a> History<'a> {
         if let (Some(file), Some(metadata)) = (current, &metadata) {
             history.current(path, file, metadata, &mut left)?;
         }
-        for rotated in older(path, metadata.as_ref())?.into_iter().rev() {
+        for rotated in files::older(path, metadata.as_ref())?.into_iter().rev() {
             if left == Some(0) {
                 history.cut_line(&rotated)?;
                 break;
@@ -175,12 +177,15 @@ impl<'a> History<'a> {
     /// Rotation may cut a line in two: the first half of one whose second is wanted.
     fn cut_line(&mut self, rotated: &Rotated) -> io::Result<()> {
         let whole = self.parts.front().is_some_and(|part| part.from == 0 && part.skip == 0);
-        if !whole || rotated.is_compressed() {
-            return Ok(());
-        }
-        let Some(file) = rotated.open()? else { return Ok(()) };
-        let to = file.metadata()?.len();
-        let from = count::behind_last_newline(&file, to)?;
+        let Some(file) = rotated.open()?.filter(|_| whole) else { return Ok(()) };
+        let (from, to) = if rotated.is_compressed() {
+            let mut reader = reader::open_rotated(&rotated.path, 0, u64::MAX)?;
+            while reader.next(&mut Vec::new())?.is_some() {}
+            (reader.offset(), u64::MAX)
+        } else {
+            let to = file.metadata()?.len();
+            (count::behind_last_newline(&file, to)?, to)
+        };
         let content = Content::Rotated(rotated.path.clone());
         self.parts.push_front(Part { content, from, to, skip: 0 });
         Ok(())
@@ -338,20 +343,6 @@ enum Found<'a> {
 /// The index of an open log, by the name it has now.
 fn times_of(file: &File) -> Option<Times> {
     Times::open(&crate::growing::name_of(file)?, Some(&file.metadata().ok()?))
-}
-
-/// Files that were rotated away before the one that is open as `current`, oldest first.
-fn older(path: &Path, current: Option<&Metadata>) -> io::Result<Vec<Rotated>> {
-    let mut all = files::rotated(path)?;
-    // It may have been rotated away since it was opened, and others after it.
-    let itself = |rotated: &Rotated| {
-        let found = rotated.path.metadata();
-        found.is_ok_and(|found| current.is_some_and(|current| is_same(&found, current)))
-    };
-    if let Some(position) = all.iter().position(itself) {
-        all.truncate(position);
-    }
-    Ok(all)
 }
 
 /// A file's last change, in milliseconds since the epoch.

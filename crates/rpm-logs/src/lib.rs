@@ -6,6 +6,7 @@
 //! [`follow::Follower`] for what comes. Whom a line belongs to is others' work.
 #![forbid(unsafe_code)]
 
+pub mod date_format;
 pub mod follow;
 pub mod frame;
 mod growing;

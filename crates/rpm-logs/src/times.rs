@@ -87,7 +87,10 @@ impl TimesWriter {
     pub(crate) fn open(log: &Path, metadata: &Metadata) -> Self {
         let mut writer =
             Self { file: None, length: 0, last: None, waiting: Vec::new(), written_at: 0 };
-        let Some(path) = path_of(log).filter(|_| metadata.is_file()) else { return writer };
+        // A file that is no longer there, or was never, needs none.
+        let named = log.metadata().is_ok_and(|named| crate::growing::is_same(&named, metadata));
+        let path = path_of(log).filter(|_| named && metadata.is_file());
+        let Some(path) = path else { return writer };
         let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits() | nix::fcntl::OFlag::O_NONBLOCK.bits();
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);

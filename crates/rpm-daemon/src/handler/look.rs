@@ -5,6 +5,9 @@ use rpm_protocol::{InstanceDetail, InstanceView, LogSource, RpcError, Targets};
 use rpm_supervisor::InstanceId;
 use std::{collections::BTreeSet, path::PathBuf};
 
+/// How long a reader of logs waits for the threads that write them.
+const FLUSH_PATIENCE: std::time::Duration = std::time::Duration::from_millis(200);
+
 impl Engine {
     /// All instances; answered with fresh figures of memory and CPU.
     pub(super) fn list(&mut self, to: Responder) {
@@ -39,8 +42,19 @@ impl Engine {
         found.filter_map(|(app, slot, instance)| view::detail(self, app, slot, instance)).collect()
     }
 
-    /// Where instances log.
-    pub(super) fn log_sources(&self, targets: &Targets) -> Result<Vec<LogSource>, RpcError> {
+    /// Answers where instances log, when what is in memory of the files' time indexes is written:
+    /// somebody is about to read them.
+    pub(super) fn logs(&self, targets: &Targets, to: Responder) {
+        let sources = self.log_sources(targets);
+        let flushed = self.logs.lanes.flush_times();
+        tokio::task::spawn_local(async move {
+            // Without it times are less exact; a disk that hangs shall not hold this up.
+            let _exact = tokio::time::timeout(FLUSH_PATIENCE, flushed).await;
+            respond(to, sources);
+        });
+    }
+
+    fn log_sources(&self, targets: &Targets) -> Result<Vec<LogSource>, RpcError> {
         let source = |id: &InstanceId| {
             let (app, slot, instance) = self.fleet.instance(*id)?;
             let spec = self.specs.get(app)?;

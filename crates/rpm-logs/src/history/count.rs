@@ -78,7 +78,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn as_a_simple_counter_would(bytes in "[a\n]{0,40}", from in 0..40_u64, wanted in 0..9_usize) {
+        fn as_a_simple_counter_would(
+            bytes in "[a\n]{0,40}",
+            from in 0..40_u64,
+            wanted in 0..9_usize,
+        ) {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(bytes.as_bytes()).unwrap();
             let to = bytes.len() as u64;

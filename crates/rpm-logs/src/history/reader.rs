@@ -109,6 +109,11 @@ impl Reader {
         }
     }
 
+    /// Where the next line begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// What stands behind the last newline, if anything.
     pub(super) fn unfinished(&mut self) -> Option<Timed> {
         let text = self.take_rest();

@@ -175,7 +175,7 @@ proptest! {
         let wanted: Option<Wanted<'_>> = only_b.then_some(&wanted);
         let query = Query { lines, wanted, unfinished, ..Query::default() };
         let all = old + &new;
-        let (whole, rest) = all.rsplit_once('\n').map_or(("", &all[..]), |(whole, rest)| (whole, rest));
+        let (whole, rest) = all.rsplit_once('\n').unwrap_or(("", &all));
         let mut want: Vec<&str> = whole.split('\n').collect();
         if !all.contains('\n') {
             want.clear();
