@@ -4,6 +4,10 @@
 //! spool. What a full or broken disk refuses is thrown away and counted, or left in the pipe, as
 //! its owner wants; every new attempt begins with the file, so it resumes by itself.
 
+mod told;
+
+pub use told::{Alarm, Counters, Trouble};
+
 use crate::{
     peek::Peek,
     sink::{LogFile, Outcome, Portion, outcome},
@@ -16,10 +20,7 @@ use std::{
     fmt, io,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
@@ -38,45 +39,6 @@ pub(crate) const MAX_COMMANDS: usize = 8;
 const LINE_PATIENCE: Duration = Duration::from_secs(1);
 /// When a disk that lets an app wait is tried again: nothing tells that it has room.
 const DISK_RETRY: Duration = Duration::from_secs(1);
-
-/// What a pump has done so far. Read by others while it runs.
-#[derive(Debug, Default)]
-pub struct Counters {
-    written: AtomicU64,
-    dropped: AtomicU64,
-    troubled: AtomicBool,
-}
-
-impl Counters {
-    /// Bytes that are in the file.
-    pub fn written(&self) -> u64 {
-        self.written.load(Relaxed)
-    }
-
-    /// Bytes that the file refused and that are gone.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
-    }
-
-    /// Whether a file takes nothing now.
-    pub fn is_troubled(&self) -> bool {
-        self.troubled.load(Relaxed)
-    }
-}
-
-/// Told once when a file begins to refuse bytes, and once when it takes them again.
-#[derive(Debug)]
-pub enum Trouble {
-    /// Bytes are thrown away, because of this.
-    Dropping(io::Error),
-    /// The app waits, because of this.
-    Blocked(io::Error),
-    /// All was written again.
-    Recovered,
-}
-
-/// Whom to tell of [`Trouble`]. Called from the pump's task: must not wait.
-pub type Alarm = Box<dyn FnMut(Trouble) + Send>;
 
 /// What is left of a stream when its leader has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,6 +78,8 @@ pub(crate) struct Pump {
     alarm: Alarm,
     /// A file refused bytes since the pipe was last empty.
     refused: bool,
+    /// A file took bytes since then.
+    wrote: bool,
     /// Trouble was told.
     told: bool,
     pause: Option<Pause>,
@@ -155,6 +119,7 @@ impl Pump {
             counters: Arc::default(),
             alarm: Box::new(|_| ()),
             refused: false,
+            wrote: false,
             told: false,
             pause: None,
             ended: false,
@@ -298,6 +263,7 @@ impl Pump {
             Outcome::Moved(bytes) => {
                 let bytes = bytes as u64;
                 self.counters.written.fetch_add(bytes, Relaxed);
+                self.wrote |= bytes > 0;
                 self.pause = None;
                 Step::Bytes(bytes)
             }
@@ -323,6 +289,7 @@ impl Pump {
         full: bool,
     ) -> io::Result<Step> {
         self.counters.written.fetch_add(written.bytes, Relaxed);
+        self.wrote |= written.bytes > 0;
         self.counters.dropped.fetch_add(written.dropped, Relaxed);
         if let Some(error) = written.error {
             self.refused = true;
@@ -378,9 +345,10 @@ impl Pump {
         }
     }
 
-    /// The pipe is empty: was all since the last time written?
+    /// The pipe is empty: was something written since the last time, and nothing refused?
     fn settle(&mut self) {
-        if !std::mem::take(&mut self.refused) && std::mem::take(&mut self.told) {
+        let (wrote, refused) = (std::mem::take(&mut self.wrote), std::mem::take(&mut self.refused));
+        if wrote && !refused && std::mem::take(&mut self.told) {
             self.counters.troubled.store(false, Relaxed);
             (self.alarm)(Trouble::Recovered);
         }

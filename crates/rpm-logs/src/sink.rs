@@ -6,12 +6,15 @@
 //! so the writer itself looks where the end is; it alone rotates, and notices when somebody else
 //! truncated, moved or removed the file.
 
+mod portion;
+
 use crate::{
     open::{Access, open},
-    peek::{self, Peek},
     rotate::{self, plan::Plan},
     times::{TimesWriter, now_ms},
 };
+pub(crate) use portion::Portion;
+use portion::Size;
 use rpm_unix::pipe::splice;
 use std::{
     fs::{File, Metadata},
@@ -102,16 +105,6 @@ pub(crate) struct Place {
     pub(crate) device: u64,
     pub(crate) inode: u64,
     pub(crate) offset: u64,
-}
-
-/// How much of a pipe is taken at once.
-pub(crate) struct Portion<'a> {
-    /// Bytes, at most.
-    pub(crate) limit: usize,
-    /// Also the beginning of a line.
-    pub(crate) unfinished: bool,
-    /// To look for the ends of lines.
-    pub(crate) peek: &'a mut Peek,
 }
 
 impl LogFile {
@@ -278,54 +271,6 @@ fn take_now(open: &mut Open, pipe: BorrowedFd<'_>, at: u64, limit: usize) -> Out
         open.times.note(at, now_ms());
     }
     outcome
-}
-
-/// What to do with a pipe now.
-enum Size {
-    Take(usize),
-    /// As many, and the file is full then.
-    Last(usize),
-    /// The next line has no room in this file.
-    Rotate,
-    /// For the end of a line.
-    Wait,
-    Not(Outcome),
-}
-
-impl Portion<'_> {
-    /// How many bytes of `pipe`, into a file that may have `room.0` bytes and has `room.1`; `whole`
-    /// lines only.
-    fn size(&mut self, pipe: BorrowedFd<'_>, room: Option<(u64, u64)>, whole: bool) -> Size {
-        let room = room.map(|(max, has)| {
-            (usize::try_from(max.saturating_sub(has)).unwrap_or(usize::MAX), has == 0)
-        });
-        match room {
-            None if !whole => return Size::Take(self.limit),
-            // Far from its end: so much that the end is looked for in the last piece.
-            Some((left, _)) if !whole && left > 2 * peek::MAX_BYTES => {
-                return Size::Take(self.limit.min(left - peek::MAX_BYTES));
-            }
-            Some((0, _)) => return Size::Rotate,
-            None | Some(_) => {}
-        }
-        let left = room.map_or(usize::MAX, |(left, _)| left);
-        let seen = match self.peek.lines(pipe, left.min(self.limit)) {
-            Ok(lines) if lines.seen == 0 => return Size::Not(Outcome::End),
-            Ok(lines) => lines,
-            Err(error) => return Size::Not(outcome(Err(error))),
-        };
-        let fills = seen.seen == left;
-        match seen.whole {
-            // The line may be longer than what can be seen of the pipe, or than the file may be.
-            0 if fills && room.is_some_and(|(_, empty)| !empty) => Size::Rotate,
-            0 if fills => Size::Last(left),
-            0 if whole && seen.seen < peek::MAX_BYTES => Size::Wait,
-            0 => Size::Take(seen.seen),
-            lines if fills => Size::Last(lines),
-            lines if whole => Size::Take(lines),
-            _ => Size::Take(seen.seen),
-        }
-    }
 }
 
 impl Open {

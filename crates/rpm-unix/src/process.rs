@@ -53,8 +53,9 @@ pub fn lower_priority() -> io::Result<()> {
     // From linux/ioprio.h: IOPRIO_WHO_PROCESS, and IOPRIO_CLASS_IDLE in the upper three bits.
     const WHO_PROCESS: libc::c_long = 1;
     const IDLE: libc::c_long = 3 << 13;
-    // SAFETY: both calls take integers.
+    // SAFETY: takes integers.
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) }.into())?;
+    // SAFETY: takes integers.
     check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0 as libc::c_long, IDLE) })?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One file, its writers, and what others do to it.
 
 use super::*;
+use crate::peek::Peek;
 use rpm_unix::pipe::{Pipe, pipe};
 use std::{
     fs::OpenOptions,
@@ -99,7 +100,11 @@ fn a_write_that_was_begun_is_found_whole_or_taken_back() {
     let file = LogFile::open(&path, Rules::default()).unwrap();
     write(&file, b"before\n");
     let mut place = None;
-    file.append(b"line\n", |found| Ok(place = Some(found))).unwrap();
+    let note = |found| {
+        place = Some(found);
+        Ok(())
+    };
+    file.append(b"line\n", note).unwrap();
     let place = place.unwrap();
     assert_eq!(place.offset, 7);
     assert_eq!(file.has(place, 5), Some(true));
