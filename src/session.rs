@@ -1,7 +1,7 @@
 //! [`Session`]: what every command has: the home, and where and how to talk.
 //!
-//! Results go to standard output, warnings and errors to standard error, so that a pipe gets results
-//! only, and a script that takes words on standard error for a failure is right.
+//! Results go to standard output, warnings and errors to standard error: a pipe gets results only,
+//! and a script that takes words on standard error for a failure is right.
 
 use crate::{
     cli::Global,
@@ -125,7 +125,11 @@ impl Session {
             return Ok(());
         }
         let instances: Vec<InstanceView> = client.call(Request::List).await?;
-        self.show(&crate::render::table::fleet(&instances, self.width, self.out))
+        self.show(&crate::render::table::fleet(&instances, self.width, self.out))?;
+        for one in instances.iter().filter(|one| one.log_trouble) {
+            self.warn(&format!("a log file of {} takes nothing: rpm show {}", one.name, one.id));
+        }
+        Ok(())
     }
 }
 

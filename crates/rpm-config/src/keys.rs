@@ -29,8 +29,19 @@ macro_rules! key {
     };
 }
 
+/// The same through `log_value::$reader`.
+macro_rules! log_key {
+    ($name:literal, $field:ident, $reader:ident $(, $alias:literal)*) => {
+        Key {
+            name: $name,
+            aliases: &[$($alias),*],
+            read: |node, options| put(&mut options.$field, crate::log_value::$reader(node)),
+        }
+    };
+}
+
 /// Every key of an app but `env_NAME`. Each may also be written in camelCase.
-pub(crate) const KEYS: [Key; 39] = [
+pub(crate) const KEYS: [Key; 48] = [
     key!("name", name, text),
     key!("namespace", namespace, text),
     key!("script", script, text, "exec", "cmd", "command"),
@@ -68,6 +79,15 @@ pub(crate) const KEYS: [Key; 39] = [
     key!("error_file", error_file, text, "error", "err", "err_file", "err_log"),
     key!("merge_logs", merge_logs, truth, "combine_logs"),
     key!("disable_logs", disable_logs, truth),
+    log_key!("log_type", log_json, log_type),
+    key!("log_date_format", log_date_format, text),
+    key!("time", time, truth),
+    log_key!("log_file", log_file, log_file, "log"),
+    log_key!("rotate", rotate, rotate),
+    log_key!("log_full", log_full, when_full),
+    log_key!("log_mode", log_mode, mode),
+    log_key!("log_group", log_group, group),
+    log_key!("log_ship", log_ship, collectors),
     key!("autorestart", autorestart, truth),
     key!("autostart", autostart, truth),
     key!("stop_exit_codes", stop_exit_codes, exit_codes),
@@ -95,7 +115,7 @@ pub(crate) const KEYS: [Key; 39] = [
 
 /// Keys of PM2 and of `INTERFACE.md` that this version does not know yet. They are told apart from
 /// typos, and accepted where they ask for nothing (`watch: false`).
-const LATER: [&str; 43] = [
+const LATER: [&str; 37] = [
     "automation",
     "cron",
     "cron_restart",
@@ -115,19 +135,13 @@ const LATER: [&str; 43] = [
     "io",
     "kill_retry_time",
     "limits",
-    "log",
-    "log_date_format",
-    "log_file",
-    "log_type",
     "name_prefix",
     "on",
     "pid",
     "pid_file",
     "pmx",
     "post_update",
-    "rotate",
     "source_map_support",
-    "time",
     "trace",
     "uid",
     "user",

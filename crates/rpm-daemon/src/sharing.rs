@@ -74,7 +74,7 @@ impl Sharing {
             return None;
         }
         if spec.balance == rpm_config::Balance::LeastConn {
-            return Some("shared (least_conn is not available yet)".to_owned());
+            return Some("shared (least_conn is for `proxy` only)".to_owned());
         }
         let fallback = self.fallbacks.get(spec.name.as_str());
         if let Some(errno) = self.unfiltered.get(spec.name.as_str()) {

@@ -27,8 +27,8 @@ pub(crate) const EXITS: &str = "exits";
 pub(crate) const CONTROL: &str = "control";
 /// Prefix of the names of specs.
 pub(crate) const SPEC: &str = "spec:";
-/// Prefix of the names of log files.
-pub(crate) const LOG: &str = "log:";
+/// Prefix of the names of what is between pipes and log files.
+pub(crate) const SPOOL: &str = "spool:";
 
 /// The state of a daemon, as its successor reads it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
