@@ -13,10 +13,7 @@ use crate::message::{Address, Event, Owner};
 use rpm_unix::socket::{self, Fresh};
 use std::{
     fs, io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::FileTypeExt,
-    },
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::Path,
     time::Instant,
 };
@@ -110,14 +107,14 @@ impl Ports {
         self.open_address(&owner.app, &key, None);
         let near = |attempt: &Attempt| attempt.owner.app == owner.app && attempt.key.overlaps(&key);
         let reuse_port = other.is_some() || self.table.attempts.iter().any(near);
-        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog, owner: user };
+        let veiled = self.takes_from_others(&owner.app, &key);
+        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog, owner: user, deaf: veiled };
         let socket = match &key.address {
             Address::Unix(path) => {
                 open_path(path, || socket::open_listener(&key.endpoint(), &fresh))?
             }
             Address::Tcp(_) | Address::Udp(_) => socket::open_listener(&key.endpoint(), &fresh)?,
         };
-        let veiled = self.veil(socket.as_fd(), &owner.app, &key);
         let mut hold = Hold::new(owner, key, socket, Phase::Listening)?;
         (hold.made, hold.backlog) = (true, backlog);
         if veiled {
