@@ -15,7 +15,7 @@ use rpm_logs::{
     stamp::Stamp,
 };
 use rpm_unix::fd::duplicate;
-use std::{os::fd::OwnedFd, path::PathBuf, process::ExitCode};
+use std::{os::fd::OwnedFd, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -33,11 +33,10 @@ async fn pump(mode: &str, directory: &str, numbers: &[String]) {
     let mut lanes = Lanes::default();
     let mut handles = Vec::new();
     for (number, pair) in numbers.chunks(2).enumerate() {
-        let fd = |text: &String| -> OwnedFd {
-            duplicate(text.parse().unwrap_or(-1)).unwrap_or_else(|error| panic!("{error}"))
-        };
+        let fd = |text: &String| duplicate(text.parse().unwrap_or(-1)).ok();
         let [pipe, spool] = pair else { return };
-        let stream = stream(mode, &PathBuf::from(directory), number, (fd(pipe), fd(spool)));
+        let (Some(pipe), Some(spool)) = (fd(pipe), fd(spool)) else { return };
+        let stream = stream(mode, Path::new(directory), number, (pipe, spool));
         handles.extend(lanes.start(stream));
     }
     // Until it is killed, or its standard input ends: then all is written first.
@@ -48,7 +47,7 @@ async fn pump(mode: &str, directory: &str, numbers: &[String]) {
     }
 }
 
-fn stream(mode: &str, directory: &PathBuf, number: usize, fds: (OwnedFd, OwnedFd)) -> Stream {
+fn stream(mode: &str, directory: &Path, number: usize, fds: (OwnedFd, OwnedFd)) -> Stream {
     let (pipe, spool) = fds;
     let rotate = (mode != "merged").then_some(Plan {
         max_size: Some(2 << 20),
