@@ -9,6 +9,7 @@ mod look;
 mod more;
 mod serve;
 mod settings;
+mod shell;
 mod source;
 mod start;
 mod talk;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     more::MoreFlags,
     serve::{Serve, ServeForeground, Site},
     settings::{Get, Multiset, Set, Unset},
+    shell::Shell,
     source::Pull,
     start::{AppFlags, FileOptions, Start},
     talk::{Attach, Send, SendSignal, Trigger},
@@ -86,6 +88,9 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Empty log files.
     Flush(Targets),
+    /// Open log files anew, after another program has moved them.
+    #[command(name = "reloadLogs")]
+    ReloadLogs,
     /// Write the list of apps to dump.pm2.
     #[command(visible_alias = "dump")]
     Save(Save),
@@ -127,6 +132,10 @@ pub(crate) enum Command {
     Inspect(Name),
     /// Show commands to try.
     Examples,
+    /// Print the line that lets a shell complete commands and apps.
+    Completion(Shell),
+    /// Print the manual page.
+    Man,
     /// Print what happens, as it happens.
     Events(Events),
     /// Print the ids of an app's instances.

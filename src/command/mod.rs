@@ -18,6 +18,7 @@ mod log_stream;
 mod logs;
 mod ping;
 mod reload;
+mod reload_logs;
 mod report;
 mod scale;
 mod send;
@@ -90,9 +91,12 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Backward(options) => source::step(session, &options.name, -1).await,
         Command::Inspect(options) => inspect::run(session, &options.name).await,
         Command::Examples => examples::run(session),
+        Command::Completion(options) => crate::completion::script(session, &options.shell),
+        Command::Man => crate::completion::manual(session),
         Command::Describe(options) => describe::run(session, options).await,
         Command::Logs(options) => logs::run(session, options).await,
         Command::Flush(options) => flush::run(session, options).await,
+        Command::ReloadLogs => reload_logs::run(session).await,
         Command::Save(options) => dump::save(session, options.force).await,
         Command::Resurrect => dump::resurrect(session).await,
         Command::Kill => kill::run(session).await,

@@ -116,6 +116,7 @@ fn output(spec: &mut AppSpec, options: &AppOptions, context: &Context) {
         (spec.logs.out, spec.logs.error) = (LogFile::Discard, LogFile::Discard);
     }
     put(&mut spec.logs.merge, &options.merge_logs);
+    crate::log_options::amend(&mut spec.logs.rules, options, &search);
 }
 
 fn policy(spec: &mut AppSpec, options: &AppOptions) {

@@ -1,11 +1,11 @@
 //! Patterns of `cron_restart`: five fields, or six with seconds first, in local time, read as PM2
 //! reads them: a day must match day of month and day of week.
 
-use chrono::{DateTime, Local};
 use croner::{
     Cron,
     parser::{CronParser, Seconds},
 };
+use jiff::{Timestamp, tz::TimeZone};
 
 /// Why `pattern` is none, as a fragment.
 pub(crate) fn check(pattern: &str) -> Result<(), String> {
@@ -15,9 +15,10 @@ pub(crate) fn check(pattern: &str) -> Result<(), String> {
 /// The next moment after `after` that `pattern` means, both in milliseconds since 1970; `None`
 /// where there is none, as for the 30th of February.
 pub fn next_occurrence(pattern: &str, after: u64) -> Option<u64> {
-    let after = DateTime::from_timestamp_millis(i64::try_from(after).ok()?)?.with_timezone(&Local);
+    let after = Timestamp::from_millisecond(i64::try_from(after).ok()?).ok()?;
+    let after = after.to_zoned(TimeZone::system());
     let next = parse(pattern).ok()?.find_next_occurrence(&after, false).ok()?;
-    u64::try_from(next.timestamp_millis()).ok()
+    u64::try_from(next.timestamp().as_millisecond()).ok()
 }
 
 fn parse(pattern: &str) -> Result<Cron, String> {
@@ -52,7 +53,8 @@ mod tests {
     #[test]
     fn both_days_must_match() {
         let next = next_occurrence("0 0 13 * FRI", 1_700_000_000_000).unwrap();
-        let next = DateTime::from_timestamp_millis(i64::try_from(next).unwrap()).unwrap();
-        assert_eq!(next.with_timezone(&Local).format("%a %d").to_string(), "Fri 13");
+        let next = Timestamp::from_millisecond(i64::try_from(next).unwrap()).unwrap();
+        let next = next.to_zoned(TimeZone::system());
+        assert_eq!(next.strftime("%a %d").to_string(), "Fri 13");
     }
 }

@@ -84,6 +84,24 @@ pub struct AppOptions {
     pub merge_logs: Option<bool>,
     /// No log files.
     pub disable_logs: Option<bool>,
+    /// One JSON object a line.
+    pub log_json: Option<bool>,
+    /// The time before each line, as day.js formats it.
+    pub log_date_format: Option<String>,
+    /// The same with PM2's default format.
+    pub time: Option<bool>,
+    /// The file of both streams; empty: the default one.
+    pub log_file: Option<String>,
+    /// How files are rotated; `Some(None)`: not.
+    pub rotate: Option<Option<crate::Rotate>>,
+    /// What is done when a file takes nothing.
+    pub log_full: Option<crate::WhenFull>,
+    /// Permission bits of log files.
+    pub log_mode: Option<u32>,
+    /// The group of log files.
+    pub log_group: Option<String>,
+    /// Collectors that get each line too.
+    pub log_ship: Option<Vec<String>>,
     /// Restart after an exit.
     pub autorestart: Option<bool>,
     /// Run after `start`.

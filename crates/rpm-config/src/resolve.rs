@@ -218,7 +218,7 @@ pub(crate) fn check(spec: &AppSpec) -> Result<(), Fault> {
         increment_base(variable, &spec.env, &spec.inherited_env)?;
     }
     listen::check(spec)?;
-    proxy::check(spec)?;
+    proxy::check_proxy(spec)?;
     let mut args = spec.launch.interpreter_args.iter().chain(&spec.launch.args);
     match args.find(|argument| argument.contains('\0')) {
         Some(argument) => Err(Fault::Argument { argument: argument.clone() }),
@@ -239,7 +239,7 @@ fn warnings(
     let unused = args_given && spec.launch.interpreter.is_none();
     let missing = missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() }));
     let later = spec.balance == Balance::LeastConn;
-    missing.chain(later.then(|| Warning::LeastConnLater { app: app() })).collect()
+    missing.chain(later.then(|| Warning::LeastConnShared { app: app() })).collect()
 }
 
 #[cfg(test)]

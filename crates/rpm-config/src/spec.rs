@@ -3,7 +3,7 @@
 //! Specs travel from the command line to the daemon, into its durable state and into `dump.pm2`, so
 //! each field is plain data with serde. Defaults are PM2's unless `INTERFACE.md` says otherwise.
 
-use crate::{Balance, Listen, Proxy};
+use crate::{Balance, Listen, Proxy, log_rules::LogRules};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -228,6 +228,9 @@ pub struct LogSpec {
     pub error: LogFile,
     /// All instances into the same files, without an `-<id>` suffix (PM2's `merge_logs`).
     pub merge: bool,
+    /// What is done to lines and files; absent in states of older versions.
+    #[serde(default)]
+    pub rules: LogRules,
 }
 
 /// The file of one stream.

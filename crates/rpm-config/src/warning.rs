@@ -20,8 +20,8 @@ pub enum Warning {
         /// Which app.
         app: AppName,
     },
-    /// `balance = "least_conn"`, which is still to come.
-    LeastConnLater {
+    /// `balance = "least_conn"` without `proxy`.
+    LeastConnShared {
         /// Which app.
         app: AppName,
     },
@@ -37,8 +37,8 @@ impl fmt::Display for Warning {
             Self::InterpreterArgsUnused { app } => {
                 write!(f, "app {app}: `node_args` are not used, no interpreter runs it")
             }
-            Self::LeastConnLater { app } => {
-                write!(f, "app {app}: `least_conn` is not available yet, `shared` is used")
+            Self::LeastConnShared { app } => {
+                write!(f, "app {app}: `least_conn` is for `proxy` only, `shared` is used")
             }
         }
     }

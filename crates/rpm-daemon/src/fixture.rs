@@ -34,7 +34,12 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         listen: Vec::new(),
         proxy: None,
         balance: rpm_config::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: false,
+            rules: rpm_config::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: Vec::new(),

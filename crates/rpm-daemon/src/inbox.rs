@@ -75,6 +75,17 @@ pub(crate) enum Message {
         /// How long it was.
         after: Duration,
     },
+    /// All a worker wrote is in its files; its spools are needed no more.
+    Logged {
+        /// Whose.
+        worker: WorkerId,
+        /// Their held names, without the prefix.
+        spools: Vec<String>,
+    },
+    /// A log file takes nothing, or takes it again.
+    Log(crate::output::LogNews),
+    /// SIGUSR2: an outside logrotate has moved files.
+    Reopen,
     /// A moment of an app's `cron_restart` has come.
     Due {
         /// Which app.

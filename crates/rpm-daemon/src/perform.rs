@@ -89,6 +89,7 @@ impl Engine {
             listening: activation::texts(spec),
             offers: Offers::default(),
             version: None,
+            asked: Default::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     keeper_link::KeeperLink,
     launch::Places,
     listeners::Listeners,
-    log_files::LogFiles,
+    log_files::Logs,
     recover,
     replies::Replies,
     sample::Sampler,
@@ -91,6 +91,17 @@ fn watch_for_the_end(engine: mpsc::Sender<Message>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Takes SIGUSR2 from now on, as PM2 does: log files are opened anew.
+fn watch_for_logrotate(engine: mpsc::Sender<Message>) -> std::io::Result<()> {
+    let mut signals = signal(SignalKind::user_defined2())?;
+    tokio::task::spawn_local(async move {
+        while signals.recv().await.is_some() {
+            let _ = engine.send(Message::Reopen).await;
+        }
+    });
+    Ok(())
+}
+
 /// Leaves room for the descriptors of thousands of apps, and lets the kernel kill apps first. Both
 /// are as far as this user may.
 fn claim_resources() {
@@ -104,6 +115,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
     let inbox = Inbox::new();
     // Before the keeper is greeted: it passes a signal on to each daemon it greets.
     watch_for_the_end(inbox.sender()).map_err(Error::Home)?;
+    watch_for_logrotate(inbox.sender()).map_err(Error::Home)?;
     let mut keeper = KeeperLink::new(Link::adopt()?)?;
     let mut inventory = recover::inventory(&mut keeper).await?;
     let saved = inventory.state()?;
@@ -127,7 +139,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
             .as_ref()
             .map(|saved| Listeners::new(saved.keys.clone(), saved.ports.clone()))
             .unwrap_or_default(),
-        files: LogFiles::adopt(inventory.take_logs()),
+        logs: Logs::adopt(inventory.take_spools()),
         events: EventLog::starting_at(next_event),
         replies: Replies::starting_at(next_ticket),
         workers: Workers::default(),

@@ -9,7 +9,11 @@ use rpm_config::{AppName, AppSpec};
 use rpm_protocol::{ExitView, Offers};
 use rpm_supervisor::{Fleet, InstanceId, WorkerId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, io, os::fd::OwnedFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::fd::OwnedFd,
+};
 
 /// The version of [`Saved`]. A daemon reads its own and older ones.
 pub(crate) const VERSION: u32 = 1;
@@ -23,8 +27,8 @@ pub(crate) const EXITS: &str = "exits";
 pub(crate) const CONTROL: &str = "control";
 /// Prefix of the names of specs.
 pub(crate) const SPEC: &str = "spec:";
-/// Prefix of the names of log files.
-pub(crate) const LOG: &str = "log:";
+/// Prefix of the names of what is between pipes and log files.
+pub(crate) const SPOOL: &str = "spool:";
 
 /// The state of a daemon, as its successor reads it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -76,6 +80,9 @@ pub(crate) struct WorkerRecord {
     /// Its app's version when it was started; absent in states of older versions.
     #[serde(default)]
     pub(crate) version: Option<String>,
+    /// Addresses it asked for over its channel: that it listens there proves nothing yet.
+    #[serde(default)]
+    pub(crate) asked: BTreeSet<String>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -133,6 +140,7 @@ mod tests {
             listening: vec!["x".into()],
             offers: Offers::default(),
             version: Some("1.2.3".into()),
+            asked: BTreeSet::new(),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {

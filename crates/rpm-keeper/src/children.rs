@@ -1,7 +1,7 @@
 //! The children there are, by the daemon's id and by pid. An exit is kept until it is acknowledged.
 
 use crate::{
-    message::{Child, ChildId, ExitStatus, Owner},
+    message::{Address, Child, ChildId, ExitStatus, Owner},
     spawner::{Failure, Kept},
 };
 use rpm_unix::{
@@ -16,6 +16,9 @@ use std::{
 
 /// How many children there may be: each has four descriptors, and a pid limit is rarely above this.
 pub(crate) const MAX_CHILDREN: usize = 16_384;
+
+/// How many addresses of a child are remembered, for a daemon that was not there when it listened.
+const MAX_LISTENING: usize = 32;
 
 /// All children.
 #[derive(Debug, Default)]
@@ -43,7 +46,7 @@ pub(crate) struct Entry {
     pub(crate) child: Child,
     pub(crate) label: Vec<u8>,
     pub(crate) status: Option<ExitStatus>,
-    pub(crate) listening: bool,
+    pub(crate) listening: Vec<Address>,
 }
 
 /// What became of a start.
@@ -100,7 +103,7 @@ impl Children {
                     child: start.kept.into_child(child, spawned),
                     label: start.label,
                     status: None,
-                    listening: false,
+                    listening: Vec::new(),
                 };
                 self.executed.insert(child, entry);
                 Outcome::Executed { pid, filter, share: start.share }
@@ -129,10 +132,20 @@ impl Children {
         true
     }
 
-    pub(crate) fn has_listened(&mut self, child: ChildId) {
-        if let Some(entry) = self.executed.get_mut(&child) {
-            entry.listening = true;
+    pub(crate) fn has_listened(&mut self, child: ChildId, address: &Address) {
+        let Some(entry) = self.executed.get_mut(&child) else { return };
+        if entry.listening.len() < MAX_LISTENING && !entry.listening.contains(address) {
+            entry.listening.push(address.clone());
         }
+    }
+
+    /// Where children have listened.
+    pub(crate) fn listening(&self) -> Vec<(ChildId, Address)> {
+        let all = self.executed.iter();
+        all.flat_map(|(child, entry)| {
+            entry.listening.iter().map(|address| (*child, address.clone()))
+        })
+        .collect()
     }
 
     /// Forgets a child and closes what was kept for it.

@@ -261,7 +261,7 @@ pub enum Event {
         label: Vec<u8>,
         /// How it ended, if it has and that was not acknowledged.
         status: Option<ExitStatus>,
-        /// It has listened.
+        /// It has listened; a `Listening` for each address comes after the inventory.
         listening: bool,
     },
     /// One held descriptor of the inventory.

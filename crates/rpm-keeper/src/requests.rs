@@ -100,7 +100,13 @@ impl Keeper {
                 }
             }
             Request::Drop { name } => self.holder.drop_one(&name),
-            Request::Inventory => self.outbox.inventory(),
+            Request::Inventory => {
+                self.outbox.inventory();
+                // The daemon that was told of these may have died before it acted.
+                for (child, address) in self.children.listening() {
+                    self.outbox.push(Event::Listening { child, address });
+                }
+            }
             Request::Shutdown => self.life = Life::Ending,
         }
     }

@@ -106,6 +106,8 @@ pub enum Request {
         /// Which; no words: all.
         targets: Targets,
     },
+    /// Opens all log files anew: an outside logrotate has moved them.
+    ReloadLogs,
     /// Stops everything, then daemon and keeper; answered before they go.
     Kill,
 }
@@ -168,7 +170,7 @@ pub enum StartOrigin {
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 17] = [
+    pub const METHODS: [&str; 18] = [
         "hello",
         "ping",
         "start",
@@ -185,6 +187,7 @@ impl Request {
         "save",
         "resurrect",
         "events",
+        "reload_logs",
         "kill",
     ];
 
@@ -207,6 +210,7 @@ impl Request {
             Self::Save { .. } => "save",
             Self::Resurrect => "resurrect",
             Self::Events { .. } => "events",
+            Self::ReloadLogs => "reload_logs",
             Self::Kill => "kill",
         }
     }

@@ -4,6 +4,7 @@
 
 pub mod atomic;
 pub mod caller;
+pub mod epoll;
 pub mod fd;
 pub mod fdpass;
 pub mod home;

@@ -403,7 +403,7 @@ proptest! {
 
     #[test]
     fn no_value_can_panic_its_key(text in any::<String>()) {
-        for key in &KEYS {
+        for key in KEYS {
             let _ = AppOptions::default().set(key.name, &text);
         }
     }

@@ -40,7 +40,12 @@ fn defaults_are_pm2s() {
         listen: vec![],
         proxy: None,
         balance: crate::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: true },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: true,
+            rules: crate::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: vec![],
@@ -141,7 +146,7 @@ fn balance_is_for_shared_ports() {
     assert_eq!(machine().spec(&cluster(None)).balance, Even);
     assert_eq!(machine().spec(&cluster(Some(Random))).balance, Random);
     let later = resolve(&cluster(Some(LeastConn)), &machine().context()).unwrap();
-    let warning = Warning::LeastConnLater { app: later.spec.name.clone() };
+    let warning = Warning::LeastConnShared { app: later.spec.name.clone() };
     assert_eq!(later.warnings, [warning]);
     let fork = AppOptions { balance: Some(Even), ..options() };
     assert_eq!(app(&fork, &machine().context()), Err(Fault::BalanceInFork));
