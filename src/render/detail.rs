@@ -8,6 +8,7 @@ use super::{
     table, units,
 };
 use comfy_table::Cell;
+use rpm_config::Ready;
 use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
 use serde_json::Value;
 use std::{
@@ -70,6 +71,14 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
             if detail.listening.is_empty() { none() } else { detail.listening.join(" ") },
         ),
     ];
+    match &spec.ready {
+        Ready::Listening | Ready::Message => {}
+        Ready::Notify => rows.push(("ready when", "it sends READY=1".to_owned())),
+        Ready::Probe(probe) => rows.push(("ready when", probe.to_string())),
+    }
+    if let Some(health) = &spec.health {
+        rows.push(("health", format!("{}, {} failures", health.probe, health.failures)));
+    }
     if let Some(balance) = &detail.balance {
         rows.push(("balance", balance.clone()));
     }

@@ -97,6 +97,7 @@ fn spec(name: &str) -> AppSpec {
             max_memory_restart: Some(300 << 20),
         },
         ready: Ready::Listening,
+        health: None,
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,

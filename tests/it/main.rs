@@ -29,6 +29,7 @@ mod messages;
 mod nginx;
 mod parity;
 mod pm2_commands;
+mod probes;
 mod reload;
 mod slots;
 mod start;

@@ -138,6 +138,7 @@ fn policy(spec: &mut AppSpec, options: &AppOptions) {
         spec.ready = Ready::Message;
     }
     put(&mut spec.ready, &options.ready);
+    put(&mut spec.health, &options.health);
 }
 
 fn search(spec: &AppSpec, context: &Context) -> Search {

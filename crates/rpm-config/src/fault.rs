@@ -143,6 +143,11 @@ pub enum Fault {
         /// Which.
         address: String,
     },
+    /// A probe that speaks of `{port}` in an app without one.
+    ProbeNoPort {
+        /// `ready` or `health`.
+        key: &'static str,
+    },
     /// An argument that no process can be given.
     Argument {
         /// Which.
@@ -171,6 +176,9 @@ impl Fault {
             }
             Self::ProxyNeedsIncrement { .. } => {
                 Some("set increment_var to \"PORT\", and PORT in `env` to the first port".into())
+            }
+            Self::ProbeNoPort { .. } => {
+                Some("set `port`, or PORT in `env`, or write the number itself".into())
             }
             Self::ProxyNoPort { variable } => Some(format!("set {variable} in `env`")),
             Self::ProxyOnInstance { .. } => {
@@ -234,6 +242,7 @@ impl Fault {
             | Self::ProxyNoPort { .. }
             | Self::ProxyOnInstance { .. }
             | Self::ProxyTwice { .. } => Some("proxy"),
+            Self::ProbeNoPort { key } => Some(key),
             Self::Argument { .. } => Some("args"),
             Self::Variable { .. } => Some("env"),
             Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
@@ -316,6 +325,9 @@ impl fmt::Display for Fault {
                 f,
                 "`proxy` needs the port of the first instance in {variable}, from 1 to 65535"
             ),
+            Self::ProbeNoPort { key } => {
+                write!(f, "`{key}` speaks of {{port}}, but the app is given none")
+            }
             Self::ProxyOnInstance { port, slot } => {
                 write!(f, "`proxy` listens on {port}, the port of instance {slot}")
             }

@@ -1,6 +1,6 @@
 //! The keys of an app: names, aliases, how each is read, and which are still to come.
 
-use crate::{AppOptions, InvalidValue, proxy, suggest, tree::Node, value};
+use crate::{AppOptions, InvalidValue, probe, proxy, suggest, tree::Node, value};
 
 /// One key that an app may have.
 pub(crate) struct Key {
@@ -105,7 +105,16 @@ pub(crate) const KEYS: &[Key] = &[
     key!("kill_timeout", kill_timeout, duration),
     key!("listen_timeout", listen_timeout, duration),
     key!("wait_ready", wait_ready, truth),
-    key!("ready", ready, ready),
+    Key {
+        name: "ready",
+        aliases: &[],
+        read: |node, options| put(&mut options.ready, probe::ready(node)),
+    },
+    Key {
+        name: "health",
+        aliases: &[],
+        read: |node, options| put(&mut options.health, probe::health(node)),
+    },
     key!("drain_timeout", drain_timeout, duration),
     key!("stop_signal", stop_signal, stop_signal),
     key!("max_surge", max_surge, positive),
@@ -149,7 +158,7 @@ pub(crate) const IGNORED: &[(&str, &str)] = &[
 
 /// Keys of PM2 and of `INTERFACE.md` that this version does not know yet. They are told apart from
 /// typos, and accepted where they ask for nothing (`watch: false`).
-const LATER: &[&str] = &["depends_on", "health", "limits", "on"];
+const LATER: &[&str] = &["depends_on", "limits", "on"];
 
 /// Why `written`, a key of PM2, means nothing here.
 pub(crate) fn ignored(written: &str) -> Option<&'static str> {

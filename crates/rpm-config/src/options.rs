@@ -2,7 +2,7 @@
 //! be absent; defaults, look-ups and checks against the machine are the business of `resolve`.
 
 use crate::{
-    Balance, Instances, InvalidValue, Listen, Proxy,
+    Balance, Health, Instances, InvalidValue, Listen, Proxy,
     keys::{self, Key},
     spec::{ExecMode, FilterEnv, Ready},
     tree::{Data, Node},
@@ -126,6 +126,8 @@ pub struct AppOptions {
     pub wait_ready: Option<bool>,
     /// What ready means; wins over `wait_ready`.
     pub ready: Option<Ready>,
+    /// When it counts as ill; `Some(None)`: never.
+    pub health: Option<Option<Health>>,
     /// How long an old worker may finish its connections.
     pub drain_timeout: Option<Duration>,
     /// A signal's number.

@@ -4,7 +4,7 @@ use crate::{
     AppName, AppOptions, AppSpec, Balance, ConfigError, Context, Fault, Warning, env_file,
     environment::{self, increment_base},
     launch::{self, Found},
-    listen, log_options, proxy,
+    listen, log_options, probe, proxy,
     search::{self, Search},
     signal,
     spec::{ExecMode, Ready, RestartPolicy, RunAs, Runtime, StopPolicy},
@@ -71,6 +71,7 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         logs: log_options::logs(options, &search),
         restart: restart(options),
         ready: ready(options),
+        health: options.health.clone().flatten(),
         listen_timeout: options.listen_timeout,
         stop: stop(options),
         max_surge: options.max_surge.unwrap_or(1).max(1),
@@ -198,7 +199,7 @@ fn restart(options: &AppOptions) -> RestartPolicy {
 
 fn ready(options: &AppOptions) -> Ready {
     let by_wait_ready = options.wait_ready.unwrap_or(false).then_some(Ready::Message);
-    options.ready.or(by_wait_ready).unwrap_or(Ready::Listening)
+    options.ready.clone().or(by_wait_ready).unwrap_or(Ready::Listening)
 }
 
 fn stop(options: &AppOptions) -> StopPolicy {
@@ -219,6 +220,7 @@ pub(crate) fn check(spec: &AppSpec) -> Result<(), Fault> {
     }
     listen::check(spec)?;
     proxy::check_proxy(spec)?;
+    probe::check(spec)?;
     let mut args = spec.launch.interpreter_args.iter().chain(&spec.launch.args);
     match args.find(|argument| argument.contains('\0')) {
         Some(argument) => Err(Fault::Argument { argument: argument.clone() }),

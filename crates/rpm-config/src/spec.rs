@@ -3,7 +3,7 @@
 //! Specs travel from the command line to the daemon, into its durable state and into `dump.pm2`, so
 //! each field is plain data with serde. Defaults are PM2's unless `INTERFACE.md` says otherwise.
 
-use crate::{Balance, Listen, Proxy, log_rules::LogRules};
+use crate::{Balance, Health, Listen, Probe, Proxy, log_rules::LogRules};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -133,7 +133,11 @@ pub struct AppSpec {
     pub restart: RestartPolicy,
     /// What proves that an instance works.
     pub ready: Ready,
-    /// How long a launching instance may take; `None`: 3 s, 30 s once the app is known to listen.
+    /// When an instance that is online counts as ill, and is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// How long a launching instance may take; `None`: 3 s, 30 s once the app is known to listen,
+    /// or with a probe.
     #[serde(with = "optional_millis")]
     pub listen_timeout: Option<Duration>,
     /// How an instance is ended.
@@ -268,13 +272,17 @@ pub struct RestartPolicy {
 }
 
 /// What proves that an instance works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
     /// It listens, where rpm can see that; otherwise it stayed alive for `min_uptime`.
     Listening,
     /// It sent `ready` over IPC (PM2's `wait_ready`).
     Message,
+    /// It sent `READY=1` to the socket in `NOTIFY_SOCKET` (sd_notify(3)).
+    Notify,
+    /// This was answered well.
+    Probe(Probe),
 }
 
 /// How an instance is ended.
@@ -295,15 +303,15 @@ pub struct StopPolicy {
 }
 
 /// Durations as whole milliseconds on the wire: what PM2's JSON has.
-mod millis {
+pub(crate) mod millis {
     use serde::{Deserialize, Deserializer, Serializer};
     use std::time::Duration;
 
-    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         u64::deserialize(from).map(Duration::from_millis)
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     Balance, Instances, InvalidValue, Listen, listen as address, signal,
-    spec::{ExecMode, FilterEnv, Ready},
+    spec::{ExecMode, FilterEnv},
     tree::{Data, Entry, Node},
     units,
     watch::WatchPaths,
@@ -194,15 +194,6 @@ pub(crate) fn balance(node: &Node) -> Read<Balance> {
     let found = text(node).ok().and_then(|word| Balance::of_word(&word));
     let words = Balance::ALL.map(|balance| format!("{:?}", balance.word())).join(", ");
     found.map_or_else(|| expected(&format!("one of {words}"), node), Ok)
-}
-
-/// A readiness probe.
-pub(crate) fn ready(node: &Node) -> Read<Ready> {
-    match text(node).as_deref() {
-        Ok("listening") => Ok(Ready::Listening),
-        Ok("message") => Ok(Ready::Message),
-        _ => expected("\"listening\" or \"message\"", node),
-    }
 }
 
 /// `true`: all; a text: the variable of that name; a list: those with one of its texts in them.

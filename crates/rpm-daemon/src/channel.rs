@@ -205,7 +205,7 @@ impl Engine {
         if self.spec_of(worker).is_none_or(|spec| spec.ready != proof) {
             return;
         }
-        if proof == Ready::Message {
+        if matches!(proof, Ready::Message | Ready::Notify) {
             // It says itself that it is complete: what it has not bound by now it never will.
             self.keeper.send(Request::Settled { child: ChildId(worker.0) });
         }

@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// The worker in whose tree a process is: by its session, or else by its ancestors.
-    fn worker_of_process(&self, pid: i32) -> Option<WorkerId> {
+    pub(crate) fn worker_of_process(&self, pid: i32) -> Option<WorkerId> {
         /// Deeper nesting than any wrapper's.
         const MAX_DEPTH: usize = 32;
         let mut next = pid;

@@ -4,7 +4,7 @@
 //! port looked up, because that is the next thing a person would do.
 
 use crate::listeners;
-use rpm_config::{AppName, AppSpec};
+use rpm_config::{AppName, AppSpec, Ready};
 use rpm_keeper::{Address, Owner, SpawnStage};
 use rpm_protocol::FailureView;
 use rpm_supervisor::{Cause, Exit, Failure, Instance, InstanceId, WorkerId};
@@ -70,7 +70,7 @@ pub(crate) fn failure(
     app: &AppName,
     failure: &Failure,
     (stderr, refused): (Vec<String>, Option<String>),
-    shares_ports: bool,
+    ready: &Ready,
 ) -> FailureView {
     let (reason, hint) = match &failure.cause {
         Cause::NotSpawned(reason) => (reason.clone(), None),
@@ -79,16 +79,22 @@ pub(crate) fn failure(
             (format!("{} before it was ready", ended(*exit)), hint)
         }
         Cause::NotReady(after) => {
-            let hint = if shares_ports {
-                "it must listen on a port, or raise listen_timeout"
-            } else {
-                "it must send 'ready', or raise listen_timeout"
-            };
-            (format!("not ready after {}", seconds(*after)), Some(hint.to_owned()))
+            let hint = refused.unwrap_or_else(|| unproven(ready).to_owned());
+            (format!("not ready in {}", seconds(*after)), Some(hint))
         }
         Cause::Superseded => ("another command took it away".to_owned(), None),
     };
     FailureView { app: app.clone(), instance: failure.instance.0, reason, hint, stderr }
+}
+
+/// What a worker must do to count as ready.
+fn unproven(ready: &Ready) -> &'static str {
+    match ready {
+        Ready::Listening => "it must listen on a port, or raise listen_timeout",
+        Ready::Message => "it must send 'ready', or raise listen_timeout",
+        Ready::Notify => "it must send READY=1 to NOTIFY_SOCKET, or raise listen_timeout",
+        Ready::Probe(_) => "its probe was never answered; correct it, or raise listen_timeout",
+    }
 }
 
 /// An error number in words.

@@ -18,6 +18,7 @@ use crate::{
     launch::Places,
     listeners::Listeners,
     log_files::Logs,
+    probes::Probes,
     replies::Replies,
     sample::Sampler,
     sharing::Sharing,
@@ -61,6 +62,7 @@ pub(crate) struct Engine {
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
     pub(crate) chores: Chores,
+    pub(crate) probes: Probes,
     /// Events that performing an effect caused; stepped before the turn ends.
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.
@@ -83,6 +85,8 @@ impl Engine {
     pub(crate) async fn run(mut self) -> Result<(), Error> {
         let mut memory_timer = tokio::time::interval(MEMORY_INTERVAL);
         memory_timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.dirty.state = true;
+        self.tend_probes();
         self.commit()?;
         while !self.is_done() {
             let deadline = self.until_deadline();
@@ -98,6 +102,7 @@ impl Engine {
             }
             self.settle();
             self.rotate_all();
+            self.tend_probes();
             self.commit()?;
         }
         self.await_last_lines().await;
@@ -162,6 +167,8 @@ impl Engine {
             Message::Due { app } => self.on_due(&app),
             Message::Changed { app, path, at } => self.on_changed(&app, path, at),
             Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
+            Message::Probed { worker, outcome } => self.on_probed(worker, outcome),
+            Message::Notified(said) => self.on_notified(said),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
         }

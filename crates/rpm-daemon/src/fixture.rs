@@ -50,6 +50,7 @@ pub(crate) fn spec(name: &str) -> AppSpec {
             max_memory_restart: None,
         },
         ready: Ready::Listening,
+        health: None,
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,

@@ -105,6 +105,15 @@ pub(crate) enum Message {
         /// Which.
         trigger: u64,
     },
+    /// A worker was asked whether it works.
+    Probed {
+        /// Which.
+        worker: WorkerId,
+        /// What came of it.
+        outcome: crate::probes::Outcome,
+    },
+    /// A process sent something to the socket of sd_notify(3).
+    Notified(crate::notify::Said),
     /// SIGTERM: the machine goes down, or somebody wants all to end.
     Terminated,
     /// Memory and CPU of all workers.

@@ -5,7 +5,7 @@
 
 use crate::activation;
 use rpm_cluster::preload;
-use rpm_config::{AppSpec, ExecMode, Runtime};
+use rpm_config::{AppSpec, ExecMode, Ready, Runtime};
 use rpm_keeper::{Owner, SpawnSpec};
 use rpm_supervisor::{InstanceId, WorkerId};
 use rpm_unix::{
@@ -43,6 +43,8 @@ pub(crate) struct Places {
     pub(crate) preload: PathBuf,
     /// The control socket for Node behind a wrapper.
     pub(crate) control: PathBuf,
+    /// The socket of sd_notify(3).
+    pub(crate) notify: PathBuf,
 }
 
 /// Which worker of which instance.
@@ -85,6 +87,21 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
         // As under PM2, where a worker of a cluster has no standard input.
         input: spec.mode == ExecMode::Fork,
     })
+}
+
+/// The environment and user of a command that looks after this worker, as its probe does: the
+/// worker's own, without what speaks of the worker's own process.
+pub(crate) fn helper(
+    spec: &AppSpec,
+    places: &Places,
+    seat: Seat,
+) -> Result<(BTreeMap<String, String>, Option<Credentials>), String> {
+    let (spec, credentials) = looked_up(spec)?;
+    let mut environment = environment(&spec, places, seat);
+    for name in NOT_INHERITED.iter().filter(|name| **name != "RPM_INSTANCE") {
+        environment.remove(*name);
+    }
+    Ok((environment, credentials))
 }
 
 /// The spec with the variables of its files below its own, and its user's where it has one.
@@ -148,6 +165,9 @@ pub(crate) fn environment(spec: &AppSpec, places: &Places, seat: Seat) -> BTreeM
     if wants_preload(spec) {
         add_preload(&mut all, &places.preload);
         all.insert(preload::CONTROL_VARIABLE.to_owned(), places.control.display().to_string());
+    }
+    if spec.ready == Ready::Notify {
+        all.insert("NOTIFY_SOCKET".to_owned(), places.notify.display().to_string());
     }
     if spec.launch.runtime == Runtime::Node {
         let by_channel = preload::DRAIN_BY_CHANNEL.to_owned();
@@ -224,6 +244,7 @@ mod tests {
             hash: "0f".to_owned(),
             preload: "/run/my rpm/preload.cjs".into(),
             control: "/run/my rpm/control.sock".into(),
+            notify: "/run/my rpm/notify.sock".into(),
         }
     }
 

@@ -13,6 +13,8 @@ use crate::{
     launch::Places,
     listeners::Listeners,
     log_files::Logs,
+    notify,
+    probes::Probes,
     recover,
     replies::Replies,
     sample::Sampler,
@@ -129,9 +131,12 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         &mut keeper,
     )
     .map_err(Error::Home)?;
+    notify::start(&places.notify, inventory.take(store::NOTIFY), inbox.sender(), &mut keeper)
+        .map_err(Error::Home)?;
     let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
         chores: Chores::since(written_at),
+        probes: Probes::default(),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
         exits: inventory.exits(),
@@ -177,5 +182,6 @@ fn places(home: &Home) -> std::io::Result<Places> {
         hash: home.hash(),
         preload,
         control: directory.join("control.sock"),
+        notify: directory.join("notify.sock"),
     })
 }

@@ -25,6 +25,8 @@ pub(crate) const STATE: &str = "state";
 pub(crate) const EXITS: &str = "exits";
 /// The name the control socket is held under.
 pub(crate) const CONTROL: &str = "control";
+/// The name the socket of sd_notify(3) is held under.
+pub(crate) const NOTIFY: &str = "notify";
 /// Prefix of the names of specs.
 pub(crate) const SPEC: &str = "spec:";
 /// Prefix of the names of what is between pipes and log files.

@@ -42,7 +42,8 @@ fn is_ours(leader: &Leader, pid: i32) -> bool {
     in_session || procfs::environment_has(pid, leader.token.as_bytes())
 }
 
-fn with_descendants(roots: Vec<i32>) -> Vec<i32> {
+/// `roots` and all that descends from them, as far as it lives.
+pub(crate) fn with_descendants(roots: Vec<i32>) -> Vec<i32> {
     let mut seen: BTreeSet<i32> = roots.iter().copied().collect();
     let mut found = roots;
     let mut next = 0;

@@ -167,6 +167,11 @@ pub enum NoticeKind {
         /// How much.
         bytes: u64,
     },
+    /// Its worker failed its health probe as often as that allows; a reload of it follows.
+    Unhealthy {
+        /// How it failed last.
+        reason: String,
+    },
     /// Its worker accepts no connections: new ones go to others.
     Blocked {
         /// How many wait for it.

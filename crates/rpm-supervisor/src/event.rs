@@ -57,6 +57,13 @@ pub enum Event {
         /// How much, in bytes.
         bytes: u64,
     },
+    /// The worker failed its app's [`rpm_config::Health`] probe as often as that allows.
+    Unhealthy {
+        /// Whose.
+        worker: WorkerId,
+        /// How, for a person.
+        reason: String,
+    },
     /// Time passed; deadlines may be due.
     Tick,
 }

@@ -32,7 +32,7 @@ impl From<&AppSpec> for Policy {
         Self {
             restart: spec.restart.clone(),
             stop: spec.stop.clone(),
-            ready: spec.ready,
+            ready: spec.ready.clone(),
             listen_timeout: spec.listen_timeout,
             overlap: spec.share_ports || spec.mode == ExecMode::Cluster || !spec.listen.is_empty(),
             activated: !spec.listen.is_empty(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// For `ready` over IPC, and for a first look whether an app listens. PM2's `listen_timeout`.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
-/// For an app that is known to listen: it is only slow.
+/// For an app that is known to listen, or has a probe: it is only slow.
 const KNOWN_LISTENER: Duration = Duration::from_secs(30);
 
 /// What a launching worker's deadline means.
@@ -34,8 +34,9 @@ pub(crate) fn verdict(policy: &Policy, listens: bool, since: Moment, now: Moment
 fn patience(policy: &Policy, listens: bool) -> (Duration, Verdict) {
     let given = policy.listen_timeout;
     let strict = |patience| (patience, Verdict::Late(patience));
-    match policy.ready {
+    match &policy.ready {
         Ready::Message => strict(given.unwrap_or(FIRST_LOOK)),
+        Ready::Notify | Ready::Probe(_) => strict(given.unwrap_or(KNOWN_LISTENER)),
         Ready::Listening if !policy.overlap => (policy.restart.min_uptime, Verdict::Ready),
         Ready::Listening if listens => strict(given.unwrap_or(KNOWN_LISTENER)),
         // Its sockets accept already. Whether it calls listen on them, as most do, is learnt from
@@ -58,6 +59,8 @@ mod tests {
         let rows = [
             (Ready::Message, false, false, None, 3000, late(3000)),
             (Ready::Message, true, true, Some(500), 500, late(500)),
+            (Ready::Notify, false, false, None, 30_000, late(30_000)),
+            (Ready::Notify, true, true, Some(500), 500, late(500)),
             (Ready::Listening, false, true, Some(500), 1000, Verdict::Ready),
             (Ready::Listening, true, false, None, 3000, Verdict::Ready),
             (Ready::Listening, true, false, Some(500), 500, Verdict::Ready),

@@ -106,9 +106,9 @@ impl Fleet {
         self.abandon_tickets(&tickets, target);
     }
 
-    /// An online worker uses too much memory: it is reloaded, unless that is coming already. The
-    /// engine tells again while it lasts, so a full queue loses nothing.
-    pub(crate) fn memory_exceeded(&mut self, worker: WorkerId, bytes: u64, turn: &mut Turn) {
+    /// An online worker uses too much memory, or is ill: it is reloaded, unless that is coming
+    /// already. The engine tells again while it lasts, so a full queue loses nothing.
+    pub(crate) fn replace_online(&mut self, worker: WorkerId, why: NoticeKind, turn: &mut Turn) {
         let Some((target, Role::Current)) = self.locate(worker) else { return };
         let Some(app) = self.apps.get(&target.app) else { return };
         let online = |found: &Instance| matches!(found.state, State::Online { .. });
@@ -117,7 +117,7 @@ impl Fleet {
         if covered || !has_room || !app.instances.get(&target.slot).is_some_and(online) {
             return;
         }
-        turn.notice(&target.app, target.id, NoticeKind::MemoryExceeded { bytes });
+        turn.notice(&target.app, target.id, why);
         self.enqueue_roll(&target.app, None, std::slice::from_ref(&target));
         turn.touched.insert(target);
     }

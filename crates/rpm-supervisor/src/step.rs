@@ -43,7 +43,12 @@ impl Fleet {
                     Role::Replacement => {}
                 });
             }
-            Event::MemoryExceeded { worker, bytes } => self.memory_exceeded(worker, bytes, turn),
+            Event::MemoryExceeded { worker, bytes } => {
+                self.replace_online(worker, NoticeKind::MemoryExceeded { bytes }, turn);
+            }
+            Event::Unhealthy { worker, reason } => {
+                self.replace_online(worker, NoticeKind::Unhealthy { reason }, turn);
+            }
             Event::Tick => self.tick(turn),
         }
     }

@@ -5,7 +5,7 @@ mod connections;
 mod net;
 mod tree;
 
-pub use connections::{connections, listening};
+pub use connections::{connections, has_accepted, listening};
 pub use net::{Holder, is_taken, listener_holder, port_holder};
 
 use std::{collections::BTreeMap, fs, io, os::fd::AsFd};

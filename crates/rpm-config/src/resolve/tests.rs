@@ -56,6 +56,7 @@ fn defaults_are_pm2s() {
             max_memory_restart: None,
         },
         ready: Ready::Listening,
+        health: None,
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,

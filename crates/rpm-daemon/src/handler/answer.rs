@@ -6,7 +6,7 @@ use crate::{
     keeper_events::STDERR_LINES,
     replies::{Question, Waiting, respond},
 };
-use rpm_config::AppName;
+use rpm_config::{AppName, Ready};
 use rpm_protocol::{Acted, FailureView, RpcError, Started};
 use rpm_supervisor::{Answer, Failure, InstanceId, State, Ticket, WorkerId};
 use std::collections::BTreeMap;
@@ -69,9 +69,9 @@ impl Engine {
             Question::Act(names) => names.get(&failure.instance),
         })?;
         let stderr = self.stderr_of(failure.instance, failure.worker);
-        let shares = self.specs.get(app).is_some_and(|spec| crate::launch::shares_ports(spec));
+        let ready = self.specs.get(app).map_or(&Ready::Listening, |spec| &spec.ready);
         let trouble = failure.worker.and_then(|worker| self.troubles.of(worker));
-        Some(diagnose::failure(app, failure, (stderr, trouble), shares))
+        Some(diagnose::failure(app, failure, (stderr, trouble), ready))
     }
 
     /// The last lines of standard error of a living worker, or of the instance's last dead one.

@@ -29,6 +29,21 @@ pub fn listening(pids: &[i32]) -> Vec<SocketAddr> {
     found.map(|row| row.local).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
+/// Whether one of these processes has accepted the connection of the client at `client`.
+pub fn has_accepted(pids: &[i32], client: SocketAddr) -> bool {
+    let inodes = inodes(pids);
+    let of_client = |row: &&str| {
+        // Without the number of the row: local, then remote address.
+        let remote = row.split_ascii_whitespace().nth(2).and_then(local_address);
+        // A client of IPv4 at a listener of IPv6.
+        let remote = remote.map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));
+        remote == Some(client)
+    };
+    let tables = tcp_tables(pids);
+    let mut rows = tables.iter().flat_map(|table| table.lines()).filter(of_client);
+    rows.any(|row| Row::parse(row).is_some_and(|row| inodes.contains(&row.inode)))
+}
+
 /// How many connections these processes have open that came in at one of `endpoints`; those they
 /// opened themselves, to a database for example, do not count.
 pub fn connections(pids: &[i32], endpoints: &[Endpoint]) -> usize {
@@ -116,10 +131,14 @@ mod tests {
         let here = [Endpoint::Tcp(address)];
         assert!(listening(&me).contains(&address));
         assert_eq!(connections(&me, &here), 0);
-        let _client = TcpStream::connect(address).unwrap();
+        let client = TcpStream::connect(address).unwrap();
+        let from = client.local_addr().unwrap();
+        assert!(!has_accepted(&me, from));
         assert_eq!(connections(&me, &here), 0, "it waits in the queue: nobody's yet");
         let (accepted, _) = listener.accept().unwrap();
         assert_eq!(connections(&me, &here), 1);
+        assert!(has_accepted(&me, from));
+        assert!(!has_accepted(&[1], from));
         drop(listener);
         assert!(!listening(&me).contains(&address));
         assert_eq!(connections(&me, &here), 1, "without its listener, as one that drains");
