@@ -136,6 +136,8 @@ pub(crate) enum Command {
     Completion(Shell),
     /// Print the manual page.
     Man,
+    /// Print a JSON Schema of ecosystem files, for editors.
+    Schema,
     /// Print what happens, as it happens.
     Events(Events),
     /// Print the ids of an app's instances.

@@ -21,6 +21,7 @@ mod reload;
 mod reload_logs;
 mod report;
 mod scale;
+pub(crate) mod schema;
 mod send;
 mod send_signal;
 pub(crate) mod serve;
@@ -93,6 +94,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Examples => examples::run(session),
         Command::Completion(options) => crate::completion::script(session, &options.shell),
         Command::Man => crate::completion::manual(session),
+        Command::Schema => schema::run(session),
         Command::Describe(options) => describe::run(session, options).await,
         Command::Logs(options) => logs::run(session, options).await,
         Command::Flush(options) => flush::run(session, options).await,

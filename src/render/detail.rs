@@ -79,6 +79,9 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(health) = &spec.health {
         rows.push(("health", format!("{}, {} failures", health.probe, health.failures)));
     }
+    if spec.limits != rpm_config::Limits::default() {
+        rows.push(("limits", spec.limits.to_string()));
+    }
     if let Some(balance) = &detail.balance {
         rows.push(("balance", balance.clone()));
     }

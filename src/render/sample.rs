@@ -98,6 +98,7 @@ fn spec(name: &str) -> AppSpec {
         },
         ready: Ready::Listening,
         health: None,
+        limits: rpm_config::Limits::default(),
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,

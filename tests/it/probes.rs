@@ -58,7 +58,7 @@ fn a_strangers_ready_counts_for_nobody() {
     let lines = "ready = \"notify\"\nlisten_timeout = \"2s\"\nautorestart = false\n\
                  env = { NEVER = \"1\" }\n";
     let starting = app(&home, "notify.py", lines).spawn();
-    home.wait_until("launching", |apps| apps.first().is_some_and(|app| app.pid() != 0));
+    home.wait_for_line(&home.path().join("logs/app-out.log"), "waits");
     let file = format!("/proc/{}/environ", home.single("app").pid());
     let environment = std::fs::read_to_string(file).unwrap();
     let path = environment.split('\0').find_map(|pair| pair.strip_prefix("NOTIFY_SOCKET="));

@@ -139,6 +139,7 @@ fn policy(spec: &mut AppSpec, options: &AppOptions) {
     }
     put(&mut spec.ready, &options.ready);
     put(&mut spec.health, &options.health);
+    put(&mut spec.limits, &options.limits);
 }
 
 fn search(spec: &AppSpec, context: &Context) -> Search {

@@ -1,6 +1,6 @@
 //! The keys of an app: names, aliases, how each is read, and which are still to come.
 
-use crate::{AppOptions, InvalidValue, probe, proxy, suggest, tree::Node, value};
+use crate::{AppOptions, InvalidValue, limits, probe, proxy, suggest, tree::Node, value};
 
 /// One key that an app may have.
 pub(crate) struct Key {
@@ -8,6 +8,8 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// PM2's other names of it.
     pub(crate) aliases: &'static [&'static str],
+    /// What a value may be, as `schema.rs` describes it: the name of its reader.
+    pub(crate) shape: &'static str,
     /// Reads the value into its field.
     pub(crate) read: fn(&Node, &mut AppOptions) -> Result<(), InvalidValue>,
 }
@@ -24,6 +26,7 @@ macro_rules! key {
         Key {
             name: $name,
             aliases: &[$($alias),*],
+            shape: stringify!($reader),
             read: |node, options| put(&mut options.$field, value::$reader(node)),
         }
     };
@@ -35,6 +38,7 @@ macro_rules! log_key {
         Key {
             name: $name,
             aliases: &[$($alias),*],
+            shape: stringify!($reader),
             read: |node, options| put(&mut options.$field, crate::log_value::$reader(node)),
         }
     };
@@ -52,6 +56,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "env",
         aliases: &[],
+        shape: "variables",
         read: |node, options| {
             options.env = value::variables(node)?;
             Ok(())
@@ -64,6 +69,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "port",
         aliases: &[],
+        shape: "port",
         read: |node, options| put(&mut options.port, value::number(node, "a port from 0 to 65535")),
     },
     key!("append_env_to_name", append_env_to_name, truth),
@@ -73,6 +79,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "proxy",
         aliases: &[],
+        shape: "proxy",
         read: |node, options| put(&mut options.proxy, proxy::read(node)),
     },
     key!("out_file", out_file, text, "out", "output", "out_log"),
@@ -94,6 +101,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "max_restarts",
         aliases: &[],
+        shape: "natural",
         read: |node, options| {
             put(&mut options.max_restarts, value::number(node, "a whole number from 0"))
         },
@@ -108,12 +116,20 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "ready",
         aliases: &[],
+        shape: "ready",
         read: |node, options| put(&mut options.ready, probe::ready(node)),
     },
     Key {
         name: "health",
         aliases: &[],
+        shape: "health",
         read: |node, options| put(&mut options.health, probe::health(node)),
+    },
+    Key {
+        name: "limits",
+        aliases: &[],
+        shape: "limits",
+        read: |node, options| put(&mut options.limits, limits::read(node)),
     },
     key!("drain_timeout", drain_timeout, duration),
     key!("stop_signal", stop_signal, stop_signal),
@@ -158,7 +174,7 @@ pub(crate) const IGNORED: &[(&str, &str)] = &[
 
 /// Keys of PM2 and of `INTERFACE.md` that this version does not know yet. They are told apart from
 /// typos, and accepted where they ask for nothing (`watch: false`).
-const LATER: &[&str] = &["depends_on", "limits", "on"];
+const LATER: &[&str] = &["depends_on", "on"];
 
 /// Why `written`, a key of PM2, means nothing here.
 pub(crate) fn ignored(written: &str) -> Option<&'static str> {
@@ -195,7 +211,7 @@ pub(crate) fn meant(written: &str) -> Option<String> {
 }
 
 /// `max_memory_restart` as `maxMemoryRestart`.
-fn camel_case(name: &str) -> String {
+pub(crate) fn camel_case(name: &str) -> String {
     let mut parts = name.split('_');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |mut name, part| {

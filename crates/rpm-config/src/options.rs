@@ -2,7 +2,7 @@
 //! be absent; defaults, look-ups and checks against the machine are the business of `resolve`.
 
 use crate::{
-    Balance, Health, Instances, InvalidValue, Listen, Proxy,
+    Balance, Health, Instances, InvalidValue, Limits, Listen, Proxy,
     keys::{self, Key},
     spec::{ExecMode, FilterEnv, Ready},
     tree::{Data, Node},
@@ -128,6 +128,8 @@ pub struct AppOptions {
     pub ready: Option<Ready>,
     /// When it counts as ill; `Some(None)`: never.
     pub health: Option<Option<Health>>,
+    /// What an instance may use.
+    pub limits: Option<Limits>,
     /// How long an old worker may finish its connections.
     pub drain_timeout: Option<Duration>,
     /// A signal's number.

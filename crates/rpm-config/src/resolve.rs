@@ -72,6 +72,7 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         restart: restart(options),
         ready: ready(options),
         health: options.health.clone().flatten(),
+        limits: options.limits.clone().unwrap_or_default(),
         listen_timeout: options.listen_timeout,
         stop: stop(options),
         max_surge: options.max_surge.unwrap_or(1).max(1),
@@ -240,6 +241,10 @@ fn warnings(
     let args_given = options.interpreter_args.as_ref().is_some_and(|args| !args.is_empty());
     let unused = args_given && spec.launch.interpreter.is_none();
     let missing = missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() }));
+    let unenforced = spec.limits.unenforced();
+    let unenforced = (!unenforced.is_empty())
+        .then(|| Warning::LimitsUnenforced { app: app(), limits: unenforced });
+    let missing = missing.chain(unenforced);
     let later = spec.balance == Balance::LeastConn;
     missing.chain(later.then(|| Warning::LeastConnShared { app: app() })).collect()
 }

@@ -3,7 +3,7 @@
 //! Specs travel from the command line to the daemon, into its durable state and into `dump.pm2`, so
 //! each field is plain data with serde. Defaults are PM2's unless `INTERFACE.md` says otherwise.
 
-use crate::{Balance, Health, Listen, Probe, Proxy, log_rules::LogRules};
+use crate::{Balance, Health, Limits, Listen, Probe, Proxy, log_rules::LogRules};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -140,6 +140,9 @@ pub struct AppSpec {
     /// or with a probe.
     #[serde(with = "optional_millis")]
     pub listen_timeout: Option<Duration>,
+    /// What an instance may use.
+    #[serde(default)]
+    pub limits: Limits,
     /// How an instance is ended.
     pub stop: StopPolicy,
     /// How many replacements a reload starts at once; at least 1.

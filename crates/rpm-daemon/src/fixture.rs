@@ -51,6 +51,7 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         },
         ready: Ready::Listening,
         health: None,
+        limits: rpm_config::Limits::default(),
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,

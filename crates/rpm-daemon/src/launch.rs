@@ -6,7 +6,7 @@
 use crate::activation;
 use rpm_cluster::preload;
 use rpm_config::{AppSpec, ExecMode, Ready, Runtime};
-use rpm_keeper::{Owner, SpawnSpec};
+use rpm_keeper::{Limits, Owner, SpawnSpec};
 use rpm_supervisor::{InstanceId, WorkerId};
 use rpm_unix::{
     spawn::{Credentials, Program},
@@ -86,6 +86,7 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
         balance: crate::sharing::balance(spec),
         // As under PM2, where a worker of a cluster has no standard input.
         input: spec.mode == ExecMode::Fork,
+        limits: Limits { open_files: spec.limits.nofile, nice: spec.limits.nice },
     })
 }
 

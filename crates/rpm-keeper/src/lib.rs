@@ -34,5 +34,5 @@ pub use message::{
     Address, Child, ChildId, Event, ExitStatus, LINK_FD, LOCK_FD, MAX_HELD, MAX_LABEL, MAX_NAME,
     MAX_SLOTS, Owner, RPC_FD, Request, SpawnStage, VERSION,
 };
-pub use spec::SpawnSpec;
+pub use spec::{Limits, SpawnSpec};
 pub use start::keeper_main;

@@ -109,6 +109,11 @@ impl Spawner {
         [input, output, error]: [BorrowedFd<'_>; 3],
         inherited: &[(BorrowedFd<'_>, i32)],
     ) -> Result<Starting, Failure> {
+        let mut baseline = self.baseline;
+        if let Some(files) = spec.limits.open_files {
+            baseline.open_files = OpenFiles { soft: files, hard: files };
+        }
+        baseline.nice = spec.limits.nice;
         let setup = Setup {
             input,
             output,
@@ -116,7 +121,7 @@ impl Spawner {
             inherited,
             pid_variable: spec.activation.as_ref().map(|_| c"LISTEN_PID"),
             filter: spec.share.is_some(),
-            baseline: &self.baseline,
+            baseline: &baseline,
         };
         Ok(spawn::start(&spec.program, &setup)?)
     }

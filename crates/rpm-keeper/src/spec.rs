@@ -21,8 +21,9 @@ use std::{
     path::PathBuf,
 };
 
-/// The version of the bytes. The one before had no `input`.
-const FORMAT: u8 = 3;
+/// The version of the bytes. Those before had no `limits`, and no `input`.
+const FORMAT: u8 = 4;
+const FORMAT_WITHOUT_LIMITS: u8 = 3;
 const FORMAT_WITHOUT_INPUT: u8 = 2;
 /// The kernel's NGROUPS_MAX.
 const MAX_GROUPS: usize = 65_536;
@@ -45,6 +46,32 @@ pub struct SpawnSpec {
     pub balance: Balance,
     /// Its standard input is a pipe to be written to through `/proc`, and not `/dev/null`.
     pub input: bool,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// What a program may use. `None`: as the keeper's own caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Open files, soft and hard.
+    pub open_files: Option<u64>,
+    /// Niceness, -20 to 19.
+    pub nice: Option<i8>,
+}
+
+impl Limits {
+    fn write(self, writer: &mut Writer) {
+        writer.bool(self.open_files.is_some());
+        writer.u64(self.open_files.unwrap_or_default());
+        writer.bool(self.nice.is_some());
+        writer.u8(self.nice.unwrap_or_default().cast_unsigned());
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let (limited, files) = (reader.bool("open files")?, reader.u64()?);
+        let (niced, nice) = (reader.bool("nice")?, reader.u8()?.cast_signed());
+        Ok(Self { open_files: limited.then_some(files), nice: niced.then_some(nice) })
+    }
 }
 
 impl SpawnSpec {
@@ -86,6 +113,7 @@ impl SpawnSpec {
         self.activation.as_ref().map_or(Ok(()), |one| one.write(&mut writer))?;
         writer.u8(self.balance.code());
         writer.bool(self.input);
+        self.limits.write(&mut writer);
         let bytes = writer.finish();
         if bytes.len() > Self::MAX_BYTES {
             return Err(WireError::TooLong { what: "spawn spec", max: Self::MAX_BYTES });
@@ -98,7 +126,7 @@ impl SpawnSpec {
         let mut reader = Reader::new(bytes);
         let format = reader.u8()?;
         match format {
-            FORMAT | FORMAT_WITHOUT_INPUT => {}
+            FORMAT | FORMAT_WITHOUT_LIMITS | FORMAT_WITHOUT_INPUT => {}
             version => return Err(WireError::Version(version)),
         }
         let program = read_program(&mut reader)?;
@@ -111,9 +139,10 @@ impl SpawnSpec {
         let activated = reader.bool("activation")?;
         let activation = activated.then(|| Activation::read(&mut reader)).transpose()?;
         let balance = Balance::of_code(reader.u8()?)?;
-        let input = if format == FORMAT { reader.bool("input")? } else { false };
+        let input = if format >= FORMAT_WITHOUT_LIMITS { reader.bool("input")? } else { false };
+        let limits = if format >= FORMAT { Limits::read(&mut reader)? } else { Limits::default() };
         reader.finish()?;
-        Ok(Self { program, channel, share, activation, balance, input })
+        Ok(Self { program, channel, share, activation, balance, input, limits })
     }
 }
 
@@ -236,7 +265,9 @@ mod tests {
         (program(), any::<bool>(), share, activation).prop_map(
             |(program, channel, share, activation)| {
                 let balance = if channel { Balance::IpHash } else { Balance::Even };
-                SpawnSpec { program, channel, share, activation, balance, input: channel }
+                let nice = channel.then_some(-3);
+                let limits = Limits { open_files: nice.map(|_| 4096), nice };
+                SpawnSpec { program, channel, share, activation, balance, input: channel, limits }
             },
         )
     }
@@ -293,6 +324,7 @@ mod tests {
             }),
             balance: Balance::RoundRobin,
             input: true,
+            limits: Limits::default(),
         };
         let fd = spec.seal().unwrap();
         assert_eq!(SpawnSpec::open(&fd).unwrap(), spec);

@@ -46,6 +46,14 @@ pub fn set_oom_score_adj(value: i32) -> io::Result<()> {
     fs::write("/proc/self/oom_score_adj", value.to_string())
 }
 
+/// Sets the niceness of the calling process, -20 to 19; a lower one than it has needs CAP_SYS_NICE
+/// or RLIMIT_NICE.
+pub fn set_nice(nice: i8) -> io::Result<()> {
+    // SAFETY: takes integers only; 0 is the caller itself.
+    let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice.into()) };
+    Ok(nix::errno::Errno::result(set).map(drop)?)
+}
+
 /// Puts the calling thread behind all others, for the processor and for the disk.
 pub fn lower_priority() -> io::Result<()> {
     /// The lowest, from setpriority(2), which on Linux means the thread alone.

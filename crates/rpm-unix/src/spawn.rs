@@ -74,6 +74,8 @@ pub struct Baseline {
     pub umask: u32,
     /// How willingly it is killed for its memory; `None`: as we are.
     pub oom_score_adj: Option<i32>,
+    /// Its niceness (setpriority(2)); `None`: as we are.
+    pub nice: Option<i8>,
 }
 
 impl Baseline {
@@ -83,6 +85,7 @@ impl Baseline {
             open_files: OpenFiles::current()?,
             umask: process::umask(),
             oom_score_adj: process::oom_score_adj().ok(),
+            nice: None,
         })
     }
 }

@@ -57,6 +57,7 @@ fn defaults_are_pm2s() {
         },
         ready: Ready::Listening,
         health: None,
+        limits: crate::Limits::default(),
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,

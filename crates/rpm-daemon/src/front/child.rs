@@ -51,6 +51,7 @@ fn spec(places: &Places, app: &AppName, proxy: &Proxy) -> Result<SpawnSpec, Stri
         }),
         balance: rpm_keeper::Balance::Shared,
         input: false,
+        limits: rpm_keeper::Limits::default(),
     })
 }
 

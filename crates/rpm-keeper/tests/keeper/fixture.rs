@@ -282,7 +282,16 @@ pub(crate) fn program(words: &[&str]) -> SpawnSpec {
         credentials: None,
     };
     let balance = rpm_keeper::Balance::Even;
-    SpawnSpec { program, channel: false, share: None, activation: None, balance, input: false }
+    let limits = rpm_keeper::Limits::default();
+    SpawnSpec {
+        program,
+        channel: false,
+        share: None,
+        activation: None,
+        balance,
+        input: false,
+        limits,
+    }
 }
 
 pub(crate) fn shell(script: &str) -> SpawnSpec {

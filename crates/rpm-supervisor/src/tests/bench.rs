@@ -165,6 +165,7 @@ fn show_kind(kind: &NoticeKind) -> String {
         NoticeKind::Stopped => "stopped".into(),
         NoticeKind::Deleted => "deleted".into(),
         NoticeKind::MemoryExceeded { bytes } => format!("uses {bytes} bytes"),
+        NoticeKind::Unhealthy { reason } => format!("ill: {reason}"),
         NoticeKind::Blocked { waiting } => format!("blocked, {waiting} wait"),
         NoticeKind::Unblocked => "unblocked".into(),
         NoticeKind::Reloading { nth, of, overlap: true } => format!("reloading, {nth} of {of}"),

@@ -301,6 +301,22 @@ fn too_much_memory_is_a_reload_of_that_one() {
 }
 
 #[test]
+fn an_ill_worker_serves_until_its_replacement_does_and_stays_if_that_fails() {
+    let mut bench = Bench::online(cluster(), 1);
+    let ill = || Event::Unhealthy { worker: WorkerId(0), reason: "500".into() };
+    assert_eq!(bench.on(ill()), ["notice 0 ill: 500", "spawn 1 in slot 0"]);
+    assert_eq!(bench.on(ill()), NOTHING, "it is coming");
+    bench.exited(1, Exit::Code(1));
+    bench.gone(1);
+    assert_eq!(bench.on(ill()), ["notice 0 ill: 500", "spawn 2 in slot 0"], "tried again");
+
+    let mut bench = Bench::online(fork(), 1);
+    assert_eq!(bench.on(ill()), ["notice 0 ill: 500", "stop 0"]);
+    let mut bench = Bench::launching(cluster(), 1);
+    assert_eq!(bench.on(ill()), NOTHING, "it is not ready yet");
+}
+
+#[test]
 fn lingering_workers_are_bounded() {
     let mut bench = Bench::online(cluster(), 1);
     for new in 1..=5 {

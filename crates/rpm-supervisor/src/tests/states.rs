@@ -107,6 +107,7 @@ fn events(row: &Row) -> Vec<(&'static str, Event)> {
         ("tree gone", Event::TreeGone { worker }),
         ("drained", Event::Drained { worker }),
         ("too much memory", Event::MemoryExceeded { worker, bytes: 1 }),
+        ("ill", Event::Unhealthy { worker, reason: "reason".into() }),
         ("deadline", Event::Tick),
     ]
 }

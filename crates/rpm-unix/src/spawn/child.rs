@@ -174,6 +174,7 @@ fn close_others(setup: &Setup<'_>, top: RawFd) {
 fn restore(baseline: &Baseline) -> io::Result<()> {
     umask(Mode::from_bits_truncate(baseline.umask));
     baseline.open_files.apply()?;
+    baseline.nice.map_or(Ok(()), process::set_nice)?;
     baseline.oom_score_adj.map_or(Ok(()), process::set_oom_score_adj)
 }
 

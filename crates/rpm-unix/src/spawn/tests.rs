@@ -28,7 +28,7 @@ fn shell(script: &str) -> Program {
 
 fn baseline() -> Baseline {
     let open_files = OpenFiles { soft: 100, hard: 200 };
-    Baseline { open_files, umask: 0o027, oom_score_adj: Some(500) }
+    Baseline { open_files, umask: 0o027, oom_score_adj: Some(500), nice: Some(0) }
 }
 
 /// Runs a program to its end with these descriptors more, and gives what it wrote to its output.
