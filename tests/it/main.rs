@@ -18,6 +18,7 @@ mod drain;
 mod ecosystem;
 mod fork;
 mod front;
+mod least_conn;
 mod load_itself;
 mod logs;
 mod logs_following;

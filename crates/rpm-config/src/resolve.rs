@@ -210,8 +210,8 @@ fn warnings(
     let args_given = options.interpreter_args.as_ref().is_some_and(|args| !args.is_empty());
     let unused = args_given && spec.launch.interpreter.is_none();
     let missing = missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() }));
-    let later = spec.balance == Balance::LeastConn;
-    missing.chain(later.then(|| Warning::LeastConnShared { app: app() })).collect()
+    let inherits = spec.balance == Balance::LeastConn && !spec.listen.is_empty();
+    missing.chain(inherits.then(|| Warning::LeastConnShared { app: app() })).collect()
 }
 
 #[cfg(test)]

@@ -183,6 +183,7 @@ impl Engine {
             return;
         }
         self.note_listening(worker, crate::listeners::text(address));
+        self.ask_for_private(worker, address);
         if !self.is_for_preload(worker, address) {
             self.on_proof(worker, Ready::Listening);
         }

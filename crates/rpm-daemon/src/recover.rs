@@ -123,7 +123,7 @@ impl Engine {
             let status = found.status.or_else(|| exit(found.child.child.0));
             (found.child, found.label, status)
         });
-        self.adopt_fronts(fronts.collect());
+        let fronts: Vec<_> = fronts.collect();
         for mut found in children {
             let worker = worker_of(found.child.child);
             found.status = found.status.or_else(|| inventory.exits.get(&worker.0).copied());
@@ -138,6 +138,8 @@ impl Engine {
             self.workers.insert(worker, Worker { label, record, process: None });
             self.attach(found.child);
         }
+        // Where the workers are reached is known by now.
+        self.adopt_fronts(fronts);
         let effects = self.fleet.recover(&alive, crate::clock::now());
         self.dirty.state = true;
         self.perform_all(effects);

@@ -62,7 +62,11 @@ impl Steering {
         }
         match balance {
             Balance::RoundRobin => self.apply_turns(seats, chosen)?,
-            Balance::Even | Balance::Shared | Balance::Random | Balance::IpHash => {
+            Balance::Even
+            | Balance::Shared
+            | Balance::Random
+            | Balance::IpHash
+            | Balance::Private => {
                 self.apply_program(balance, seats, chosen)?;
             }
         }
@@ -82,8 +86,12 @@ impl Steering {
             Balance::Random => Program::random(&members),
             Balance::IpHash => Program::ip_hash(&members),
             // The kernel's own hash is in force already.
-            Balance::Even | Balance::Shared if all && self.applied.is_none() => return Ok(()),
-            Balance::Even | Balance::Shared | Balance::RoundRobin => Program::even(&members),
+            Balance::Even | Balance::Shared | Balance::Private if all && self.applied.is_none() => {
+                return Ok(());
+            }
+            Balance::Even | Balance::Shared | Balance::RoundRobin | Balance::Private => {
+                Program::even(&members)
+            }
         };
         let any = seats.iter().find(|seat| chosen.contains(&seat.cookie));
         any.map_or(Ok(()), |seat| program.attach(seat.socket))
