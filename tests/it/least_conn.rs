@@ -1,8 +1,8 @@
 //! `balance = "least_conn"` for instances that share a port: a front accepts at the address they
 //! bind, for Node, Python and a native program.
 
-use crate::harness::{App, Connection, Home, Load, Process, Who, ask, compiled, get, port};
-use std::collections::BTreeMap;
+use crate::harness::{App, Connection, Home, Load, Process, Who, ask, compiled, get, port, ports};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -115,6 +115,22 @@ fn the_daemons_death_changes_nothing_and_its_successor_goes_on() {
     load.more(50);
     load.stop().is_clean(200);
     assert_eq!(four.front().0, front);
+}
+
+#[test]
+fn several_ports_and_a_look_whether_one_is_free() {
+    let home = Home::new();
+    let first = ports(3);
+    for (fixture, own) in [("matrix/two-ports.js", first), ("probe.js", first + 2)] {
+        let script = home.copy(fixture);
+        let script = script.to_str().expect("utf-8");
+        let words = ["start", script, "--name", fixture, "-i", "2", "--balance", "least_conn"];
+        home.rpm(words).env("PORT", own).success();
+    }
+    for port in [first, first + 1, first + 2] {
+        let found: BTreeSet<u32> = (0..4).map(|_| ask(port).pid).collect();
+        assert_eq!(found.len(), 2, "port {port}");
+    }
 }
 
 #[test]

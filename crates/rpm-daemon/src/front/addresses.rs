@@ -128,7 +128,10 @@ impl Engine {
             return spec.proxy.clone();
         }
         let fleet = self.fleet.apps.get(app)?;
-        let workers = fleet.instances.values().filter_map(|one| self.workers.get(one.current()?));
+        // What a worker that is not ready has bound may be a look whether the port is free.
+        let ready =
+            fleet.instances.values().filter(|one| matches!(one.state, State::Online { .. }));
+        let workers = ready.filter_map(|one| self.workers.get(one.current()?));
         let mut all: BTreeSet<SocketAddr> =
             workers.flat_map(|known| known.record.private.keys().copied()).collect();
         if let Some(front) = self.fronts.get(app)
