@@ -96,7 +96,9 @@ fn moment(text: &str) -> Result<u64, String> {
     let zoned = |at: civil::DateTime| at.to_zoned(jiff::tz::TimeZone::system());
     let at = text.parse::<Timestamp>().or_else(|_| {
         let local = text.parse::<civil::DateTime>().or_else(|_| {
-            let time = text.parse::<civil::Time>()?;
+            // A bare number is neither an hour nor a count of anything.
+            let time = text.contains(':').then_some(text).unwrap_or_default();
+            let time = time.parse::<civil::Time>()?;
             Ok::<_, jiff::Error>(Zoned::now().date().to_datetime(time))
         })?;
         zoned(local).map(|zoned| zoned.timestamp())

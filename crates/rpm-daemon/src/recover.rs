@@ -139,6 +139,9 @@ impl Engine {
             self.workers.insert(worker, Worker { label, record, process: None });
             self.attach(found.child);
         }
+        for error in self.logs.lanes.begin() {
+            tracing::error!("a stream is not logged: {error}");
+        }
         let effects = self.fleet.recover(&alive, crate::clock::now());
         self.dirty.state = true;
         self.perform_all(effects);

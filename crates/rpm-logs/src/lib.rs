@@ -21,7 +21,6 @@ pub mod ship;
 pub mod sink;
 pub mod spool;
 mod spooled;
-pub mod stamp;
 pub mod tail;
 pub mod times;
 

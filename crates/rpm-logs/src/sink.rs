@@ -107,6 +107,11 @@ pub(crate) struct Place {
     pub(crate) offset: u64,
 }
 
+impl Place {
+    /// In no file: nothing was begun.
+    pub(crate) const NONE: Self = Self { device: 0, inode: 0, offset: 0 };
+}
+
 impl LogFile {
     /// The file at `path`, opened with the first bytes. Missing directories are made (0700). A path
     /// that is a terminal, a device or a named pipe works too; the latter needs its reader.
