@@ -97,7 +97,7 @@ fn moment(text: &str) -> Result<u64, String> {
     let at = text.parse::<Timestamp>().or_else(|_| {
         let local = text.parse::<civil::DateTime>().or_else(|_| {
             // A bare number is neither an hour nor a count of anything.
-            let time = text.contains(':').then_some(text).unwrap_or_default();
+            let time = if text.contains(':') { text } else { "" };
             let time = time.parse::<civil::Time>()?;
             Ok::<_, jiff::Error>(Zoned::now().date().to_datetime(time))
         })?;
