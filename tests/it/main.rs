@@ -22,6 +22,7 @@ mod formats;
 mod front;
 mod load_itself;
 mod logs;
+mod logs_disturbed;
 mod logs_following;
 mod logs_reading;
 mod matrix;

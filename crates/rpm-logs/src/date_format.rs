@@ -1,5 +1,5 @@
-//! [`DateFormat`]: times as `log_date_format` and `--timestamp` describe them, as day.js writes them,
-//! which is what PM2 formats with (<https://day.js.org/docs/en/display/format> and its plugin
+//! [`DateFormat`]: times as `log_date_format` and `--timestamp` describe them, as day.js writes
+//! them, which is what PM2 formats with (<https://day.js.org/docs/en/display/format> and its plugin
 //! AdvancedFormat); pure.
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};

@@ -160,9 +160,8 @@ mod tests {
     fn an_object_of_each_line() {
         let about = "\"timestamp\":\"2026-01-02T02:04:05.067Z\",\"type\":\"err\",\
                      \"process_id\":7,\"app_name\":\"a\\\"b\"";
-        let want = format!(
-            "{{\"message\":\"a\\u0000\\t\\\"\u{fffd}\\r\",{about}}}\n{{\"message\":\"b\",{about}}}\n"
-        );
+        let first = format!("{{\"message\":\"a\\u0000\\t\\\"\u{fffd}\\r\",{about}}}\n");
+        let want = format!("{first}{{\"message\":\"b\",{about}}}\n");
         assert_eq!(framed(&json(), b"a\0\t\"\xff\r\nb", false), want);
         let want = format!("{{\"message\":\"b\",{about},\"partial\":true}}\n");
         assert_eq!(framed(&json(), b"b", true), want);

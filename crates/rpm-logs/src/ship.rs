@@ -49,7 +49,7 @@ impl Shipper {
         Self { queue, format, origin, dropped }
     }
 
-    /// Sends a line, with its newline if it has one, written at `at` (milliseconds since the epoch).
+    /// Sends a line, with its newline if it has one, written at `at`, milliseconds since the epoch.
     pub(crate) fn send(&mut self, line: &[u8], at: u64) {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         if self.queue.try_send(self.format.message(&self.origin, text, at)).is_err() {
