@@ -85,7 +85,8 @@ impl Engine {
         store::WorkerRecord {
             started_at: crate::clock::epoch_millis(),
             error_mark: error
-                .map_or_else(log_files::Mark::default, |path| log_files::Mark::end_of(&path)),
+                .and_then(|path| crate::disk::look(move || log_files::Mark::end_of(&path)))
+                .unwrap_or_default(),
             listening: activation::texts(spec),
             offers: Offers::default(),
             version: None,
