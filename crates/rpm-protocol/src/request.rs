@@ -77,6 +77,25 @@ pub enum Request {
     Kill,
 }
 
+impl Request {
+    /// Whether it changes nothing, so that asking twice does no harm.
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Ping | Self::List | Self::Describe { .. } | Self::Logs { .. } => true,
+            // Not asked twice: whoever greets looks himself whether anybody is there.
+            Self::Hello { .. }
+            | Self::Start { .. }
+            | Self::Act { .. }
+            | Self::Scale { .. }
+            | Self::Flush { .. }
+            | Self::Save { .. }
+            | Self::Resurrect
+            | Self::Events { .. }
+            | Self::Kill => false,
+        }
+    }
+}
+
 /// What [`Request::Act`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
