@@ -58,6 +58,8 @@ pub(crate) struct Engine {
     pub(crate) dirty: Dirty,
     /// `rpm kill` is under way: exit when the fleet is empty.
     pub(crate) ending: bool,
+    /// Nothing is decided: see `safe_mode.rs`.
+    pub(crate) safe: bool,
 }
 
 /// What differs from what the keeper holds.
@@ -70,10 +72,14 @@ pub(crate) struct Dirty {
 }
 
 impl Engine {
-    /// Runs until `rpm kill` is done or the keeper is gone.
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
+    /// Runs until `rpm kill` is done, which is `true`, or until another daemon is to go on.
+    pub(crate) async fn run(mut self) -> Result<bool, Error> {
         let mut memory_timer = tokio::time::interval(MEMORY_INTERVAL);
         memory_timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        if self.safe && self.run_safe().await? {
+            // The next one tries again.
+            return Ok(false);
+        }
         self.commit()?;
         while !self.is_done() {
             let deadline = self.until_deadline();
@@ -88,7 +94,8 @@ impl Engine {
             self.commit()?;
         }
         self.keeper.send(Request::Shutdown);
-        Ok(self.keeper.flush_all().await?)
+        self.keeper.flush_all().await?;
+        Ok(true)
     }
 
     fn is_done(&self) -> bool {
@@ -138,6 +145,9 @@ impl Engine {
     }
 
     fn settle(&mut self) {
+        if self.safe {
+            return self.queue.clear();
+        }
         while let Some(event) = self.queue.pop_front() {
             let effects = self.fleet.step(event, clock::now());
             self.dirty.state = true;

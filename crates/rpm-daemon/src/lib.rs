@@ -29,6 +29,7 @@ mod pid_file;
 mod recover;
 mod replies;
 mod run;
+mod safe_mode;
 mod sample;
 mod server;
 mod sharing;

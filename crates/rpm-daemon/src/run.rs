@@ -40,6 +40,7 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 /// Its descriptors come from the keeper that started it; its standard error is `rpm.log`.
 pub fn run(root: &Path) -> i32 {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    die_of_panics();
     match start(Home::new(root)) {
         Ok(()) => 0,
         Err(error) => {
@@ -47,6 +48,16 @@ pub fn run(root: &Path) -> i32 {
             1
         }
     }
+}
+
+/// A bug in any task ends the daemon, and the keeper starts the next one: a daemon that lacks a
+/// task would be worse than none. Release builds abort by themselves.
+fn die_of_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
 }
 
 fn start(home: Home) -> Result<(), Error> {
@@ -66,7 +77,11 @@ fn start(home: Home) -> Result<(), Error> {
         serving.abort();
         // Who asked for the end shall read the answer, but not hold it up.
         let _ = tokio::time::timeout(LAST_WORDS, all_answered.recv()).await;
-        ended.map(|()| clean_up(&home))
+        ended.map(|ending| {
+            if ending {
+                clean_up(&home)
+            }
+        })
     })
 }
 
@@ -103,7 +118,17 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
     watch_for_the_end(inbox.sender()).map_err(Error::Home)?;
     let mut keeper = KeeperLink::new(Link::adopt()?)?;
     let mut inventory = recover::inventory(&mut keeper).await?;
-    let saved = inventory.state()?;
+    let safe = inventory.is_crash_loop();
+    let saved = match inventory.state() {
+        Err(error) if safe => {
+            tracing::error!("{error}");
+            None
+        }
+        state => state?,
+    };
+    if safe {
+        inventory.set_aside(home);
+    }
     let (next_event, next_ticket) =
         saved.as_ref().map_or((1, 1), |s| (s.next_event, s.next_ticket));
     let places = places(home).map_err(Error::Home)?;
@@ -132,6 +157,7 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         ending: false,
+        safe,
         home: home.clone(),
         places,
         keeper,

@@ -109,10 +109,10 @@ mod tests {
         let (length, fds) = fdpass::receive(&ours, &mut buffer).unwrap();
         let hello = wire::decode_request(&buffer[..length], fds).unwrap();
         assert!(matches!(hello, Request::Hello { version: VERSION }));
-        let welcome = Event::Welcome { version: VERSION, deaths: 2 };
+        let welcome = Event::Welcome { version: VERSION, deaths: 2, crashes: 1, keeper: 9 };
         fdpass::send(&ours, &wire::encode_event(&welcome).unwrap().bytes, &[]).unwrap();
         let event = link.receive().unwrap().unwrap();
-        assert!(matches!(event, Event::Welcome { version: VERSION, deaths: 2 }));
+        assert!(matches!(event, Event::Welcome { deaths: 2, crashes: 1, keeper: 9, .. }));
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Keeper {
     }
 
     fn daemon_ended(&mut self, end: End) {
-        self.daemon.died(boot_milliseconds());
+        self.daemon.died(end, boot_milliseconds());
         self.read_last_requests();
         self.link_closed();
         if self.life == Life::Ending {

@@ -142,6 +142,11 @@ pub enum Event {
         version: u16,
         /// How many daemons died in the last minute.
         deaths: u32,
+        /// How many of them died of themselves, not by SIGKILL, which somebody sends: a daemon that
+        /// keeps doing that must not go on as if nothing were (traps B10).
+        crashes: u32,
+        /// The keeper's pid: its children are the orphans of apps, too.
+        keeper: i32,
     },
     /// The program was executed.
     Spawned(Child),

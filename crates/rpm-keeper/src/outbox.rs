@@ -180,7 +180,7 @@ mod tests {
         let link = Link::new(theirs).unwrap();
         let (children, holder) = (Children::default(), holder(100));
         let mut outbox = Outbox::default();
-        outbox.push(Event::Welcome { version: VERSION, deaths: 0 });
+        outbox.push(Event::Welcome { version: VERSION, deaths: 0, crashes: 0, keeper: 1 });
         outbox.inventory();
         let mut all = Vec::new();
         let mut rounds = 0;

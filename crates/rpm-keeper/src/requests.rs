@@ -106,8 +106,10 @@ impl Keeper {
             let text = format!("the keeper speaks version {VERSION}, the daemon {version}");
             self.tell(Event::Error { text });
         }
-        let deaths = self.daemon.history.deaths(boot_milliseconds());
-        self.tell(Event::Welcome { version: VERSION, deaths });
+        let (history, now) = (&self.daemon.history, boot_milliseconds());
+        let (deaths, crashes) = (history.deaths(now), history.crashes(now));
+        let keeper = i32::try_from(std::process::id()).unwrap_or(0);
+        self.tell(Event::Welcome { version: VERSION, deaths, crashes, keeper });
         self.ready.tell(ready::OK);
         self.greeted = true;
         if self.end_wanted {

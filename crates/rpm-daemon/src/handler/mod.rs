@@ -22,7 +22,7 @@ impl Engine {
             return respond::<()>(to, Err(RpcError::failed("the daemon is shutting down", None)));
         }
         match request {
-            Request::Hello { .. } | Request::Ping => respond(to, Ok(welcome())),
+            Request::Hello { .. } | Request::Ping => respond(to, Ok(welcome(self.safe))),
             Request::Start { app, origin, wait_ms } => self.start_app(*app, origin, wait_ms, to),
             Request::Act { action, targets, environment } => {
                 self.act(action, &targets, environment, to);
@@ -59,10 +59,11 @@ impl Engine {
     }
 }
 
-fn welcome() -> Welcome {
+fn welcome(safe: bool) -> Welcome {
     Welcome {
         version: rpm_protocol::VERSION,
         program: env!("CARGO_PKG_VERSION").to_owned(),
         pid: crate::tree::own_pid(),
+        notice: safe.then(|| crate::safe_mode::NOTICE.to_owned()),
     }
 }

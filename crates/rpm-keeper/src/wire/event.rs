@@ -83,9 +83,11 @@ pub(crate) fn held<'a>(name: &str, fd: BorrowedFd<'a>) -> Result<Packet<'a>, Wir
 /// Lays any event out.
 pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
     match event {
-        Event::Welcome { version, deaths } => small(WELCOME, |writer| {
+        Event::Welcome { version, deaths, crashes, keeper } => small(WELCOME, |writer| {
             writer.u16(*version);
             writer.u32(*deaths);
+            writer.u32(*crashes);
+            writer.i32(*keeper);
             Ok(())
         }),
         Event::Spawned(child) => spawned(child),
@@ -229,7 +231,12 @@ fn read_known(parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
 fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
     let reader = &mut parcel.reader;
     Ok(match tag {
-        WELCOME => Event::Welcome { version: reader.u16()?, deaths: reader.u32()? },
+        WELCOME => Event::Welcome {
+            version: reader.u16()?,
+            deaths: reader.u32()?,
+            crashes: reader.u32()?,
+            keeper: reader.i32()?,
+        },
         SPAWN_FAILED => Event::SpawnFailed {
             child: read_child(reader)?,
             stage: stage(reader.u8()?)?,

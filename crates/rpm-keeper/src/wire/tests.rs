@@ -121,8 +121,14 @@ fn event() -> impl Strategy<Value = Event> {
         SpawnStage::Exec,
     ];
     prop_oneof![
-        (any::<u16>(), any::<u32>())
-            .prop_map(|(version, deaths)| Event::Welcome { version, deaths }),
+        (any::<u16>(), any::<u32>(), any::<u32>(), any::<i32>()).prop_map(
+            |(version, deaths, crashes, keeper)| Event::Welcome {
+                version,
+                deaths,
+                crashes,
+                keeper
+            }
+        ),
         child().prop_map(Event::Spawned),
         (id(), prop::sample::select(stages.to_vec()), any::<i32>())
             .prop_map(|(child, stage, errno)| Event::SpawnFailed { child, stage, errno }),
