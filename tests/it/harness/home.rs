@@ -128,6 +128,11 @@ impl Home {
         }
     }
 
+    /// The event stream from now on.
+    pub(crate) fn events(&self) -> Events {
+        Events::subscribe(self, Instant::now() + LIMIT).expect("a daemon that tells events")
+    }
+
     fn give_up(&self, what: &str) -> ! {
         panic!("never happened: {what}; apps: {:#?}\ndaemon's log: {}", self.jlist(), self.log())
     }
