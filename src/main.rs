@@ -18,6 +18,9 @@ use std::{env, process::ExitCode};
 fn main() -> ExitCode {
     match role::of(env::args_os()) {
         role::Role::Keeper { home, ready } => role::code(rpm_keeper::keeper_main(&home, ready)),
+        role::Role::Heir { home, inheritance } => {
+            role::code(rpm_keeper::heir_main(&home, inheritance))
+        }
         role::Role::Daemon { home } => role::code(rpm_daemon::run(&home)),
         role::Role::Wrong => role::wrong(),
         role::Role::CommandLine => run::run(env::args_os()),

@@ -1,11 +1,14 @@
 //! Which of its roles this process has. The hidden ones are told from a command by their first
 //! word, and are for rpm itself only.
 
+use rpm_keeper::Inheritance;
 use rpm_unix::home::Home;
 use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
 
 /// `rpm __keeper HOME FD`: what the command line starts where nothing runs.
 pub(crate) const KEEPER: &str = "__keeper";
+/// `rpm __heir HOME …`: what the daemon starts when the keeper died.
+const HEIR: &str = "__heir";
 /// `rpm __daemon HOME`: what the keeper starts.
 const DAEMON: &str = "__daemon";
 
@@ -14,6 +17,8 @@ const DAEMON: &str = "__daemon";
 pub(crate) enum Role {
     /// The keeper of a home, which says on a descriptor that it is ready.
     Keeper { home: Home, ready: RawFd },
+    /// The keeper of a home whose former one died, started by its daemon.
+    Heir { home: Home, inheritance: Inheritance },
     /// The daemon of a home.
     Daemon { home: PathBuf },
     /// The command line.
@@ -27,6 +32,7 @@ pub(crate) fn of(words: impl Iterator<Item = OsString>) -> Role {
     let mut words = words.skip(1);
     let role = match words.next() {
         Some(word) if word == KEEPER => keeper(words.next(), words.next()),
+        Some(word) if word == HEIR => heir(words),
         Some(word) if word == DAEMON => words.next().map(|home| Role::Daemon { home: home.into() }),
         Some(_) | None => Some(Role::CommandLine),
     };
@@ -38,6 +44,13 @@ fn keeper(home: Option<OsString>, ready: Option<OsString>) -> Option<Role> {
     Some(Role::Keeper { home: Home::new(PathBuf::from(home?)), ready })
 }
 
+fn heir(mut words: impl Iterator<Item = OsString>) -> Option<Role> {
+    let home = Home::new(PathBuf::from(words.next()?));
+    let rest: Vec<String> = words.map(OsString::into_string).collect::<Result<_, _>>().ok()?;
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    Some(Role::Heir { home, inheritance: Inheritance::parse(&rest)? })
+}
+
 /// An exit code as the system takes it.
 pub(crate) fn code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -47,7 +60,7 @@ pub(crate) fn code(code: i32) -> ExitCode {
 pub(crate) fn wrong() -> ExitCode {
     let _ = std::io::Write::write_all(
         &mut std::io::stderr(),
-        b"error: __keeper and __daemon are started by rpm itself\n",
+        b"error: __keeper, __heir and __daemon are started by rpm itself\n",
     );
     ExitCode::from(2)
 }
@@ -68,6 +81,7 @@ mod tests {
             ("rpm __keeper /h", Role::Wrong),
             ("rpm __keeper /h five", Role::Wrong),
             ("rpm __daemon", Role::Wrong),
+            ("rpm __heir /h 3 4", Role::Wrong),
         ];
         for (line, want) in table {
             assert_eq!(role(line), want, "{line}");

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     events::EventLog,
     inbox::{Inbox, Message},
-    keeper_link::KeeperLink,
+    keeper_link::{KeeperLink, is_loss},
     launch::Places,
     listeners::Listeners,
     log_files::LogFiles,
@@ -20,6 +20,7 @@ use crate::{
     sample::Sampler,
     sharing::Sharing,
     store::{self, Exits, Saving},
+    succession::Succession,
     targets::Specs,
     worker::Workers,
 };
@@ -44,6 +45,7 @@ pub(crate) struct Engine {
     pub(crate) exits: Exits,
     pub(crate) events: EventLog,
     pub(crate) keeper: KeeperLink,
+    pub(crate) succession: Succession,
     pub(crate) listeners: Listeners,
     pub(crate) files: LogFiles,
     pub(crate) replies: Replies,
@@ -85,7 +87,7 @@ impl Engine {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
             tokio::select! {
-                event = self.keeper.receive() => self.on_keeper_events(event?).await?,
+                event = self.keeper.receive() => self.on_keeper_link(event).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
@@ -107,6 +109,17 @@ impl Engine {
     fn until_deadline(&self) -> Duration {
         const FAR: Duration = Duration::from_secs(24 * 3600);
         self.fleet.deadline().map_or(FAR, |at| at.since(clock::now()))
+    }
+
+    async fn on_keeper_link(
+        &mut self,
+        event: std::io::Result<rpm_keeper::Event>,
+    ) -> Result<(), Error> {
+        match event {
+            Ok(event) => self.on_keeper_events(event).await,
+            Err(error) if is_loss(&error) => self.replace_keeper().await,
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn on_keeper_events(&mut self, first: rpm_keeper::Event) -> Result<(), Error> {

@@ -45,8 +45,14 @@ impl Engine {
             News::Unfiltered { child, errno } => self.on_unfiltered(worker_of(child), errno),
             News::Released => self.replies.let_go(),
             News::Error { text } => tracing::error!("the keeper refused a request: {text}"),
-            // Answers to questions that only a starting daemon asks; `recover` took them.
-            News::Welcome { .. } | News::Known { .. } | News::Held { .. } | News::InventoryEnd => {}
+            // Answers to questions that only a starting daemon asks, which `recover` took; and what
+            // the link keeps for itself.
+            News::Welcome { .. }
+            | News::Known { .. }
+            | News::Held { .. }
+            | News::InventoryEnd
+            | News::Shared { .. }
+            | News::Unshared { .. } => {}
         }
     }
 

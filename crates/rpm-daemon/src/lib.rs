@@ -34,6 +34,7 @@ mod sample;
 mod server;
 mod sharing;
 mod store;
+mod succession;
 mod targets;
 mod tree;
 mod view;

@@ -74,6 +74,8 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
             | Event::Retired { .. }
             | Event::Blocked { .. }
             | Event::Unbalanced { .. }
+            | Event::Shared { .. }
+            | Event::Unshared { .. }
             | Event::Slots { .. }
             | Event::SlotsEnd { .. }
             | Event::Listening { .. }

@@ -17,10 +17,11 @@ use crate::{
     server,
     sharing::Sharing,
     store,
+    succession::Succession,
     worker::Workers,
 };
-use rpm_keeper::{DaemonDescriptors, Link, daemon_descriptors};
-use rpm_unix::home::Home;
+use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
+use rpm_unix::{home::Home, spawn::Baseline};
 use std::{collections::VecDeque, fs, os::unix::fs::PermissionsExt, path::Path};
 use tokio::{
     runtime,
@@ -61,6 +62,7 @@ fn die_of_panics() {
 }
 
 fn start(home: Home) -> Result<(), Error> {
+    let baseline = Baseline::capture().map_err(Error::Home)?;
     claim_resources();
     let runtime =
         runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Home)?;
@@ -68,8 +70,9 @@ fn start(home: Home) -> Result<(), Error> {
     tasks.block_on(&runtime, async {
         let (unanswered, mut all_answered) = mpsc::channel(1);
         // As long as the lock is open no other daemon of this home can start.
-        let DaemonDescriptors { rpc: listener, lock: _lock } = daemon_descriptors()?;
-        let engine = assemble(&home).await?;
+        let DaemonDescriptors { rpc: listener, lock } = daemon_descriptors()?;
+        let rpc = listener.try_clone().map_err(Error::Home)?;
+        let engine = assemble(Legacy { home: home.clone(), rpc, lock, baseline }).await?;
         let server = rpm_protocol::Server::new(listener).map_err(Error::Home)?;
         let requests = engine.inbox.sender();
         let serving = tokio::task::spawn_local(server::run(server, requests, unanswered));
@@ -112,7 +115,8 @@ fn claim_resources() {
     let _ = rpm_unix::process::set_oom_score_adj(OOM_SCORE);
 }
 
-async fn assemble(home: &Home) -> Result<Engine, Error> {
+async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
+    let home = &legacy.home.clone();
     let inbox = Inbox::new();
     // Before the keeper is greeted: it passes a signal on to each daemon it greets.
     watch_for_the_end(inbox.sender()).map_err(Error::Home)?;
@@ -139,7 +143,9 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         &mut keeper,
     )
     .map_err(Error::Home)?;
+    let succession = Succession::new(legacy, inventory.keeper)?;
     let mut engine = Engine {
+        succession,
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
         exits: inventory.exits(),

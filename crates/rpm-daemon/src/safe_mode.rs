@@ -8,6 +8,7 @@ use crate::{
     engine::Engine,
     error::Error,
     inbox::{Message, Responder},
+    keeper_link::is_loss,
     replies::respond,
 };
 use rpm_protocol::{Request, RpcError};
@@ -30,7 +31,11 @@ impl Engine {
         loop {
             self.keeper.release()?;
             tokio::select! {
-                event = self.keeper.receive() => self.on_keeper_in_safe_mode(event?),
+                event = self.keeper.receive() => match event {
+                    Ok(event) => self.on_keeper_in_safe_mode(event),
+                    Err(error) if is_loss(&error) => self.replace_keeper().await?,
+                    Err(error) => return Err(error.into()),
+                },
                 message = self.inbox.receive() => if self.is_the_end(message) { return Ok(false) },
                 () = &mut over => return Ok(true),
             }
@@ -55,6 +60,8 @@ impl Engine {
             | News::Retired { .. }
             | News::Blocked { .. }
             | News::Unbalanced { .. }
+            | News::Shared { .. }
+            | News::Unshared { .. }
             | News::Known { .. }
             | News::Held { .. }
             | News::InventoryEnd

@@ -15,7 +15,7 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::OpenOptionsExt,
     },
     path::PathBuf,
@@ -30,7 +30,7 @@ const DEATHS_WINDOW: u64 = 60_000;
 const MAX_DEATHS: usize = 61;
 /// How much may be on its way to the daemon: with it, descriptors in flight stay far below the 1024
 /// that an ordinary user may have there (traps A14).
-const LINK_BUFFER: usize = 32 << 10;
+pub(crate) const LINK_BUFFER: usize = 32 << 10;
 
 /// What to start, with what, and what runs.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(crate) struct Daemon {
     pub(crate) lock: OwnedFd,
     pub(crate) history: History,
     pub(crate) running: Option<Spawned>,
+    /// It is the child of a former keeper: its end is seen by its pidfd.
+    pub(crate) foster: bool,
 }
 
 /// When it was started and when it died, in milliseconds since boot.
@@ -104,8 +106,15 @@ impl Daemon {
             filter: false,
             baseline,
         };
+        self.foster = false;
         self.running = Some(spawn::spawn(&self.program, &setup).map_err(StartFailure::Spawn)?);
         Ok(ours)
+    }
+
+    /// What becomes readable at the end of one that is not our child.
+    pub(crate) fn foster(&self) -> Option<BorrowedFd<'_>> {
+        let running = self.running.as_ref().filter(|_| self.foster)?;
+        Some(running.pidfd.as_fd())
     }
 
     /// Whether this is its pid; not any more once it is reaped.

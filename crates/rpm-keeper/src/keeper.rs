@@ -2,7 +2,7 @@
 
 use crate::{
     children::{Children, Outcome},
-    daemon::{Daemon, StartFailure},
+    daemon::{Daemon, LINK_BUFFER, StartFailure},
     holder::Holder,
     log::note,
     message::{ChildId, Event},
@@ -12,12 +12,13 @@ use crate::{
     spawner::{Failure, Spawner},
 };
 use rpm_unix::{
+    fdpass,
     signal::Signals,
-    spawn::Filter,
+    spawn::{Filter, Spawned},
     time::boot_milliseconds,
     wait::{self, End},
 };
-use std::os::fd::OwnedFd;
+use std::{io, os::fd::OwnedFd};
 
 /// Linux's numbers; the same on every architecture rpm runs on.
 pub(crate) const SIGKILL: i32 = 9;
@@ -59,10 +60,20 @@ pub(crate) enum Life {
 impl Keeper {
     /// Starts a daemon; the one before is reaped.
     pub(crate) fn start_daemon(&mut self) -> Result<(), StartFailure> {
+        self.ports.tell_all_again();
         let link = self.daemon.start(self.spawner.baseline(), boot_milliseconds())?;
         self.outbox.clear();
         self.link = Some(link);
         self.greeted = false;
+        Ok(())
+    }
+
+    /// Goes on with a daemon that a former keeper has started.
+    pub(crate) fn take_over(&mut self, link: OwnedFd, daemon: Spawned) -> io::Result<()> {
+        fdpass::set_send_buffer(&link, LINK_BUFFER)?;
+        self.link = Some(link);
+        (self.daemon.running, self.daemon.foster) = (Some(daemon), true);
+        self.greeted = true;
         Ok(())
     }
 
@@ -153,6 +164,21 @@ impl Keeper {
         if self.children.ended(child, end) && self.link.is_some() {
             self.outbox.exited(child);
         }
+    }
+
+    /// A daemon ended that is not our child, so nobody tells us how: as if somebody had killed it.
+    pub(crate) fn foster_daemon_ended(&mut self) {
+        self.daemon_ended(End::Signal(SIGKILL));
+    }
+
+    /// Tells the daemon which held sockets changed.
+    pub(crate) fn tell_shared(&mut self) {
+        if self.link.is_none() || !self.outbox.has_room() {
+            return;
+        }
+        let (changed, gone) = self.ports.changes();
+        changed.into_iter().for_each(|hold| self.outbox.shared(hold));
+        gone.into_iter().for_each(|hold| self.tell(Event::Unshared { hold }));
     }
 
     fn daemon_ended(&mut self, end: End) {

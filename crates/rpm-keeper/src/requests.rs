@@ -96,7 +96,15 @@ impl Keeper {
                 }
             }
             Request::Drop { name } => self.holder.drop_one(&name),
-            Request::Inventory => self.outbox.inventory(),
+            Request::Inventory => {
+                self.ports.tell_all_again();
+                self.outbox.inventory();
+            }
+            Request::Adopt { child, label, status, listening } => {
+                self.adopt(child, label, status, listening);
+            }
+            Request::AdoptSocket { record, socket } => self.adopt_socket(&record, socket),
+            Request::Adopted => self.adopted(),
             Request::Shutdown => self.life = Life::Ending,
         }
     }
@@ -141,14 +149,14 @@ impl Keeper {
             return Err(Failure { stage: SpawnStage::Fork, errno: EAGAIN });
         }
         let spec = SpawnSpec::open(spec).map_err(|error| unreadable(&error))?;
-        let share = spec.share.clone();
+        let (share, balance) = (spec.share.clone(), spec.balance);
         if let Some(owner) = &share {
             let events = self.ports.share_by(owner, spec.balance);
             self.tell_all(events);
         }
         let sockets = self.activated(child, &spec)?;
         let (starting, kept) = self.spawner.start(spec, &sockets)?;
-        Ok(Start { starting, kept, label, share })
+        Ok(Start { starting, kept, label, share, balance })
     }
 }
 

@@ -46,13 +46,18 @@ pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
     crate::syscall::owned(copy.into())
 }
 
-/// Closes every descriptor above the standard streams but this one: what whoever started us left
+/// Closes every descriptor above the standard streams but these: what whoever started us left
 /// open is not for us to keep. Call it first thing in a process, before anything is opened; on
 /// kernels before 5.9 nothing is closed.
-pub fn close_inherited(kept: &OwnedFd) {
-    let kept = libc::c_long::from(kept.as_raw_fd());
-    close_range(3, kept - 1);
-    close_range(kept + 1, libc::c_long::from(libc::c_uint::MAX));
+pub fn close_inherited(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<_> = kept.iter().map(|fd| libc::c_long::from(fd.as_raw_fd())).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept {
+        close_range(first, number - 1);
+        first = number + 1;
+    }
+    close_range(first, libc::c_long::from(libc::c_uint::MAX));
 }
 
 fn close_range(first: libc::c_long, last: libc::c_long) {

@@ -25,6 +25,11 @@ pub fn leave_terminal() -> io::Result<()> {
     }
 }
 
+/// Our own process id.
+pub fn own() -> i32 {
+    nix::unistd::getpid().as_raw()
+}
+
 /// Who started us; the subreaper or init once that one is gone.
 pub fn parent() -> i32 {
     nix::unistd::getppid().as_raw()

@@ -4,6 +4,8 @@
 mod net;
 mod tree;
 
+pub(crate) use tree::members;
+
 pub use net::{Holder, is_taken, listener_holder, port_holder};
 
 use std::{collections::BTreeMap, fs, io, os::fd::AsFd};

@@ -147,6 +147,11 @@ impl Home {
         files::wait_for(path, text, |found| found.contains(text))
     }
 
+    /// Waits until the daemon's own log is as wanted.
+    pub(crate) fn wait_for_log(&self, wanted: impl Fn(&str) -> bool) {
+        files::wait_for(&self.path().join("rpm.log"), "what was to be said", wanted);
+    }
+
     /// Waits until `count` lines of a log file start with `text`; the first so many.
     pub(crate) fn wait_for_lines(&self, path: &Path, text: &str, count: usize) -> String {
         let lines = |found: &str| -> Vec<String> {
@@ -164,9 +169,15 @@ impl Home {
         Process(text.trim().parse().unwrap_or_else(|_| panic!("rpm.pid has {text:?}")))
     }
 
-    /// The daemon's parent.
+    /// The keeper: the daemon's parent, or what a daemon has started in place of a dead one.
     pub(crate) fn keeper(&self) -> Process {
-        self.daemon().parent()
+        let home = self.path().display().to_string();
+        let roles = [format!("__keeper {home} "), format!("__heir {home} ")];
+        let is_keeper = |one: &Process| {
+            let command = one.command();
+            roles.iter().any(|role| command.contains(role)) && one.is_alive()
+        };
+        Process::all().into_iter().find(is_keeper).expect("a keeper")
     }
 
     /// Everything alive that carries this home in its environment or arguments, or works in it.

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod faults;
+mod keeper;
 mod random;
 
 use crate::harness::{App, Home, LIMIT, Process};
@@ -20,6 +21,24 @@ fn kill_daemon(home: &Home) {
     let daemon = home.daemon();
     daemon.kill();
     assert!(daemon.ends_within(LIMIT));
+}
+
+/// Kills the keeper and waits for its end and for the next one, which answers when the daemon has
+/// handed everything over.
+fn kill_keeper(home: &Home) {
+    let keeper = home.keeper();
+    keeper.kill();
+    assert!(keeper.ends_within(LIMIT));
+    files_say(home, keeper);
+}
+
+/// Waits until the daemon has said that there is a keeper after this one.
+fn files_say(home: &Home, keeper: Process) {
+    let gone = format!("another is started pid={}", keeper.0);
+    home.wait_for_log(|log| {
+        log.split_once(&gone)
+            .is_some_and(|(_, rest)| rest.contains("the new keeper has everything"))
+    });
 }
 
 /// Asserts that a file has the lines `tick 1`, `tick 2` … and no other.

@@ -120,6 +120,33 @@ impl Hold {
         self.lent_unseen = self.servers.is_empty();
     }
 
+    /// As its record tells it.
+    pub(super) fn restore(
+        &mut self,
+        servers: Vec<ChildId>,
+        untold: Vec<ChildId>,
+        lent_unseen: bool,
+    ) {
+        self.servers.extend(servers);
+        self.untold.extend(untold);
+        self.lent_unseen = lent_unseen;
+    }
+
+    /// Children that listen on it, and live.
+    pub(super) fn servers(&self) -> impl Iterator<Item = ChildId> {
+        self.servers.iter().copied()
+    }
+
+    /// Children whose `listen` is still to be told.
+    pub(super) fn untold(&self) -> impl Iterator<Item = ChildId> {
+        self.untold.iter().copied()
+    }
+
+    /// Whether somebody serves it whose life is not seen.
+    pub(super) fn is_lent_unseen(&self) -> bool {
+        self.lent_unseen
+    }
+
     /// Nobody of this child's tree is left; says whether that makes a difference.
     pub(super) fn forget(&mut self, child: ChildId) -> bool {
         self.users.remove(&child);

@@ -56,6 +56,7 @@ mod attempt;
 mod bind;
 mod facts;
 mod grant;
+mod handover;
 mod health;
 mod hold;
 mod key;
@@ -112,6 +113,7 @@ pub struct Ports {
     /// Our own network and mount namespaces, as keys name them.
     network: u64,
     mounts: u64,
+    handover: handover::Handover,
 }
 
 /// Names a watched descriptor.
@@ -145,6 +147,7 @@ impl Ports {
             retiring: BTreeMap::new(),
             network,
             mounts,
+            handover: handover::Handover::default(),
         }
     }
 
@@ -171,12 +174,14 @@ impl Ports {
             }
         }
         self.sources.insert(child, source);
+        self.handover.touched = true;
         let _told_later = self.steer();
         Ok(())
     }
 
     /// A leader has exited: what there is to say about its last binds.
     pub fn exited(&mut self) -> Vec<Event> {
+        self.handover.touched = true;
         let now = Instant::now();
         let mut events = self.look_at_holds(now);
         events.extend(self.look_at_attempts(now));
@@ -189,7 +194,10 @@ impl Ports {
     pub fn remove_child(&mut self, child: ChildId) {
         match self.sources.get_mut(&child) {
             Some(source) if source.listener.is_some() => source.forgotten = true,
-            Some(_) | None => drop(self.sources.remove(&child)),
+            Some(_) | None => {
+                self.sources.remove(&child);
+                self.table.forget_user(child);
+            }
         }
     }
 
@@ -199,6 +207,7 @@ impl Ports {
         let Some(source) = self.sources.get_mut(&child) else { return };
         source.settled = true;
         source.settles = None;
+        self.handover.touched = true;
         let owner = source.owner.clone();
         self.sweep(&owner);
         let _told_later = self.steer();
@@ -206,7 +215,8 @@ impl Ports {
 
     /// What to poll, and for what.
     pub fn watched(&self) -> impl Iterator<Item = (Token, Entry<'_>)> {
-        let calls = self.sources.iter().filter_map(|(child, source)| {
+        let answers = !self.handover.adopting;
+        let calls = self.sources.iter().filter(move |_| answers).filter_map(|(child, source)| {
             let listener = source.listener.as_ref()?;
             Some((Token(Watched::Calls(*child)), Entry::readable(listener.as_fd())))
         });
@@ -222,6 +232,7 @@ impl Ports {
 
     /// A watched descriptor is ready. One that is not, or is gone, does no harm.
     pub fn on_ready(&mut self, token: Token) -> Vec<Event> {
+        self.handover.touched |= matches!(token.0, Watched::Calls(_));
         let mut events = match token.0 {
             Watched::Calls(child) => self.answer_calls(child),
             Watched::Hold(id) => {

@@ -53,6 +53,12 @@ impl Table {
         id
     }
 
+    /// Adds a hold as a former keeper had it.
+    pub(super) fn restore(&mut self, hold: Hold) {
+        self.holds.insert(HoldId(self.next), hold);
+        self.next += 1;
+    }
+
     /// Releases a hold; it is closed by [`super::Ports::bury`].
     pub(super) fn remove(&mut self, id: HoldId) {
         if let Some(hold) = self.holds.remove(&id) {

@@ -2,12 +2,13 @@
 
 use super::{
     Packet, Parcel, begin,
+    event::{read_kept, write_kept},
     parts::{read_address, read_child, read_owner, write_address, write_owner},
 };
 use crate::{
     balance::Balance,
     codec::WireError,
-    message::{MAX_LABEL, MAX_NAME, Request},
+    message::{MAX_LABEL, MAX_NAME, MAX_RECORD, Request},
 };
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -24,6 +25,9 @@ const SHUTDOWN: u8 = 10;
 const SETTLED: u8 = 11;
 const RETIRE: u8 = 12;
 const SLOTS: u8 = 13;
+const ADOPT: u8 = 14;
+const ADOPT_SOCKET: u8 = 15;
+const ADOPTED: u8 = 16;
 
 /// Lays a request out.
 pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
@@ -58,7 +62,14 @@ pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
             fds.push(fd.as_fd());
         }
         Request::Drop { name } => writer.bytes("name", name.as_bytes(), MAX_NAME)?,
-        Request::Inventory | Request::Shutdown => {}
+        Request::Adopt { child, label, status, listening } => {
+            fds = write_kept(&mut writer, child, label, *status, *listening)?;
+        }
+        Request::AdoptSocket { record, socket } => {
+            writer.bytes("record", record, MAX_RECORD)?;
+            fds.push(socket.as_fd());
+        }
+        Request::Inventory | Request::Adopted | Request::Shutdown => {}
     }
     Packet::new(writer, fds)
 }
@@ -77,6 +88,9 @@ fn tag(request: &Request) -> u8 {
         Request::Hold { .. } => HOLD,
         Request::Drop { .. } => DROP,
         Request::Inventory => INVENTORY,
+        Request::Adopt { .. } => ADOPT,
+        Request::AdoptSocket { .. } => ADOPT_SOCKET,
+        Request::Adopted => ADOPTED,
         Request::Shutdown => SHUTDOWN,
     }
 }
@@ -84,6 +98,10 @@ fn tag(request: &Request) -> u8 {
 /// Reads a request; its descriptors are closed if it is none.
 pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireError> {
     let (tag, mut parcel) = Parcel::open(bytes, fds)?;
+    if tag == ADOPT {
+        let (child, label, status, listening) = read_kept(&mut parcel)?;
+        return parcel.finish(Request::Adopt { child, label, status, listening });
+    }
     let reader = &mut parcel.reader;
     let request = match tag {
         HELLO => Request::Hello { version: reader.u16()? },
@@ -109,6 +127,11 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireErr
         HOLD => Request::Hold { name: reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
         DROP => Request::Drop { name: reader.text("name", MAX_NAME)? },
         INVENTORY => Request::Inventory,
+        ADOPT_SOCKET => Request::AdoptSocket {
+            record: reader.bytes("record", MAX_RECORD)?.to_vec(),
+            socket: parcel.fd()?,
+        },
+        ADOPTED => Request::Adopted,
         SHUTDOWN => Request::Shutdown,
         value => return Err(WireError::Unknown { what: "request", value }),
     };
