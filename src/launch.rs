@@ -173,6 +173,8 @@ fn spawn_keeper(home: &Home) -> io::Result<File> {
         .arg(home.root())
         .arg(OsStr::new(&fd::number(&write).to_string()))
         .current_dir("/")
+        // Typed in an app it would pass for one of the app's processes.
+        .env_remove("RPM_INSTANCE")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

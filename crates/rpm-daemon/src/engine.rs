@@ -14,6 +14,7 @@ use crate::{
     inbox::{Inbox, Message},
     keeper_link::{KeeperLink, is_loss},
     launch::Places,
+    ledger::Ledger,
     listeners::Listeners,
     log_files::LogFiles,
     replies::Replies,
@@ -58,6 +59,7 @@ pub(crate) struct Engine {
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.
     pub(crate) dirty: Dirty,
+    pub(crate) ledger: Ledger,
     /// `rpm kill` is under way: exit when the fleet is empty.
     pub(crate) ending: bool,
     /// Nothing is decided: see `safe_mode.rs`.
@@ -86,11 +88,13 @@ impl Engine {
         while !self.is_done() {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
+            let unwritten = self.ledger.due();
             tokio::select! {
                 event = self.keeper.receive() => self.on_keeper_link(event).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
+                () = tokio::time::sleep(unwritten.unwrap_or_default()), if unwritten.is_some() => {}
             }
             self.settle();
             self.commit()?;
@@ -178,24 +182,32 @@ impl Engine {
     /// Hands the state to the keeper, ahead of this turn's requests.
     fn commit(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.dirty.state) {
-            let state = Saving {
-                version: store::VERSION,
-                fleet: &self.fleet,
-                workers: self.workers.records(),
-                next_event: self.events.next(),
-                next_ticket: self.replies.next_ticket(),
-                keys: &self.listeners.keys,
-                ports: &self.listeners.ports,
-            };
-            let fd = store::seal(&state).map_err(Error::State)?;
+            self.ledger.touch();
+            let fd = store::seal(&self.saving()).map_err(Error::State)?;
             self.keeper.send_first(Request::Hold { name: store::STATE.to_owned(), fd });
         }
         // A replacement is spawned before anything is done that it need not wait for.
         self.keeper.release()?;
         if std::mem::take(&mut self.dirty.exits) {
+            self.ledger.touch();
             let fd = store::seal(&self.exits).map_err(Error::State)?;
             self.keeper.send(Request::Hold { name: store::EXITS.to_owned(), fd });
         }
-        Ok(self.keeper.release()?)
+        self.keeper.release()?;
+        self.keep_ledger();
+        Ok(())
+    }
+
+    /// The state as a successor reads it.
+    pub(crate) fn saving(&self) -> Saving<'_> {
+        Saving {
+            version: store::VERSION,
+            fleet: &self.fleet,
+            workers: self.workers.records(),
+            next_event: self.events.next(),
+            next_ticket: self.replies.next_ticket(),
+            keys: &self.listeners.keys,
+            ports: &self.listeners.ports,
+        }
     }
 }

@@ -12,6 +12,7 @@ use rpm_config::Ready;
 use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Event, Exit, WorkerId};
+use rpm_unix::procfd;
 use std::{collections::BTreeSet, path::Path};
 
 /// How many ends of workers are remembered for each instance.
@@ -70,6 +71,7 @@ impl Engine {
         let label = known.label.clone();
         let paths = log_files::paths(&self.home, &spec, label.instance, label.slot);
         let sinks = self.files.open(paths, &mut self.keeper);
+        let pipes = [&child.stdout, &child.stderr].map(|pipe| procfd::inode(pipe).unwrap_or(0));
         let output = Output::start(&spec.name, [child.stdout, child.stderr], sinks);
         let sender = self.inbox.sender();
         let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
@@ -77,8 +79,8 @@ impl Engine {
         let leader = Leader { pid: child.pid, start_time: child.start_time, token };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
-            known.process =
-                Some(Process { leader, exited: false, output, asked: BTreeSet::new(), channel });
+            let (exited, asked) = (false, BTreeSet::new());
+            known.process = Some(Process { leader, exited, pipes, output, asked, channel });
         }
     }
 

@@ -156,6 +156,7 @@ impl Engine {
 
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
+        self.ledger.touch_specs();
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);
         self.sharing.forget(app);

@@ -31,8 +31,8 @@ const CRASH_LOOP: u32 = 3;
 /// All the keeper keeps.
 #[derive(Default)]
 pub(crate) struct Inventory {
-    children: Vec<Found>,
-    held: BTreeMap<String, OwnedFd>,
+    pub(crate) children: Vec<Found>,
+    pub(crate) held: BTreeMap<String, OwnedFd>,
     /// Exits that were told while the inventory was.
     exits: BTreeMap<u64, ExitStatus>,
     /// How many daemons crashed in the last minute.
@@ -41,11 +41,12 @@ pub(crate) struct Inventory {
     pub(crate) keeper: i32,
 }
 
-struct Found {
-    child: Child,
-    label: Vec<u8>,
-    status: Option<ExitStatus>,
-    listening: bool,
+/// One child.
+pub(crate) struct Found {
+    pub(crate) child: Child,
+    pub(crate) label: Vec<u8>,
+    pub(crate) status: Option<ExitStatus>,
+    pub(crate) listening: bool,
 }
 
 /// Greets the keeper and asks for everything it keeps.
@@ -89,6 +90,11 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
 }
 
 impl Inventory {
+    /// Whether the keeper has just begun: nothing was ever held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.held.is_empty()
+    }
+
     /// Whether daemons crash in a row (traps B10).
     pub(crate) fn is_crash_loop(&self) -> bool {
         self.crashes >= CRASH_LOOP

@@ -9,6 +9,7 @@ use crate::{
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
+    ledger::{self, Ledger},
     listeners::Listeners,
     log_files::LogFiles,
     recover,
@@ -18,6 +19,7 @@ use crate::{
     sharing::Sharing,
     store,
     succession::Succession,
+    survivors,
     worker::Workers,
 };
 use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
@@ -91,6 +93,7 @@ fn start(home: Home) -> Result<(), Error> {
 /// Removes what only a running daemon needs. What cannot be removed harms nobody.
 fn clean_up(home: &Home) {
     let _ = fs::remove_file(home.pid_file());
+    ledger::remove(home);
     let runtime = std::env::var_os("XDG_RUNTIME_DIR");
     let _ = fs::remove_dir_all(home.run(runtime.as_deref().map(Path::new)));
 }
@@ -130,6 +133,10 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         }
         state => state?,
     };
+    let saved = match survivors::find(home).filter(|_| inventory.is_empty()) {
+        Some(found) => Some(found.take_over(&mut inventory, &mut keeper)?),
+        None => saved,
+    };
     if safe {
         inventory.set_aside(home);
     }
@@ -162,6 +169,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         troubles: Troubles::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
+        ledger: Ledger::new(),
         ending: false,
         safe,
         home: home.clone(),

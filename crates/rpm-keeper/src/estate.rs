@@ -156,7 +156,7 @@ impl Estate {
         status: Option<ExitStatus>,
         listening: bool,
     ) -> io::Result<()> {
-        let kept = Kept { child: duplicate(child)?, status, listening };
+        let kept = Kept { child: child.duplicate()?, status, listening };
         self.children.insert(child.child, kept);
         Ok(())
     }
@@ -189,23 +189,26 @@ impl Estate {
     }
 }
 
-fn duplicate(child: &Child) -> io::Result<Child> {
-    let share = match &child.share {
-        Some(Share { owner, balance, filter }) => Some(Share {
-            owner: owner.clone(),
-            balance: *balance,
-            filter: filter.as_ref().map(OwnedFd::try_clone).transpose()?,
-        }),
-        None => None,
-    };
-    Ok(Child {
-        child: child.child,
-        pid: child.pid,
-        start_time: child.start_time,
-        pidfd: child.pidfd.try_clone()?,
-        stdout: child.stdout.try_clone()?,
-        stderr: child.stderr.try_clone()?,
-        channel: child.channel.as_ref().map(OwnedFd::try_clone).transpose()?,
-        share,
-    })
+impl Child {
+    /// The same with duplicates of its descriptors.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        let share = match &self.share {
+            Some(Share { owner, balance, filter }) => Some(Share {
+                owner: owner.clone(),
+                balance: *balance,
+                filter: filter.as_ref().map(OwnedFd::try_clone).transpose()?,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            child: self.child,
+            pid: self.pid,
+            start_time: self.start_time,
+            pidfd: self.pidfd.try_clone()?,
+            stdout: self.stdout.try_clone()?,
+            stderr: self.stderr.try_clone()?,
+            channel: self.channel.as_ref().map(OwnedFd::try_clone).transpose()?,
+            share,
+        })
+    }
 }

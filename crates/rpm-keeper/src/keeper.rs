@@ -185,7 +185,11 @@ impl Keeper {
         self.daemon.died(end, boot_milliseconds());
         self.read_last_requests();
         self.link_closed();
-        if self.life == Life::Ending {
+        if self.ports.is_awaiting() {
+            // Not all was handed over: the next pair takes the apps over as they are.
+            note(format_args!("the daemon died while it handed everything over"));
+            self.life = Life::Done(1);
+        } else if self.life == Life::Ending {
             self.life = Life::Done(0);
         } else if self.ready.is_waited_for() {
             // There is nothing to keep yet, so the command line is told and may try again.

@@ -123,7 +123,11 @@ impl Keeper {
         match self.outbox.flush(link, (&self.children, &self.holder, &self.ports)) {
             Ok(flushed) => flushed,
             Err(error) => {
-                note(format_args!("the daemon's link is lost: {error}"));
+                // Its last requests, the farewell among them, can be read all the same.
+                self.read_last_requests();
+                if self.life == Life::Serving {
+                    note(format_args!("the daemon's link is lost: {error}"));
+                }
                 self.link_closed();
                 Flush::Idle
             }

@@ -75,3 +75,21 @@ fn a_worker_that_dies_later_is_replaced_and_its_code_unknown() {
     Process(apps[0].pid()).signal(Signal::KILL);
     home.wait_until("a replacement", |now| now[0].is_online() && now[0].pid() != apps[0].pid());
 }
+
+#[test]
+fn binds_are_answered_by_one_keeper_after_the_other() {
+    let home = Home::new();
+    home.copy("binds.py");
+    home.rpm(["start", "binds.py", "--name", "binds", "-i", "2"]).success();
+    let before = essence(&home.jlist());
+    let log = home.app("binds")[0].out_log();
+    let count = |text: &str| text.lines().count();
+    for _ in 0..8 {
+        kill_keeper(&home);
+        let now = count(&fs::read_to_string(&log).unwrap());
+        home.wait_for_line(&log, &format!("\ntick {}\n", now + 50));
+    }
+    assert_eq!(essence(&home.jlist()), before);
+    home.rpm(["stop", "binds"]).success();
+    is_complete(&fs::read_to_string(&log).unwrap());
+}

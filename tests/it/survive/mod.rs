@@ -1,5 +1,6 @@
 //! The manager is disposable: whatever of it dies, apps and their clients do not notice.
 
+mod both;
 mod daemon;
 mod faults;
 mod keeper;

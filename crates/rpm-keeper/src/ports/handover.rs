@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     codec::{Reader, WireError, Writer},
-    message::{ChildId, Event, MAX_NAME, Owner},
+    message::{Address, ChildId, Event, MAX_NAME, Owner},
     wire::{self, Packet, read_address, read_owner, write_address, write_owner},
 };
 use rpm_unix::{
@@ -63,6 +63,11 @@ impl Ports {
         let mut ports = Self::new();
         ports.handover.adopting = true;
         ports
+    }
+
+    /// Whether not all is handed over yet.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.handover.adopting
     }
 
     /// Tells the next daemon everything.
@@ -139,11 +144,13 @@ impl Ports {
         self.handover.touched = true;
         self.restore_groups();
         let sources: Vec<_> = self.sources.iter().map(|(id, one)| (*id, one.leader)).collect();
+        let mut events = Vec::new();
         for (child, leader) in sources {
-            self.rediscover(child, leader, by_channel(child));
+            events.extend(self.rediscover(child, leader, by_channel(child)));
             caller::repeat_calls(leader);
         }
-        self.steer()
+        events.extend(self.steer());
+        events
     }
 
     fn restore_groups(&mut self) {
@@ -157,14 +164,17 @@ impl Ports {
         }
     }
 
-    /// Holds the sockets that a child's tree listens on and nobody told of.
-    fn rediscover(&mut self, child: ChildId, leader: i32, asked: bool) {
+    /// Holds the sockets that a child's tree listens on and nobody told of, and tells of them.
+    fn rediscover(&mut self, child: ChildId, leader: i32, asked: bool) -> Vec<Event> {
+        let mut events = Vec::new();
         for place in procfd::census(leader).places.into_values() {
             // Yama may refuse; then the socket stays the program's own (traps A6).
             let Ok(socket) = caller::take_fd(place.pid, place.fd) else { continue };
-            // A socket of another kind, or one that is gone meanwhile.
-            let _ = self.hold_again(child, place, socket, asked);
+            // `None`: a socket of another kind, or one that is gone meanwhile.
+            let address = self.hold_again(child, place, socket, asked);
+            events.extend(address.map(|address| Event::Listening { child, address }));
         }
+        events
     }
 
     fn hold_again(
@@ -173,7 +183,7 @@ impl Ports {
         place: Place,
         socket: OwnedFd,
         asked: bool,
-    ) -> Option<()> {
+    ) -> Option<Address> {
         let owner = self.sources.get(&child)?.owner.clone();
         let cookie = socket::cookie(&socket).ok()?;
         let transport = socket::transport(&socket).ok()??;
@@ -192,8 +202,9 @@ impl Ports {
         hold.asked = asked;
         hold.nonblocking = socket::is_nonblocking(&hold.socket).ok();
         hold.file = super::source::file_of_address(place.pid, &hold.key.address);
+        let address = hold.key.address.clone();
         self.table.insert(hold);
-        Some(())
+        Some(address)
     }
 }
 
@@ -332,7 +343,6 @@ fn read_users(reader: &mut Reader<'_>) -> Result<BTreeMap<ChildId, Place>, WireE
 #[cfg(test)]
 mod tests {
     use super::{super::key::Key, *};
-    use crate::message::Address;
     use std::net::TcpListener;
 
     fn hold(listener: &TcpListener) -> Hold {
