@@ -4,13 +4,15 @@
 mod act;
 mod logs;
 mod look;
+mod more;
 mod serve;
 mod start;
 
 pub(crate) use self::{
-    act::{Act, Restart, Save, Scale},
+    act::{Act, Restart, Save, Scale, StartOr},
     logs::Logs,
     look::{Describe, Events, Name, OptionalName, Targets},
+    more::MoreFlags,
     serve::{Serve, ServeForeground, Site},
     start::{AppFlags, FileOptions, Start},
 };
@@ -48,9 +50,16 @@ pub(crate) enum Command {
     /// Stop, and keep in the list.
     Stop(Act),
     /// Stop and start.
-    Restart(Restart),
+    Restart(Box<Restart>),
     /// Replace the workers without refusing a connection.
-    Reload(Restart),
+    #[command(alias = "gracefulReload")]
+    Reload(Box<Restart>),
+    /// Start a file's apps, or restart those that are there.
+    #[command(name = "startOrRestart")]
+    StartOrRestart(StartOr),
+    /// Start a file's apps, or reload those that are there.
+    #[command(name = "startOrReload", visible_alias = "startOrGracefulReload")]
+    StartOrReload(StartOr),
     /// Stop and forget.
     #[command(visible_alias = "del")]
     Delete(Act),
@@ -72,6 +81,8 @@ pub(crate) enum Command {
     Save(Save),
     /// Start what dump.pm2 lists and is not there.
     Resurrect,
+    /// Replace keeper and daemon by this program; apps run on.
+    Update,
     /// Stop everything, the daemon included.
     Kill,
     /// Say whether the daemon answers.
@@ -137,8 +148,8 @@ mod tests {
         assert_eq!(parse("rpm scale api 4"), Ok(scale("4")));
         assert_eq!(parse("rpm scale api +2"), Ok(scale("+2")));
         assert_eq!(parse("rpm scale api -1"), Ok(scale("-1")));
-        let restart = Restart { act: act(&["api"]), update_env: true };
-        assert_eq!(parse("rpm restart api -a"), Ok(Command::Restart(restart)));
+        let restart = Restart { act: act(&["api"]), update_env: true, ..Restart::default() };
+        assert_eq!(parse("rpm restart api -a"), Ok(Command::Restart(Box::new(restart))));
         let logs = Logs {
             targets: vec!["api".into()],
             lines: 3,

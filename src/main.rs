@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         role::Role::Heir { home, inheritance } => {
             role::code(rpm_keeper::heir_main(&home, inheritance))
         }
+        role::Role::Resume { home, file } => role::code(rpm_keeper::resume_main(&home, file)),
+        role::Role::Check { home } => role::check(&home),
         role::Role::Daemon { home } => role::code(rpm_daemon::run(&home)),
         role::Role::Wrong => role::wrong(),
         role::Role::CommandLine => run::run(env::args_os()),

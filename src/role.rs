@@ -9,6 +9,10 @@ use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
 pub(crate) const KEEPER: &str = "__keeper";
 /// `rpm __heir HOME …`: what the daemon starts when the keeper died.
 const HEIR: &str = "__heir";
+/// `rpm __resume HOME FD`: what a keeper executes in its place.
+const RESUME: &str = "__resume";
+/// `rpm __check HOME`: what a daemon asks a program that is to be executed so.
+const CHECK: &str = "__check";
 /// `rpm __daemon HOME`: what the keeper starts.
 const DAEMON: &str = "__daemon";
 
@@ -19,6 +23,10 @@ pub(crate) enum Role {
     Keeper { home: Home, ready: RawFd },
     /// The keeper of a home whose former one died, started by its daemon.
     Heir { home: Home, inheritance: Inheritance },
+    /// A keeper that goes on after an upgrade, with what is in this descriptor.
+    Resume { home: Home, file: RawFd },
+    /// Says whether this program could.
+    Check { home: Home },
     /// The daemon of a home.
     Daemon { home: PathBuf },
     /// The command line.
@@ -33,6 +41,10 @@ pub(crate) fn of(words: impl Iterator<Item = OsString>) -> Role {
     let role = match words.next() {
         Some(word) if word == KEEPER => keeper(words.next(), words.next()),
         Some(word) if word == HEIR => heir(words),
+        Some(word) if word == RESUME => resume(words.next(), words.next()),
+        Some(word) if word == CHECK => {
+            words.next().map(|home| Role::Check { home: Home::new(PathBuf::from(home)) })
+        }
         Some(word) if word == DAEMON => words.next().map(|home| Role::Daemon { home: home.into() }),
         Some(_) | None => Some(Role::CommandLine),
     };
@@ -42,6 +54,11 @@ pub(crate) fn of(words: impl Iterator<Item = OsString>) -> Role {
 fn keeper(home: Option<OsString>, ready: Option<OsString>) -> Option<Role> {
     let ready = ready?.to_str()?.parse().ok()?;
     Some(Role::Keeper { home: Home::new(PathBuf::from(home?)), ready })
+}
+
+fn resume(home: Option<OsString>, file: Option<OsString>) -> Option<Role> {
+    let file = file?.to_str()?.parse().ok()?;
+    Some(Role::Resume { home: Home::new(PathBuf::from(home?)), file })
 }
 
 fn heir(mut words: impl Iterator<Item = OsString>) -> Option<Role> {
@@ -54,6 +71,22 @@ fn heir(mut words: impl Iterator<Item = OsString>) -> Option<Role> {
 /// An exit code as the system takes it.
 pub(crate) fn code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// Whether this program can go on from what another one left; standard input is the keeper's
+/// snapshot.
+pub(crate) fn check(home: &Home) -> ExitCode {
+    use std::io::Write;
+    match rpm_daemon::check_home(home, std::io::stdin()) {
+        Ok(()) => {
+            let told = writeln!(std::io::stdout(), "{}", rpm_daemon::PROOF);
+            ExitCode::from(u8::from(told.is_err()))
+        }
+        Err(reason) => {
+            let _ = writeln!(std::io::stderr(), "{reason}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// A hidden role was asked for by somebody else.
@@ -82,6 +115,9 @@ mod tests {
             ("rpm __keeper /h five", Role::Wrong),
             ("rpm __daemon", Role::Wrong),
             ("rpm __heir /h 3 4", Role::Wrong),
+            ("rpm __resume /h 9", Role::Resume { home: Home::new("/h"), file: 9 }),
+            ("rpm __resume /h", Role::Wrong),
+            ("rpm __check /h", Role::Check { home: Home::new("/h") }),
         ];
         for (line, want) in table {
             assert_eq!(role(line), want, "{line}");

@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) err: Colors,
     /// Columns of the terminal standard output is; `None`: it is none.
     pub(crate) width: Option<u16>,
+    /// Columns of the terminal standard error is, where a line can be rewritten on it.
+    err_width: Option<u16>,
     silent: bool,
 }
 
@@ -40,6 +42,7 @@ impl Session {
             out: colors(io::stdout().is_terminal()),
             err: colors(io::stderr().is_terminal()),
             width: size.map(|(width, _)| width.0),
+            err_width: rewritable(variable("TERM")),
             silent: global.silent,
         })
     }
@@ -47,7 +50,14 @@ impl Session {
     /// A session of tests, which says nothing.
     #[cfg(test)]
     pub(crate) fn quiet(home: Home) -> Self {
-        Self { home, out: Colors::Off, err: Colors::Off, width: None, silent: true }
+        Self {
+            home,
+            out: Colors::Off,
+            err: Colors::Off,
+            width: None,
+            err_width: None,
+            silent: true,
+        }
     }
 
     /// The daemon, started if none runs.
@@ -65,6 +75,17 @@ impl Session {
     /// Says a line that `--silent` does not suppress: problems.
     pub(crate) fn insist(&self, line: &str) {
         let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    /// How wide a line may be that is rewritten while something lasts; `None`: there is none.
+    pub(crate) fn progress_width(&self) -> Option<usize> {
+        self.err_width.filter(|_| !self.silent).map(usize::from)
+    }
+
+    /// Shows such a line in place of the last one; an empty one takes it away.
+    pub(crate) fn show_progress(&self, line: &str) {
+        // ECMA-48: back to the first column, erase to the end of the line.
+        let _ = write!(io::stderr(), "\r\u{1b}[K{line}");
     }
 
     /// Says a warning.
@@ -92,6 +113,12 @@ impl Session {
         let instances: Vec<InstanceView> = client.call(Request::List).await?;
         self.show(&crate::render::table::fleet(&instances, self.width, self.out))
     }
+}
+
+/// The width of a terminal on standard error that understands the erasing of a line.
+fn rewritable(term: Option<OsString>) -> Option<u16> {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.filter(|_| term.is_some_and(|term| term != "dumb")).map(|(width, _)| width.0)
 }
 
 /// `words` as targets from where the person stands.

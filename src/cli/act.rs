@@ -1,9 +1,9 @@
 //! What the commands that change instances take: `stop`, `restart`, `scale`, `save` …
 
-use super::FileOptions;
+use super::{AppFlags, FileOptions};
 use clap::Args;
 
-#[derive(Clone, Debug, PartialEq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Act {
     /// all, ids, names, /regex/, namespaces, or an ecosystem file.
     #[arg(required = true)]
@@ -12,12 +12,32 @@ pub(crate) struct Act {
     pub(crate) file: FileOptions,
 }
 
-#[derive(Clone, Debug, PartialEq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Restart {
     #[command(flatten)]
     pub(crate) act: Act,
     /// Give them the environment of this shell.
     #[arg(short = 'a', long)]
+    pub(crate) update_env: bool,
+    /// Taken as PM2 takes it: nothing is locked here.
+    #[arg(short, long, hide = true)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) app: AppFlags,
+    /// New arguments of the app.
+    #[arg(last = true)]
+    pub(crate) app_args: Vec<String>,
+}
+
+/// What `startOrRestart` and its kin take.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub(crate) struct StartOr {
+    /// The ecosystem file, or `-`.
+    pub(crate) path: String,
+    #[command(flatten)]
+    pub(crate) file: FileOptions,
+    /// Taken as PM2 takes it: a file is always read with this environment.
+    #[arg(short = 'a', long, hide = true)]
     pub(crate) update_env: bool,
 }
 

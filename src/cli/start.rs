@@ -1,5 +1,6 @@
 //! What `start` takes, and the options that describe an app.
 
+use super::MoreFlags;
 use clap::Args;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -108,7 +109,8 @@ pub(crate) struct AppFlags {
     #[arg(long, value_name = "MS")]
     pub(crate) exp_backoff_restart_delay: Option<String>,
     /// Unstable exits in a row until it is given up.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "16")]
     pub(crate) max_restarts: Option<String>,
     /// An exit before this is unstable.
     #[arg(long, value_name = "MS")]
@@ -128,6 +130,8 @@ pub(crate) struct AppFlags {
     /// Signal only its first process.
     #[arg(long)]
     pub(crate) no_treekill: bool,
+    #[command(flatten)]
+    pub(crate) more: MoreFlags,
     /// Send the message `shutdown` in place of the signal.
     #[arg(long)]
     pub(crate) shutdown_with_message: bool,

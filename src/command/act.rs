@@ -2,12 +2,15 @@
 
 use crate::{
     cli::{Act, Restart, Start},
-    command::start,
+    command::{
+        change::{self, Change},
+        reload, start,
+    },
     error::CliError,
     fleet_file,
     session::{Session, targets},
 };
-use rpm_protocol::{Acted, Action, Client, Request};
+use rpm_protocol::{Acted, Action, Client, Request, StartOrigin};
 use std::collections::BTreeMap;
 
 /// Does `action` to the targets; an ecosystem file means the apps it names.
@@ -21,22 +24,55 @@ pub(crate) async fn run(
     let words = words(&options)?;
     let mut client = session.daemon().await?;
     act(session, &mut client, action, words, environment).await?;
-    // As under PM2, a reload shows no table.
-    if action == Action::Reload { Ok(()) } else { session.show_table(&mut client).await }
+    session.show_table(&mut client).await
 }
 
-/// Restarts the targets. A file is started again, with what it says now.
-pub(crate) async fn restart(session: &Session, options: Restart) -> Result<(), CliError> {
-    let Restart { act: options, update_env } = options;
-    if !options.targets.iter().any(|word| fleet_file::is_file(word)) {
-        return run(session, Action::Restart, options, update_env).await;
+/// What a reload asks of the daemon.
+pub(crate) fn reload_request(options: Act, update_env: bool) -> Result<Request, CliError> {
+    let environment = environment(update_env, &options)?;
+    let targets = targets(words(&options)?);
+    Ok(Request::Act { action: Action::Reload, targets, environment })
+}
+
+/// Restarts or reloads the targets, with new options if there are any. A file is started again,
+/// with what it says now.
+pub(crate) async fn again(
+    session: &Session,
+    action: Action,
+    options: Restart,
+) -> Result<(), CliError> {
+    let Restart { act: options, update_env, app, app_args, force: _ } = options;
+    let origin = if action == Action::Reload { StartOrigin::Reload } else { StartOrigin::File };
+    let is_file = |word: &String| fleet_file::is_file(word);
+    let (files, words): (Vec<_>, Vec<_>) = options.targets.iter().partition(|word| is_file(word));
+    match (files.as_slice(), words.as_slice()) {
+        ([], _) => {}
+        (_, []) => {
+            let Act { targets, file } = options;
+            return start::run_as(
+                session,
+                Start { targets, file, app, ..Start::default() },
+                origin,
+            )
+            .await;
+        }
+        (_, [word, ..]) => {
+            let message = format!("{word} is no file, and files and names cannot be mixed here");
+            return Err(CliError::failed(message, "name them one after the other"));
+        }
     }
-    if let Some(word) = options.targets.iter().find(|word| !fleet_file::is_file(word)) {
-        let message = format!("{word} is no file, and files and names cannot be mixed here");
-        return Err(CliError::failed(message, "restart them one after the other"));
+    let change = Change { flags: &app, args: &app_args, update_env, origin };
+    if !change.is_any() && action == Action::Reload {
+        return reload::run(session, options, update_env).await;
     }
-    let Act { targets, file } = options;
-    start::run(session, Start { targets, file, ..Start::default() }).await
+    if !change.is_any() {
+        return run(session, action, options, update_env).await;
+    }
+    let words = self::words(&options)?;
+    let mut client = session.daemon().await?;
+    let failed = change::run(session, &mut client, words, &change).await?;
+    session.show_table(&mut client).await?;
+    if failed { Err(CliError::Told) } else { Ok(()) }
 }
 
 /// Asks, and says which instances it was done to.

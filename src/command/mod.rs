@@ -1,6 +1,7 @@
 //! One file per kind of command; this one tells them apart.
 
 mod act;
+mod change;
 mod describe;
 mod dump;
 mod events;
@@ -11,13 +12,19 @@ mod list;
 mod log_stream;
 mod logs;
 mod ping;
+mod reload;
 mod scale;
 pub(crate) mod serve;
 mod start;
 mod start_options;
+mod update;
 
-use crate::{cli::Command, error::CliError, session::Session};
-use rpm_protocol::Action;
+use crate::{
+    cli::{Command, Start, StartOr},
+    error::CliError,
+    session::Session,
+};
+use rpm_protocol::{Action, StartOrigin};
 
 /// What a newcomer needs; the rest is in `--help`.
 const WELCOME: &str = "\
@@ -42,9 +49,13 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
     match command {
         Command::Start(options) => start::run(session, *options).await,
         Command::Stop(options) => act::run(session, Action::Stop, options, false).await,
-        Command::Restart(options) => act::restart(session, options).await,
-        Command::Reload(options) => {
-            act::run(session, Action::Reload, options.act, options.update_env).await
+        Command::Restart(options) => act::again(session, Action::Restart, *options).await,
+        Command::Reload(options) => act::again(session, Action::Reload, *options).await,
+        Command::StartOrRestart(options) => {
+            start::run_as(session, file_start(options), StartOrigin::File).await
+        }
+        Command::StartOrReload(options) => {
+            start::run_as(session, file_start(options), StartOrigin::Reload).await
         }
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
@@ -56,6 +67,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Flush(options) => flush::run(session, options).await,
         Command::Save(options) => dump::save(session, options.force).await,
         Command::Resurrect => dump::resurrect(session).await,
+        Command::Update => update::run(session).await,
         Command::Kill => kill::run(session).await,
         Command::Ping => ping::run(session).await,
         Command::Events(options) => events::run(session, options).await,
@@ -65,4 +77,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         // Has no part in the daemon; `run.rs` did it before.
         Command::ServeForeground(options) => serve::foreground(&options),
     }
+}
+
+/// `startOrRestart FILE` is `start FILE`.
+fn file_start(options: StartOr) -> Start {
+    Start { targets: vec![options.path], file: options.file, ..Start::default() }
 }

@@ -4,7 +4,11 @@
 
 use crate::{
     cli::{AppFlags, Start},
-    command::{act, start_options},
+    command::{
+        act,
+        change::{self, Change},
+        start_options,
+    },
     error::CliError,
     fleet_file, launch,
     render::problem,
@@ -22,10 +26,21 @@ struct Plan {
     /// Words for what is there already.
     existing: Vec<String>,
     warnings: Vec<Warning>,
+    /// What is done to the apps of a file that exist.
+    origin: StartOrigin,
 }
 
 /// Starts all that is named, and shows the table.
-pub(crate) async fn run(session: &Session, mut options: Start) -> Result<(), CliError> {
+pub(crate) async fn run(session: &Session, options: Start) -> Result<(), CliError> {
+    run_as(session, options, StartOrigin::File).await
+}
+
+/// As [`run`]; `origin` says what is done to the apps of a file that exist.
+pub(crate) async fn run_as(
+    session: &Session,
+    mut options: Start,
+    origin: StartOrigin,
+) -> Result<(), CliError> {
     let context = fleet_file::context(&options.file)?;
     if options.targets.is_empty() {
         let file = fleet_file::of_directory(&context.cwd)?;
@@ -34,16 +49,24 @@ pub(crate) async fn run(session: &Session, mut options: Start) -> Result<(), Cli
     let wait_ms = wait(options.wait)?;
     start_options::of_flags(&options.app)?;
     let mut running = launch::greeted_if_running(session).await?;
-    let plan = Plan::make(session, &options, &context, running.as_mut()).await?;
+    let mut plan = Plan { origin, ..Plan::default() };
+    plan.fill(session, &options, &context, running.as_mut()).await?;
     plan.warnings.iter().for_each(|warning| session.warn(&warning.to_string()));
     let mut client = match running {
         Some(client) => client,
         None => session.daemon().await?,
     };
-    let environment = options.update_env.then_some(context.environment);
-    let failed = start_apps(session, &mut client, plan.apps, wait_ms).await?;
+    let mut failed = start_apps(session, &mut client, plan.apps, wait_ms).await?;
     if !plan.existing.is_empty() {
-        act::act(session, &mut client, Action::Start, plan.existing, environment).await?;
+        let update_env = options.update_env;
+        let change = Change { flags: &options.app, args: &options.app_args, update_env, origin };
+        if change.is_any() {
+            failed |= change::run(session, &mut client, plan.existing, &change).await?;
+        } else {
+            let environment = update_env.then_some(context.environment);
+            // As under PM2: what runs begins anew.
+            act::act(session, &mut client, Action::Restart, plan.existing, environment).await?;
+        }
     }
     session.show_table(&mut client).await?;
     if failed { Err(CliError::Told) } else { Ok(()) }
@@ -60,26 +83,26 @@ fn wait(seconds: Option<f64>) -> Result<Option<u64>, CliError> {
 impl Plan {
     /// Looks at every word. A daemon is asked for what is there, and not started for it: what is
     /// wrong is told without one.
-    async fn make(
+    async fn fill(
+        &mut self,
         session: &Session,
         options: &Start,
         context: &Context,
         daemon: Option<&mut Client>,
-    ) -> Result<Self, CliError> {
+    ) -> Result<(), CliError> {
         let words = options.targets.iter();
         let (files, others): (Vec<_>, Vec<_>) = words.partition(|word| fleet_file::is_file(word));
-        let mut plan = Self::default();
         for word in files {
-            plan.add_file(session, word, options, context)?;
+            self.add_file(session, word, options, context)?;
         }
         let fleet: Vec<InstanceView> = match daemon {
             Some(client) if !others.is_empty() => client.call(Request::List).await?,
             Some(_) | None => Vec::new(),
         };
         for word in others {
-            plan.add_word(word, &fleet, options, context)?;
+            self.add_word(word, &fleet, options, context)?;
         }
-        Ok(plan)
+        Ok(())
     }
 
     /// All chosen apps of a file.
@@ -94,7 +117,7 @@ impl Plan {
             session.warn(&format!("options that describe an app do nothing to those of {word}"));
         }
         let file = fleet_file::read(word, &options.file, context)?.resolve(context)?;
-        self.apps.extend(file.specs.into_iter().map(|spec| (spec, StartOrigin::File)));
+        self.apps.extend(file.specs.into_iter().map(|spec| (spec, self.origin)));
         self.warnings.extend(file.warnings);
         Ok(())
     }
@@ -108,12 +131,6 @@ impl Plan {
         context: &Context,
     ) -> Result<(), CliError> {
         if is_present(word, fleet) {
-            if options.app != AppFlags::default() || !options.app_args.is_empty() {
-                return Err(CliError::failed(
-                    format!("{word} is there already, and keeps the options it was started with"),
-                    format!("rpm delete {word}, then start it anew; rpm scale changes its size"),
-                ));
-            }
             self.existing.push(word.to_owned());
             return Ok(());
         }

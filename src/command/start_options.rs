@@ -16,6 +16,13 @@ pub(crate) fn of_script(script: &str, options: &Start) -> Result<AppOptions, Cli
     Ok(app)
 }
 
+/// What the flags ask for of an app that exists, with new arguments if there are any.
+pub(crate) fn of_change(flags: &AppFlags, args: &[String]) -> Result<AppOptions, CliError> {
+    let mut app = of_flags(flags)?;
+    app.args = (!args.is_empty()).then(|| args.to_vec());
+    Ok(app)
+}
+
 /// What the flags ask for.
 pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
     let mut app = AppOptions::default();
@@ -34,6 +41,7 @@ pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
         one.set("listen", address).map_err(|value| CliError::Usage { option, value })?;
         app.listen.get_or_insert_default().extend(one.listen.unwrap_or_default());
     }
+    more(&mut app, flags)?;
     if flags.execute_command {
         app.exec_mode = Some(ExecMode::Fork);
     }
@@ -45,6 +53,41 @@ pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
     app.autostart = flags.no_autostart.then_some(false);
     app.treekill = flags.no_treekill.then_some(false);
     Ok(app)
+}
+
+/// The rarer options: those that may be repeated are one list.
+fn more(app: &mut AppOptions, flags: &AppFlags) -> Result<(), CliError> {
+    let more = &flags.more;
+    let time = more.time.then(|| "true".to_owned());
+    let watch = match &more.watch[..] {
+        [] => None,
+        all if all.iter().any(|path| path == "true") => Some("true".to_owned()),
+        paths => Some(paths.join(" ")),
+    };
+    let list = |words: &[String]| (!words.is_empty()).then(|| words.join(" "));
+    for (option, key, value) in [
+        ("--watch", "watch", watch),
+        ("--ignore-watch", "ignore_watch", list(&more.ignore_watch)),
+        ("--watch-delay", "watch_delay", more.watch_delay.as_deref().map(watch_delay)),
+        ("--cron-restart", "cron_restart", more.cron.clone()),
+        ("--log", "log_file", more.log.clone()),
+        ("--log-type", "log_type", more.log_type.clone()),
+        ("--log-date-format", "log_date_format", more.log_date_format.clone()),
+        ("--time", "time", time),
+        ("--filter-env", "filter_env", list(&more.filter_env)),
+        ("--pid", "pid_file", more.pid.clone()),
+        ("--user", "uid", more.user.clone()),
+        ("--gid", "gid", more.gid.clone()),
+    ] {
+        let Some(value) = value else { continue };
+        app.set(key, &value).map_err(|value| CliError::Usage { option, value })?;
+    }
+    Ok(())
+}
+
+/// A plain number is seconds here, as under PM2; in a file it is milliseconds.
+fn watch_delay(text: &str) -> String {
+    if text.parse::<f64>().is_ok() { format!("{text}s") } else { text.to_owned() }
 }
 
 /// Option, key and value of each flag that has one.
@@ -87,6 +130,7 @@ mod tests {
 
     fn start(words: &[&str]) -> Start {
         let line = ["rpm", "start"].into_iter().chain(words.iter().copied());
+        let line = crate::words::ordered(line.map(Into::into).collect());
         match Cli::try_parse_from(line).unwrap().command {
             Some(Command::Start(start)) => *start,
             other => panic!("{other:?}"),

@@ -3,6 +3,7 @@
 
 use super::{
     grid::grid,
+    leaving,
     style::{Colors, Paint},
     table, units,
 };
@@ -72,6 +73,9 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     }
     if let (Some(queue), Some(state)) = (view.queue, &detail.queue_state) {
         rows.push(("queue", format!("{queue} waiting, {state}")));
+    }
+    for old in &view.leaving {
+        rows.push(("former worker", format!("pid {}, {}", old.pid, leaving::state(old))));
     }
     if let Some(bytes) = spec.restart.max_memory_restart {
         rows.insert(4, ("max memory restart", units::memory(bytes)));

@@ -130,6 +130,7 @@ fn state(detail: &InstanceDetail) -> Value {
         "balance": detail.balance,
         "queue": view.queue,
         "queue_state": detail.queue_state,
+        "leaving": (!view.leaving.is_empty()).then_some(&view.leaving),
         "exit_code": view.last_exit.as_ref().and_then(exit_code),
         "exit_signal": view.last_exit.as_ref().and_then(|exit| exit.signal.as_ref()),
     })

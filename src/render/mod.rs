@@ -3,8 +3,10 @@
 pub(crate) mod detail;
 pub(crate) mod grid;
 pub(crate) mod jlist;
+pub(crate) mod leaving;
 pub(crate) mod log_line;
 pub(crate) mod problem;
+pub(crate) mod progress;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod style;

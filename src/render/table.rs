@@ -3,6 +3,7 @@
 
 use super::{
     grid::{cut, grid},
+    leaving,
     style::{Colors, Paint},
     units,
 };
@@ -75,9 +76,7 @@ fn at(instances: &[InstanceView], width: Option<u16>, colors: Colors, now: u64) 
 /// A worker that was replaced and is still there.
 fn leaving_line(instance: &InstanceView, old: &LeavingView) -> String {
     let InstanceView { id, name, .. } = instance;
-    let LeavingView { pid, phase, left_ms } = old;
-    let left = units::age(*left_ms);
-    format!("{name} {id}: its former worker, pid {pid}, is {phase} ({left} left)")
+    format!("{name} {id}: its former worker, pid {}, is {}", old.pid, leaving::state(old))
 }
 
 /// The columns that fit, and how many characters a name may have.
@@ -238,11 +237,12 @@ mod tests {
 
     #[test]
     fn former_workers_and_colours() {
-        let leaving = LeavingView { pid: 7, phase: "draining".into(), left_ms: 12_000 };
+        let (phase, connections) = ("draining".into(), Some(3));
+        let leaving = LeavingView { pid: 7, phase, left_ms: 12_000, connections };
         let one = InstanceView { leaving: vec![leaving], ..instance(0, "api") };
         let text = at(std::slice::from_ref(&one), None, Colors::Off, NOW);
         let last = text.lines().last().unwrap();
-        assert_eq!(last, "api 0: its former worker, pid 7, is draining (12s left)");
+        assert_eq!(last, "api 0: its former worker, pid 7, is draining (3 connections, 12 s left)");
         let colored = at(&[one], None, Colors::On, NOW);
         assert!(colored.contains("\u{1b}["), "{colored}");
     }

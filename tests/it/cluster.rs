@@ -146,7 +146,6 @@ fn a_stopped_app_gives_its_port_back() {
 }
 
 #[test]
-#[ignore = "keeper, ports: on a busy machine a slot that was shut down is left out of its group"]
 fn a_server_that_stops_by_shutdown_does_not_take_the_port_with_it() {
     let (home, port) = (Home::new(), port());
     let binary = compiled().display().to_string();

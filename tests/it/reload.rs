@@ -1,8 +1,12 @@
 //! `rpm reload`: a transaction under load.
 
-use crate::harness::{App, Home, Load, compiled, fixture, pids_answering, port};
+use crate::harness::{
+    App, Events, Home, LIMIT, Load, Next, WebSocket, compiled, fixture, node_modules,
+    pids_answering, port,
+};
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Instant;
 
 fn pids(home: &Home) -> BTreeSet<u32> {
     home.pids("web").into_iter().collect()
@@ -30,6 +34,29 @@ fn ten_reloads_under_all_kinds_of_load_lose_nothing() {
     load.more(100);
     load.stop().is_clean(1000);
     all_replaced(&home, &before, port, 10);
+}
+
+#[test]
+fn a_hundred_reloads_of_four_workers_lose_nothing() {
+    let (home, port) = (Home::new(), port());
+    home.copy("slow.js");
+    home.write(
+        "ecosystem.toml",
+        &format!(
+            "[[apps]]\nname = \"web\"\nscript = \"slow.js\"\ninstances = 4\nmax_surge = 4\n\
+             [apps.env]\nPORT = {port}\nSLOW_MS = 100\n"
+        ),
+    );
+    home.rpm(["start", "ecosystem.toml"]).success();
+    let load = Load::on(port).fresh(2).keep_alive(2).slow(2);
+    load.more(100);
+    let before = pids(&home);
+    for _ in 0..100 {
+        home.rpm(["reload", "web"]).success();
+    }
+    load.more(100);
+    load.stop().is_clean(1000);
+    all_replaced(&home, &before, port, 100);
 }
 
 fn loses_nothing(fixture: &str, load: impl Fn(u16) -> Load) {
@@ -142,12 +169,102 @@ fn two_reloads_of_one_app_queue() {
     let first = home.rpm(["reload", "web"]).spawn();
     let second = home.rpm(["reload", "web"]).spawn();
     for reload in [first, second] {
-        let output = reload.finish(crate::harness::LIMIT);
+        let output = reload.finish(LIMIT);
         assert_eq!(output.code, 0, "{output:?}");
     }
     load.stop().is_clean(1);
     assert_eq!(home.app("web").len(), 2);
     pids_answering(port, 2);
+}
+
+/// The events of a reload, oldest first, until it is done: `(instance, word)` of `words`.
+fn told(home: &Home, app: &str, words: &[&str], act: impl FnOnce()) -> Vec<(u64, String)> {
+    let deadline = Instant::now() + LIMIT;
+    let mut events = Events::subscribe(home, deadline).expect("events");
+    act();
+    home.rpm(["reset", app]).success();
+    let mut found = Vec::new();
+    // What was told before an answer is there already.
+    while let Next::Event(message) = events.next(Instant::now()) {
+        let event = &message["params"]["event"];
+        let word = event.as_str().or_else(|| event.as_object()?.keys().next().map(String::as_str));
+        let instance = message["params"]["instance"].as_u64();
+        if let (Some(word), Some(instance)) = (word.filter(|word| words.contains(word)), instance) {
+            found.push((instance, word.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn max_surge_workers_are_replaced_at_once() {
+    for surge in [1, 2] {
+        let (home, port) = (Home::new(), port());
+        home.copy("hello.js");
+        home.write(
+            "ecosystem.toml",
+            &format!(
+                "[[apps]]\nname = \"web\"\nscript = \"hello.js\"\ninstances = 4\n\
+                 max_surge = {surge}\n[apps.env]\nPORT = {port}\n"
+            ),
+        );
+        home.rpm(["start", "ecosystem.toml"]).success();
+        let words = ["reloading", "reloaded"];
+        let told = told(&home, "web", &words, || drop(home.rpm(["reload", "web"]).success()));
+        let mut under_way = 0;
+        let counts = told.iter().map(|(_, word)| {
+            under_way += if word == "reloading" { 1 } else { -1 };
+            under_way
+        });
+        assert_eq!(counts.max(), Some(surge), "{told:?}");
+        assert_eq!(told.len(), 8, "{told:?}");
+    }
+}
+
+#[test]
+fn reloads_of_two_apps_run_side_by_side() {
+    let home = Home::new();
+    let apps = ["web", "api"];
+    for name in apps {
+        home.copy("realtime.js");
+        let words = ["start", "realtime.js", "--name", name, "-i", "1"];
+        home.rpm(words).env("PORT", port()).env("NODE_PATH", node_modules().display()).success();
+    }
+    let events = home.rpm(["events"]).spawn();
+    // Each is kept from ending until the other has begun, by a client that goes on.
+    let reloads = apps.map(|name| {
+        let port = home.single(name).env("PORT").as_str().unwrap().parse().unwrap();
+        let mut socket = WebSocket::open(port).expect("a WebSocket");
+        socket.ask("hello").expect("an echo");
+        (socket, home.rpm(["reload", name]).spawn())
+    });
+    events.until("both drain", |text| {
+        apps.iter().all(|name| text.contains(&format!(" {name} ")) && drains(text, name))
+    });
+    for (socket, reload) in reloads {
+        drop(socket);
+        assert_eq!(reload.finish(LIMIT).code, 0);
+    }
+    events.interrupt();
+}
+
+fn drains(text: &str, app: &str) -> bool {
+    text.lines().any(|line| line.contains(&format!(" {app} ")) && line.contains(" draining "))
+}
+
+#[test]
+fn a_reload_whose_client_is_killed_is_finished() {
+    let (home, port) = (Home::new(), port());
+    home.start_web("hello.js", "4", port);
+    let before = pids(&home);
+    let events = home.rpm(["events"]).spawn();
+    let reload = home.rpm(["reload", "web"]).spawn();
+    events.until("it is half done", |text| text.contains("web 1 reloaded"));
+    reload.process().kill();
+    reload.finish(LIMIT);
+    events.until("it is done", |text| text.contains("web 3 reloaded"));
+    events.interrupt();
+    all_replaced(&home, &before, port, 1);
 }
 
 #[test]
@@ -156,7 +273,7 @@ fn a_reload_that_is_interrupted_wedges_nothing() {
     home.start_web("hello.js", "2", port);
     let reload = home.rpm(["reload", "web"]).spawn();
     reload.process().kill();
-    reload.finish(crate::harness::LIMIT);
+    reload.finish(LIMIT);
     home.rpm(["reload", "web"]).success();
     assert_eq!(home.app("web").len(), 2);
     pids_answering(port, 2);

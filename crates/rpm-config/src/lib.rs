@@ -10,6 +10,7 @@
 //! files, the first bytes of scripts, and for [`cpus`] a few of `/proc` and `/sys`.
 #![forbid(unsafe_code)]
 
+mod amend;
 mod app_table;
 mod balance;
 mod command_line;
@@ -49,6 +50,7 @@ mod units;
 mod value;
 mod warning;
 
+pub use amend::{amend, with_environment_of};
 pub use balance::Balance;
 pub use context::Context;
 pub use ecosystem::{App, Ecosystem, ResolvedFile};

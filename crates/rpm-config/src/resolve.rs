@@ -104,7 +104,7 @@ fn stem(script: &str) -> String {
 }
 
 /// Namespaces are typed as targets like names, and so follow the same rule.
-fn namespace(options: &AppOptions) -> Result<String, Fault> {
+pub(crate) fn namespace(options: &AppOptions) -> Result<String, Fault> {
     let namespace = options.namespace.clone().unwrap_or_else(|| "default".into());
     match AppName::new(namespace.as_str()) {
         Ok(_) => Ok(namespace),
@@ -117,7 +117,7 @@ fn cwd(options: &AppOptions, context: &Context) -> PathBuf {
     search::absolute(written, &context.cwd, context.home.as_deref())
 }
 
-fn directory(options: &AppOptions, context: &Context) -> Result<PathBuf, Fault> {
+pub(crate) fn directory(options: &AppOptions, context: &Context) -> Result<PathBuf, Fault> {
     let cwd = cwd(options, context);
     match fs::metadata(&cwd) {
         // Specs travel as JSON, which has no other texts.
@@ -135,7 +135,12 @@ fn directory(options: &AppOptions, context: &Context) -> Result<PathBuf, Fault> 
 
 type Variables = BTreeMap<String, String>;
 
-fn search(cwd: &Path, env: &Variables, inherited: &Variables, context: &Context) -> Search {
+pub(crate) fn search(
+    cwd: &Path,
+    env: &Variables,
+    inherited: &Variables,
+    context: &Context,
+) -> Search {
     let path = env.get("PATH").or_else(|| inherited.get("PATH")).cloned().unwrap_or_default();
     Search { cwd: cwd.to_owned(), home: context.home.clone(), path }
 }
@@ -178,7 +183,7 @@ fn stop(options: &AppOptions) -> StopPolicy {
 }
 
 /// What no process can be given.
-fn check(spec: &AppSpec) -> Result<(), Fault> {
+pub(crate) fn check(spec: &AppSpec) -> Result<(), Fault> {
     environment::check(&spec.env, [Some(&spec.instance_var), spec.increment_var.as_deref()])?;
     if let Some(variable) = &spec.increment_var {
         increment_base(variable, &spec.env, &spec.inherited_env)?;

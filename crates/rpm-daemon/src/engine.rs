@@ -23,6 +23,7 @@ use crate::{
     store::{self, Exits, Saving},
     succession::Succession,
     targets::Specs,
+    update::Update,
     worker::Workers,
 };
 use rpm_keeper::Request;
@@ -60,6 +61,8 @@ pub(crate) struct Engine {
     /// What differs from what the keeper holds.
     pub(crate) dirty: Dirty,
     pub(crate) ledger: Ledger,
+    /// An update under way.
+    pub(crate) update: Option<Update>,
     /// `rpm kill` is under way: exit when the fleet is empty.
     pub(crate) ending: bool,
     /// Nothing is decided: see `safe_mode.rs`.
@@ -89,12 +92,16 @@ impl Engine {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
             let unwritten = self.ledger.due();
+            let drain_look = self.until_drain_look();
             tokio::select! {
                 event = self.keeper.receive() => self.on_keeper_link(event).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
                 () = tokio::time::sleep(unwritten.unwrap_or_default()), if unwritten.is_some() => {}
+                () = tokio::time::sleep(drain_look.unwrap_or_default()), if drain_look.is_some() => {
+                    self.start_sample();
+                }
             }
             self.settle();
             self.commit()?;
@@ -152,6 +159,7 @@ impl Engine {
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
+            Message::Checked(checked) => self.on_checked(checked),
         }
     }
 

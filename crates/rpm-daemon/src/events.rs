@@ -47,6 +47,11 @@ impl EventLog {
         let _ = self.live.send(event);
     }
 
+    /// Whether anybody is told.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.live.receiver_count() > 0
+    }
+
     /// The remembered events after `since` (none when absent), and all that follow.
     pub(crate) fn subscribe(
         &self,

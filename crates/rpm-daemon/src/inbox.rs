@@ -1,10 +1,11 @@
 //! The engine's inbox: what tasks of this process tell it, bounded.
 
 use crate::{control, sample::Sample};
-use rpm_protocol::{Request, RpcError};
+use rpm_config::AppName;
+use rpm_protocol::{EventView, Request, RpcError};
 use rpm_supervisor::{Ticket, WorkerId};
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many messages may wait; a task that has more to say waits itself.
 const CAPACITY: usize = 256;
@@ -16,8 +17,18 @@ pub(crate) type Responder = oneshot::Sender<Result<Response, RpcError>>;
 pub(crate) enum Response {
     /// A result.
     Value(serde_json::Value),
-    /// The event stream: past events first, then the live ones.
-    Events(Vec<rpm_protocol::EventView>, tokio::sync::broadcast::Receiver<rpm_protocol::EventView>),
+    /// The event stream.
+    Events(Telling),
+}
+
+/// What a client that watches is told: past events first, then the live ones.
+pub(crate) struct Telling {
+    /// Those it missed and asked for.
+    pub(crate) past: Vec<EventView>,
+    /// Those to come.
+    pub(crate) live: broadcast::Receiver<EventView>,
+    /// Of these apps; `None`: of all.
+    pub(crate) only: Option<BTreeSet<AppName>>,
 }
 
 /// One thing a task tells the engine.
@@ -52,6 +63,8 @@ pub(crate) enum Message {
     },
     /// SIGTERM: the machine goes down, or somebody wants all to end.
     Terminated,
+    /// Whether another binary can go on from here, or why not.
+    Checked(Result<(), String>),
     /// Memory and CPU of all workers.
     Sampled(Box<Sample>),
 }

@@ -44,6 +44,8 @@ impl Engine {
             News::Slots { app, fallback, slots, .. } => self.on_slots(&app, fallback, slots),
             News::SlotsEnd { request } => self.on_slots_end(request),
             News::Unfiltered { child, errno } => self.on_unfiltered(worker_of(child), errno),
+            News::Snapshot { file } => self.on_snapshot(file),
+            News::NotUpgraded { errno } => self.on_not_upgraded(errno),
             News::Released => self.replies.let_go(),
             News::Error { text } => tracing::error!("the keeper refused a request: {text}"),
             // Answers to questions that only a starting daemon asks, which `recover` took; and what

@@ -124,6 +124,13 @@ impl Engine {
         self.ledger.failed = failed;
     }
 
+    /// Writes it now, for another binary to read.
+    pub(crate) fn write_ledger_now(&mut self) {
+        self.ledger.touch_specs();
+        self.ledger.written = None;
+        self.keep_ledger();
+    }
+
     fn write_ledger(&self) -> io::Result<()> {
         if self.ledger.specs {
             let specs: Vec<&AppSpec> = self.specs.values().map(AsRef::as_ref).collect();
@@ -170,6 +177,20 @@ pub(crate) fn read(home: &Home) -> Option<(Entries, Vec<AppSpec>)> {
         return None;
     }
     Some((entries, parse(&specs_path(home))?))
+}
+
+/// Whether this program can read what another one wrote.
+pub(crate) fn check(home: &Home) -> Result<(), String> {
+    let read =
+        |path: PathBuf| fs::read(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let entries: Entries = serde_json::from_slice(&read(fleet_path(home))?)
+        .map_err(|error| format!("the state of the fleet: {error}"))?;
+    if entries.version != VERSION {
+        return Err(format!("the state of the fleet has version {}", entries.version));
+    }
+    let _: Vec<AppSpec> = serde_json::from_slice(&read(specs_path(home))?)
+        .map_err(|error| format!("the descriptions of the apps: {error}"))?;
+    Ok(())
 }
 
 /// Whether keeper and daemon of a home died without having said farewell.

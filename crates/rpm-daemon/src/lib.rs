@@ -10,6 +10,7 @@ mod channel;
 mod clock;
 mod control;
 mod diagnose;
+mod drains;
 mod dump;
 mod engine;
 mod error;
@@ -39,8 +40,10 @@ mod succession;
 mod survivors;
 mod targets;
 mod tree;
+mod update;
 mod view;
 mod worker;
 
 pub use ledger::exists as left_survivors;
 pub use run::run;
+pub use update::{PROOF, check_home};

@@ -94,13 +94,16 @@ impl Engine {
         }
     }
 
-    /// Asks a worker to finish what it has. A program that cannot be asked is told to stop at once.
+    /// Asks a worker to finish what it has. A program without our preload is asked by its stop
+    /// signal, and has as long: it is over when its last process is.
     pub(crate) fn drain_now(&mut self, worker: WorkerId) {
-        let process = self.workers.process(worker);
-        let by_channel = process.and_then(|p| p.channel.as_ref()).is_some_and(|c| c.drain());
-        let by_control = !by_channel && process.is_some() && self.control.drain(worker);
-        if !by_channel && !by_control {
-            self.queue.push_back(Event::Drained { worker });
+        let Some(process) = self.workers.process(worker) else {
+            return self.queue.push_back(Event::Drained { worker });
+        };
+        let preloaded = self.spec_of(worker).is_some_and(|spec| launch::wants_preload(&spec));
+        let by_channel = preloaded && process.channel.as_ref().is_some_and(|c| c.drain());
+        if !by_channel && !self.control.drain(worker) {
+            self.stop_now(worker);
         }
     }
 

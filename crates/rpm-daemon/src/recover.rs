@@ -76,6 +76,8 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
             | Event::Blocked { .. }
             | Event::Unbalanced { .. }
             | Event::Shared { .. }
+            | Event::Snapshot { .. }
+            | Event::NotUpgraded { .. }
             | Event::Unshared { .. }
             | Event::Slots { .. }
             | Event::SlotsEnd { .. }

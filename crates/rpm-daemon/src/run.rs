@@ -170,6 +170,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         ledger: Ledger::new(),
+        update: None,
         ending: false,
         safe,
         home: home.clone(),

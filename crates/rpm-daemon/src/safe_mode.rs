@@ -65,6 +65,8 @@ impl Engine {
             | News::Known { .. }
             | News::Held { .. }
             | News::InventoryEnd
+            | News::Snapshot { .. }
+            | News::NotUpgraded { .. }
             | News::Released
             | News::Error { .. } => {}
         }
@@ -94,6 +96,7 @@ impl Engine {
             Message::Channel { .. }
             | Message::Control(_)
             | Message::TreeChanged { .. }
+            | Message::Checked(_)
             | Message::Expired { .. } => false,
         }
     }

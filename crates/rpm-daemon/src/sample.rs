@@ -2,6 +2,7 @@
 //! has a memory limit. Reading `/proc` happens on a thread of its own, never in the engine.
 
 use crate::{
+    drains::Drains,
     engine::Engine,
     inbox::{Message, Responder},
     tree::{self, Leader},
@@ -33,6 +34,8 @@ pub(crate) struct Sample {
     /// `None` where /proc cannot be read.
     system: Option<System>,
     usage: BTreeMap<WorkerId, Usage>,
+    /// What draining workers have left.
+    connections: BTreeMap<WorkerId, u32>,
     taken: Instant,
 }
 
@@ -51,6 +54,7 @@ pub(crate) struct Sampler {
     system: Option<System>,
     running: bool,
     last: BTreeMap<WorkerId, Usage>,
+    connections: BTreeMap<WorkerId, u32>,
     taken: Option<Instant>,
     waiting: Vec<Waiting>,
 }
@@ -59,6 +63,16 @@ impl Sampler {
     /// What a worker used when last looked at.
     pub(crate) fn usage(&self, worker: WorkerId) -> Usage {
         self.last.get(&worker).copied().unwrap_or_default()
+    }
+
+    /// How many connections a draining worker had when last looked at.
+    pub(crate) fn connections(&self, worker: WorkerId) -> Option<u32> {
+        self.connections.get(&worker).copied()
+    }
+
+    /// How long ago that was.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.taken.map(|at| at.elapsed())
     }
 
     /// Whether the last sample is young and knows every worker.
@@ -91,9 +105,11 @@ impl Engine {
             .filter_map(|(id, worker)| Some((id, worker.process.as_ref()?.leader.clone())))
             .collect();
         let orphans = self.orphans();
+        let drains = self.drains();
         let sender = self.inbox.sender();
         tokio::task::spawn_local(async move {
-            let taken = tokio::task::spawn_blocking(move || take(system, &leaders, &orphans)).await;
+            let take = move || take(system, &leaders, &orphans, &drains);
+            let taken = tokio::task::spawn_blocking(take).await;
             if let Ok(sample) = taken {
                 let _ = sender.send(Message::Sampled(Box::new(sample))).await;
             }
@@ -114,6 +130,8 @@ impl Engine {
         self.sampler.taken = Some(sample.taken);
         self.sampler.last = sample.usage;
         self.sampler.system = sample.system;
+        self.tell_drains(&sample.connections);
+        self.sampler.connections = sample.connections;
         self.answer_looks();
         self.check_memory();
     }
@@ -168,20 +186,27 @@ fn percent(now: Duration, before: Duration, elapsed: Duration) -> f32 {
     now.saturating_sub(before).as_secs_f32() / elapsed.as_secs_f32() * 100.0
 }
 
-fn take(system: Option<System>, leaders: &[(WorkerId, Leader)], orphans: &[i32]) -> Sample {
+fn take(
+    system: Option<System>,
+    leaders: &[(WorkerId, Leader)],
+    orphans: &[i32],
+    drains: &Drains,
+) -> Sample {
+    let trees: BTreeMap<WorkerId, Vec<i32>> =
+        leaders.iter().map(|(id, leader)| (*id, tree::members(leader, orphans))).collect();
+    let connections = drains.count(&trees);
     let Some(mut system) = system.or_else(|| System::new().ok()) else {
-        return Sample { system: None, usage: BTreeMap::new(), taken: Instant::now() };
+        return Sample { system: None, usage: BTreeMap::new(), connections, taken: Instant::now() };
     };
-    let trees: Vec<(WorkerId, Vec<Pid>)> = leaders
-        .iter()
-        .map(|(id, leader)| (*id, tree::members(leader, orphans)))
+    let trees: Vec<(WorkerId, Vec<Pid>)> = trees
+        .into_iter()
         .map(|(id, pids)| (id, pids.into_iter().filter_map(pid_of).collect()))
         .collect();
     let all: Vec<Pid> = trees.iter().flat_map(|(_, pids)| pids.iter().copied()).collect();
     let what = ProcessRefreshKind::nothing().with_memory().with_cpu().without_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&all), true, what);
     let usage = trees.iter().map(|(id, pids)| (*id, total(&system, pids))).collect();
-    Sample { system: Some(system), usage, taken: Instant::now() }
+    Sample { system: Some(system), usage, connections, taken: Instant::now() }
 }
 
 fn pid_of(pid: i32) -> Option<Pid> {

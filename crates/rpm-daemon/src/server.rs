@@ -1,13 +1,10 @@
 //! Clients of `rpm.sock`: one task each, which passes requests to the engine and answers back.
 
-use crate::inbox::{Message, Response};
+use crate::inbox::{Message, Response, Telling};
 use rpm_protocol::{Connection, EventView, Id, Request, RpcError, Sender, Server};
 use serde_json::Value;
 use tokio::{
-    sync::{
-        broadcast::{self, error::RecvError},
-        mpsc, oneshot,
-    },
+    sync::{broadcast::error::RecvError, mpsc, oneshot},
     task::spawn_local,
 };
 
@@ -56,10 +53,10 @@ async fn answer(
     };
     match answer {
         Ok(Ok(Response::Value(value))) => client.reply(id, Ok(value)),
-        Ok(Ok(Response::Events(past, live))) => {
+        Ok(Ok(Response::Events(telling))) => {
             client.reply(id, Ok(Value::Null));
             drop(unanswered);
-            return tell(past, live, &client).await;
+            return tell(telling, &client).await;
         }
         Ok(Err(error)) => client.reply(id, Err(error)),
         Err(()) => client.reply(id, Err(RpcError::failed("the daemon is shutting down", None))),
@@ -68,9 +65,11 @@ async fn answer(
 }
 
 /// Tells events until the client hangs up or falls too far behind.
-async fn tell(past: Vec<EventView>, mut live: broadcast::Receiver<EventView>, client: &Sender) {
-    for event in past {
-        if client.notify(&event).is_err() {
+async fn tell(telling: Telling, client: &Sender) {
+    let Telling { past, mut live, only } = telling;
+    let wanted = |event: &EventView| only.as_ref().is_none_or(|apps| apps.contains(&event.app));
+    for event in past.iter().filter(|event| wanted(event)) {
+        if client.notify(event).is_err() {
             return;
         }
     }
@@ -80,7 +79,7 @@ async fn tell(past: Vec<EventView>, mut live: broadcast::Receiver<EventView>, cl
             () = client.hung_up() => return,
         };
         match event {
-            Ok(event) if client.notify(&event).is_ok() => {}
+            Ok(event) if !wanted(&event) || client.notify(&event).is_ok() => {}
             // A gap shows in the cursors; the client may ask again with `since`.
             Err(RecvError::Lagged(missed)) => tracing::warn!("a client missed {missed} events"),
             Ok(_) | Err(RecvError::Closed) => return,

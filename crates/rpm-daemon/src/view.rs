@@ -96,5 +96,6 @@ fn leaving(engine: &Engine, leaving: &Leaving) -> Option<LeavingView> {
         LeavingPhase::Stopping { deadline } => ("stopping", left(deadline)),
         LeavingPhase::Killed => ("killed", 0),
     };
-    Some(LeavingView { pid, phase: phase.to_owned(), left_ms })
+    let connections = engine.sampler.connections(leaving.worker);
+    Some(LeavingView { pid, phase: phase.to_owned(), left_ms, connections })
 }

@@ -175,6 +175,11 @@ impl Children {
         self.pids.retain(|_, other| *other != child);
     }
 
+    /// All that were executed.
+    pub(crate) fn executed(&self) -> impl Iterator<Item = &Entry> {
+        self.executed.values()
+    }
+
     /// The greatest id of an entry.
     pub(crate) fn last(&self) -> Option<ChildId> {
         self.executed.last_key_value().map(|(child, _)| *child)

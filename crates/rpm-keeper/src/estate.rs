@@ -74,6 +74,8 @@ impl Estate {
             // The keeper tells of its sockets itself.
             Request::AdoptSocket { .. }
             | Request::Adopted
+            | Request::Snapshot
+            | Request::Upgrade { .. }
             | Request::Hello { .. }
             | Request::Settled { .. }
             | Request::Slots { .. }
@@ -145,6 +147,8 @@ impl Estate {
             | Event::Shared { .. }
             | Event::Unshared { .. }
             | Event::InventoryEnd
+            | Event::Snapshot { .. }
+            | Event::NotUpgraded { .. }
             | Event::Error { .. } => {}
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::{
 };
 use rpm_unix::{
     fdpass,
+    home::Home,
     signal::Signals,
     spawn::{Filter, Spawned},
     time::boot_milliseconds,
@@ -44,6 +45,9 @@ pub(crate) struct Keeper {
     pub(crate) greeted: bool,
     /// Somebody wants us to end; told to each daemon until one does it.
     pub(crate) end_wanted: bool,
+    /// What to execute in our place as soon as nothing is in the air.
+    pub(crate) upgrade: Option<OwnedFd>,
+    pub(crate) home: Home,
 }
 
 /// Whether to go on.

@@ -27,6 +27,7 @@ mod run;
 mod spawner;
 mod spec;
 mod start;
+mod upgrade;
 mod wire;
 
 pub use activation::Activation;
@@ -40,3 +41,4 @@ pub use message::{
 };
 pub use spec::SpawnSpec;
 pub use start::keeper_main;
+pub use upgrade::{check_snapshot, resume_main};

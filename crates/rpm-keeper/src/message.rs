@@ -163,6 +163,14 @@ pub enum Request {
     },
     /// All is handed over: answer calls from now on.
     Adopted,
+    /// Tell all you keep as one file, which another binary can be shown. Answered by `Snapshot`.
+    Snapshot,
+    /// Execute this program in your place, with all you keep, and replace the daemon from it.
+    /// Answered by `Error` if that fails; else by the end of this daemon.
+    Upgrade {
+        /// The executable, open.
+        program: OwnedFd,
+    },
     /// Exit after this daemon has exited; children that are left are left alone.
     Shutdown,
 }
@@ -293,6 +301,16 @@ pub enum Event {
     Unshared {
         /// Names it.
         hold: u64,
+    },
+    /// The answer to `Snapshot`.
+    Snapshot {
+        /// A sealed memory file; see `upgrade.rs`.
+        file: OwnedFd,
+    },
+    /// The answer to `Upgrade` if nothing came of it; all is as before.
+    NotUpgraded {
+        /// Why.
+        errno: i32,
     },
     /// One child of the inventory.
     Known {

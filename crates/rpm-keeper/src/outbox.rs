@@ -48,6 +48,11 @@ pub(crate) enum Flush {
 }
 
 impl Outbox {
+    /// Whether all is told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Whether more requests and port events may be taken on.
     pub(crate) fn has_room(&self) -> bool {
         self.items.len() < MAX_WAITING

@@ -62,7 +62,7 @@ impl Keeper {
         self.link.as_ref().map_or(Incoming::Closed, receive)
     }
 
-    fn answer(&mut self, request: Request) {
+    pub(crate) fn answer(&mut self, request: Request) {
         match request {
             Request::Hello { version } => self.greet(version),
             Request::Spawn { child, label, spec } => self.spawn(child, label, &spec),
@@ -105,6 +105,8 @@ impl Keeper {
             }
             Request::AdoptSocket { record, socket } => self.adopt_socket(&record, socket),
             Request::Adopted => self.adopted(),
+            Request::Snapshot => self.tell_snapshot(),
+            Request::Upgrade { program } => self.upgrade = Some(program),
             Request::Shutdown => self.life = Life::Ending,
         }
     }

@@ -41,6 +41,7 @@ impl Keeper {
             self.replace_daemon();
             self.tell_shared();
             let flushed = self.flush();
+            self.upgrade_if_wanted();
             if let Life::Done(code) = self.life {
                 return code;
             }

@@ -199,6 +199,8 @@ impl Parts {
             life: Life::Serving,
             greeted: false,
             end_wanted: false,
+            upgrade: None,
+            home: home.clone(),
         }
     }
 }

@@ -41,6 +41,13 @@ pub enum Request {
         /// `5`, `+2` or `-1`.
         to: String,
     },
+    /// Gives an app that is wholly at rest another name; answered by [`crate::Acted`].
+    Rename {
+        /// Which app.
+        app: AppName,
+        /// Its new name.
+        to: AppName,
+    },
     /// All instances, in id order; answered by a list of [`crate::InstanceView`].
     List,
     /// Everything about instances; answered by a list of [`crate::InstanceDetail`].
@@ -73,6 +80,12 @@ pub enum Request {
         /// Which; no words: all.
         targets: Targets,
     },
+    /// Replaces keeper and daemon by another binary. Answered only if nothing comes of it; else the
+    /// connection ends with this daemon, and its successor answers `hello`.
+    Update {
+        /// The binary, absolute.
+        program: PathBuf,
+    },
     /// Stops everything, then daemon and keeper; answered before they go.
     Kill,
 }
@@ -87,10 +100,12 @@ impl Request {
             | Self::Start { .. }
             | Self::Act { .. }
             | Self::Scale { .. }
+            | Self::Rename { .. }
             | Self::Flush { .. }
             | Self::Save { .. }
             | Self::Resurrect
             | Self::Events { .. }
+            | Self::Update { .. }
             | Self::Kill => false,
         }
     }
@@ -126,23 +141,27 @@ pub struct Targets {
 }
 
 /// Who describes an app that is to be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartOrigin {
+    #[default]
     /// An ecosystem file: an app of this name takes over the new description and is restarted.
     File,
     /// The command line: an app of this name that runs is refused; one that is stopped is replaced.
     CommandLine,
+    /// As `File`, but an app of this name is reloaded.
+    Reload,
 }
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 13] = [
+    pub const METHODS: [&str; 15] = [
         "hello",
         "ping",
         "start",
         "act",
         "scale",
+        "rename",
         "list",
         "describe",
         "logs",
@@ -150,6 +169,7 @@ impl Request {
         "save",
         "resurrect",
         "events",
+        "update",
         "kill",
     ];
 
@@ -161,6 +181,7 @@ impl Request {
             Self::Start { .. } => "start",
             Self::Act { .. } => "act",
             Self::Scale { .. } => "scale",
+            Self::Rename { .. } => "rename",
             Self::List => "list",
             Self::Describe { .. } => "describe",
             Self::Logs { .. } => "logs",
@@ -168,6 +189,7 @@ impl Request {
             Self::Save { .. } => "save",
             Self::Resurrect => "resurrect",
             Self::Events { .. } => "events",
+            Self::Update { .. } => "update",
             Self::Kill => "kill",
         }
     }

@@ -117,6 +117,9 @@ pub struct LeavingView {
     pub phase: String,
     /// Until the next, harder step, in milliseconds.
     pub left_ms: u64,
+    /// How many connections it still has, of those it accepted; only while it drains.
+    #[serde(default)]
+    pub connections: Option<u32>,
 }
 
 /// One instance, with all rpm knows.

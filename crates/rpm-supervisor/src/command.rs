@@ -2,7 +2,7 @@
 //! and answered when its instances have settled (`pending.rs`).
 
 use crate::{
-    Answer, App, Command, Denied, Fleet, Goal, Instance, InstanceId, Policy, Then, Ticket,
+    Answer, App, Command, Denied, Fleet, Goal, Instance, InstanceId, Policy, State, Then, Ticket,
     turn::{Seat, Target, Turn},
 };
 use rpm_config::AppName;
@@ -39,6 +39,7 @@ impl Fleet {
             Command::Scale { app, instances } => self.scale(ticket, &app, instances, turn),
             Command::Reset(ids) => self.reset(ticket, &ids, turn),
             Command::Amend { app, policy } => self.amend(ticket, &app, policy, turn),
+            Command::Rename { app, to } => self.rename(ticket, &app, to, turn),
         };
         if let Err(denied) = accepted {
             turn.answer(ticket, Answer::Denied(denied));
@@ -148,6 +149,34 @@ impl Fleet {
         app.policy = policy;
         let ids = app.instances.values().map(|instance| instance.id).collect();
         turn.answer(ticket, Answer::Done(ids));
+        Ok(())
+    }
+}
+
+impl Fleet {
+    /// Only what is at rest: sockets, labels and files of workers carry their app's name.
+    fn rename(
+        &mut self,
+        ticket: Ticket,
+        name: &AppName,
+        to: AppName,
+        turn: &mut Turn,
+    ) -> Result<(), Denied> {
+        if self.apps.contains_key(&to) {
+            return Err(Denied::Exists(to));
+        }
+        let app = self.apps.get(name).ok_or_else(|| Denied::NoApp(name.clone()))?;
+        let rests = |one: &Instance| {
+            matches!(one.state, State::Stopped | State::Errored) && one.leaving.is_empty()
+        };
+        if !app.instances.values().all(rests) {
+            return Err(Denied::Busy(name.clone()));
+        }
+        if let Some(app) = self.apps.remove(name) {
+            let ids = app.instances.values().map(|instance| instance.id).collect();
+            self.apps.insert(to, app);
+            turn.answer(ticket, Answer::Done(ids));
+        }
         Ok(())
     }
 }

@@ -84,6 +84,8 @@ pub enum Denied {
     TooMany(AppName),
     /// An app cannot have this many instances: 1 to [`crate::MAX_INSTANCES`].
     OutOfRange(AppName, u32),
+    /// Something of the app runs, which must rest for this.
+    Busy(AppName),
 }
 
 /// Why an accepted request failed.
@@ -149,8 +151,13 @@ pub enum NoticeKind {
     },
     /// It exited too often and stays down.
     Errored,
-    /// A worker began to drain.
-    Draining,
+    /// A former worker drains: it began to, or the number of its connections has changed.
+    Draining {
+        /// How many it has left; `None` where they are not counted (yet).
+        connections: Option<u32>,
+        /// How long it may still take, in milliseconds.
+        left_ms: u64,
+    },
     /// It is stopped.
     Stopped,
     /// It was removed.
@@ -167,6 +174,23 @@ pub enum NoticeKind {
     },
     /// It accepts connections again.
     Unblocked,
+    /// A reload has come to it.
+    Reloading {
+        /// Which of the reload's instances it is, from 1.
+        nth: u32,
+        /// How many those are.
+        of: u32,
+        /// Old and new worker run beside each other; else it is stopped first.
+        overlap: bool,
+    },
+    /// A reload is about to restart it, and it has these addresses to itself: nobody answers there
+    /// meanwhile.
+    Outage {
+        /// Where it listens.
+        listening: Vec<String>,
+    },
+    /// Its part of a reload is done: the new worker serves, the former one is gone.
+    Reloaded,
     /// Its replacement failed; the old worker goes on.
     ReloadFailed,
 }
@@ -177,6 +201,7 @@ impl fmt::Display for Denied {
             Self::Exists(app) => write!(f, "an app named {app} exists already"),
             Self::NoApp(app) => write!(f, "there is no app named {app}"),
             Self::NoInstance(id) => write!(f, "there is no instance {id}"),
+            Self::Busy(app) => write!(f, "{app} must be stopped first"),
             Self::SameScale(app) => write!(f, "{app} has that many instances already"),
             Self::TooMany(app) => {
                 write!(f, "too many requests wait for {app}; try again when they are done")

@@ -102,6 +102,13 @@ pub enum Command {
         /// Its new rules.
         policy: Policy,
     },
+    /// Gives an app that is wholly at rest another name.
+    Rename {
+        /// Its present name.
+        app: AppName,
+        /// A name that no app has.
+        to: AppName,
+    },
 }
 
 /// How a process ended.

@@ -15,7 +15,9 @@ impl Instance {
         let until = turn.now.plus(seat.policy.stop.drain_timeout);
         self.leaving.push(Leaving { worker, phase: LeavingPhase::Draining { until } });
         turn.push(Effect::Drain { worker });
-        turn.notice(seat.app, self.id, NoticeKind::Draining);
+        let left_ms = until.since(turn.now).as_millis();
+        let left_ms = u64::try_from(left_ms).unwrap_or(u64::MAX);
+        turn.notice(seat.app, self.id, NoticeKind::Draining { connections: None, left_ms });
         self.crowd_out(turn);
     }
 

@@ -49,11 +49,15 @@ impl Fleet {
             }
             let Some((tickets, done)) = app.take_done() else { return };
             let begun = app.take_next(name);
+            let (first, of) = app.roll.as_ref().map_or((0, 0), |roll| roll.progress(begun.len()));
+            let overlap = app.policy.overlap;
             let ended = app.roll.take_if(|roll| roll.is_empty()).is_some();
             for id in done {
+                turn.notice(name, id, NoticeKind::Reloaded);
                 self.settle_tickets(&tickets, id);
             }
-            for target in &begun {
+            for (nth, target) in (first..).zip(&begun) {
+                turn.notice(name, target.id, NoticeKind::Reloading { nth, of, overlap });
                 self.act(target, turn, Instance::reload);
             }
             if !ended {
@@ -159,6 +163,14 @@ impl Roll {
 
     fn covers(&self, slot: u32) -> bool {
         self.waiting.contains(&slot) || self.active.contains(&slot)
+    }
+
+    /// The number of the first of the last `begun` slots among all of the roll, and how many that is.
+    fn progress(&self, begun: usize) -> (u32, u32) {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let of = self.touched.len();
+        let before = of.saturating_sub(self.waiting.len()).saturating_sub(begun);
+        (number(before.saturating_add(1)), number(of))
     }
 
     fn is_empty(&self) -> bool {

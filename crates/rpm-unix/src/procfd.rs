@@ -1,11 +1,13 @@
 //! Who has a socket open, found through `/proc`: for the lease on a held socket, and to name the
 //! process that keeps a port from us. Everything here is a snapshot, and slow beside a system call.
 
+mod connections;
 mod net;
 mod tree;
 
 pub(crate) use tree::members;
 
+pub use connections::{connections, listening};
 pub use net::{Holder, is_taken, listener_holder, port_holder};
 
 use std::{collections::BTreeMap, fs, io, os::fd::AsFd};

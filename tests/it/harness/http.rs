@@ -73,6 +73,17 @@ impl<S: Read + Write> Connection<S> {
         self.read_response()
     }
 
+    /// Sends `body` to `path`, and nothing after it.
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> io::Result<Response> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.read_response()
+    }
+
     /// The first half of [`Self::get`].
     pub(crate) fn send(&mut self, path: &str, last: bool) -> io::Result<()> {
         let connection = if last { "close" } else { "keep-alive" };

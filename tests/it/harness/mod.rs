@@ -13,17 +13,20 @@ mod load;
 mod port;
 mod process;
 mod web;
+mod websocket;
 
 pub(crate) use app::App;
 pub(crate) use command::Output;
 pub(crate) use door::Door;
-pub(crate) use fixture::{cache, compiled, copy, fixture, made, repository, venv};
+pub(crate) use events::{Events, Next};
+pub(crate) use fixture::{cache, compiled, copy, fixture, made, node_modules, repository, venv};
 pub(crate) use home::Home;
 pub(crate) use http::{Connection, get};
 pub(crate) use load::{Load, Report};
 pub(crate) use port::{port, ports};
 pub(crate) use process::Process;
 pub(crate) use web::{Who, ask, pids_answering, who_answers};
+pub(crate) use websocket::WebSocket;
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ mod daemon;
 mod faults;
 mod keeper;
 mod random;
+mod update;
 
 use crate::harness::{App, Home, LIMIT, Process};
 

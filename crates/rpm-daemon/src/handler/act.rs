@@ -8,7 +8,7 @@ use crate::{
 };
 use rpm_config::{AppName, AppSpec};
 use rpm_protocol::{Action, RpcError, Targets};
-use rpm_supervisor::{Command, Event, InstanceId};
+use rpm_supervisor::{Command, Event, InstanceId, Notice, NoticeKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Engine {
@@ -27,6 +27,9 @@ impl Engine {
         if let Some(environment) = environment {
             self.renew_environment(&instances, &environment);
         }
+        if action == Action::Reload {
+            self.announce_outages(&instances);
+        }
         let command = match action {
             Action::Start => Command::Start(instances),
             Action::Stop => Command::Stop(instances),
@@ -36,6 +39,25 @@ impl Engine {
             Action::Reset => Command::Reset(instances),
         };
         self.ask(command, to);
+    }
+
+    /// Says of which apps a reload is a restart that clients notice, before it begins.
+    fn announce_outages(&mut self, instances: &[InstanceId]) {
+        let mut said = BTreeSet::new();
+        for id in instances {
+            let Some((app, _, instance)) = self.fleet.instance(*id) else { continue };
+            let overlaps = self.fleet.apps.get(app).is_none_or(|app| app.policy.overlap);
+            let Some(worker) = instance.current().filter(|_| !overlaps) else { continue };
+            if !said.insert(app.clone()) {
+                continue;
+            }
+            let listening = rpm_unix::procfd::listening(&self.tree_of(worker));
+            if !listening.is_empty() {
+                let listening = listening.iter().map(ToString::to_string).collect();
+                let kind = NoticeKind::Outage { listening };
+                self.events.push(Notice { app: app.clone(), instance: *id, kind });
+            }
+        }
     }
 
     /// Puts a command to the supervisor and remembers who waits for its answer.

@@ -4,11 +4,12 @@ mod act;
 mod answer;
 mod fleet_file;
 mod look;
+mod rename;
 mod start;
 
 use crate::{
     engine::Engine,
-    inbox::{Responder, Response},
+    inbox::{Responder, Response, Telling},
     replies::respond,
     targets::{self, Unknown},
 };
@@ -28,6 +29,7 @@ impl Engine {
                 self.act(action, &targets, environment, to);
             }
             Request::Scale { app, to: count } => self.scale(app, &count, to),
+            Request::Rename { app, to: name } => self.rename(&app, name, to),
             Request::List => self.list(to),
             Request::Describe { targets } => self.describe(&targets, to),
             Request::Logs { targets } => respond(to, self.log_sources(&targets)),
@@ -35,6 +37,7 @@ impl Engine {
             Request::Save { force } => respond(to, self.save(force)),
             Request::Resurrect => self.resurrect(to),
             Request::Events { since, targets } => self.events_since(since, &targets, to),
+            Request::Update { program } => self.begin_update(program, to),
             Request::Kill => self.kill(to),
         }
     }
@@ -51,9 +54,12 @@ impl Engine {
     }
 
     fn events_since(&self, since: Option<u64>, targets: &Targets, to: Responder) {
-        let answer = self.resolve(targets).map(|_| {
+        let words = !targets.words.is_empty();
+        let answer = self.resolve(targets).map(|instances| {
             let (past, live) = self.events.subscribe(since);
-            Response::Events(past, live)
+            let named = instances.iter().filter_map(|id| self.fleet.instance(*id));
+            let apps = named.map(|(app, _, _)| app.clone()).collect();
+            Response::Events(Telling { past, live, only: words.then_some(apps) })
         });
         let _ = to.send(answer);
     }

@@ -36,6 +36,7 @@ impl Engine {
         if let Some(former) = self.specs.get(&app).cloned() {
             self.close_dropped(&former, &spec);
         }
+        self.keep_spec(spec.clone());
         let command = if restarted {
             self.take_over(&spec, origin)
         } else {
@@ -46,7 +47,6 @@ impl Engine {
                 autostart: spec.autostart,
             }
         };
-        self.keep_spec(spec);
         self.step(Event::Command { ticket, command });
     }
 
@@ -72,23 +72,37 @@ impl Engine {
             .is_some_and(|app| app.instances.values().any(|one| !at_rest(&one.state)))
     }
 
-    /// Gives an existing app its new rules and size; its instances are restarted, as PM2 does.
+    /// Gives an existing app its new rules and size. The instances it had are restarted, as PM2
+    /// does, or reloaded; those it gets start with the new description at once.
     fn take_over(&mut self, spec: &AppSpec, origin: StartOrigin) -> Command {
-        let policy = Policy::from(spec);
-        let amend = Command::Amend { app: spec.name.clone(), policy };
-        let ticket = self.replies.unattended();
-        self.step(Event::Command { ticket, command: amend });
-        let present = self.fleet.apps.get(&spec.name).map_or(0, |app| app.instances.len());
-        if present != spec.instances as usize {
-            let scale = Command::Scale { app: spec.name.clone(), instances: spec.instances };
-            let ticket = self.replies.unattended();
-            self.step(Event::Command { ticket, command: scale });
+        let app = spec.name.clone();
+        self.do_unattended(Command::Amend { app: app.clone(), policy: Policy::from(spec) });
+        let present = self.instances_of(&app);
+        let count = spec.instances as usize;
+        if present.len() != count {
+            self.do_unattended(Command::Scale { app: app.clone(), instances: spec.instances });
         }
-        let all = crate::targets::instances_of(&self.fleet, |app| *app == spec.name);
+        let all = self.instances_of(&app);
         match origin {
-            StartOrigin::File => Command::Restart(all),
+            StartOrigin::Reload => Command::Reload(present.into_iter().take(count).collect()),
             StartOrigin::CommandLine => Command::Start(all),
+            StartOrigin::File if present.len() >= count => Command::Restart(all),
+            StartOrigin::File => {
+                let former = present.into_iter().take(count).collect();
+                self.do_unattended(Command::Restart(former));
+                Command::Start(all)
+            }
         }
+    }
+
+    fn do_unattended(&mut self, command: Command) {
+        let ticket = self.replies.unattended();
+        self.step(Event::Command { ticket, command });
+    }
+
+    /// An app's instances, by slot.
+    fn instances_of(&self, app: &AppName) -> Vec<InstanceId> {
+        crate::targets::instances_of(&self.fleet, |name| name == app)
     }
 
     /// Makes `spec` the description of its app, for this daemon and the next.

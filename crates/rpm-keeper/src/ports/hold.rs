@@ -28,6 +28,8 @@ const REVIVES_AFTER: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) owner: Owner,
+    /// Counts up: the order in which sockets were first held, which is that of their listens.
+    pub(super) number: u64,
     pub(super) key: Key,
     pub(super) socket: OwnedFd,
     pub(super) cookie: u64,
@@ -77,6 +79,7 @@ impl Hold {
             cookie: socket::cookie(&socket)?,
             inode: procfd::inode(&socket)?,
             owner,
+            number: 0,
             key,
             socket,
             users: BTreeMap::new(),

@@ -35,9 +35,18 @@
 //! # After it
 //! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is
 //! a *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
-//! through, and told as [`Event::Listening`] when the socket accepts connections. Holds end by
-//! their lease (`lease.rs`), by [`Ports::release`] or [`Ports::close`]. One that a program shut
-//! down listens again ten milliseconds later.
+//! through, and told as [`Event::Listening`] when the socket accepts connections (TCP: at once).
+//! Holds end by their lease (`lease.rs`), by [`Ports::release`] or [`Ports::close`]. One that a
+//! program shut down listens again ten milliseconds later.
+//!
+//! # Who gets a connection
+//! The sockets of an app at one TCP address are a group of the kernel's (SO_REUSEPORT), unless its
+//! balance is one socket for all. `steering.rs` mirrors the group's order and keeps a program
+//! attached to it, `steer.rs` says among whom it chooses, `health.rs` judges queues, `retire.rs`
+//! empties those of slots that leave. The order has to be known exactly, so a program's first
+//! `listen` is done here, on our duplicate, before the program does it again; and a socket that
+//! another of its slot has replaced is kept while a child has it open. Each entry into this module
+//! ends with [`Ports::steer`], which brings up to date what was marked.
 //!
 //! # Repeated calls
 //! A signal makes a thread issue its call again as a new notification, at any point. Nothing is
@@ -56,7 +65,7 @@ mod attempt;
 mod bind;
 mod facts;
 mod grant;
-mod handover;
+pub(crate) mod handover;
 mod health;
 mod hold;
 mod key;

@@ -13,6 +13,7 @@ use super::{
     key::Key,
     lease::Censuses,
     steering::{Seat, Steering},
+    table::Table,
 };
 use crate::{
     balance::{Balance, Fallback},
@@ -114,6 +115,11 @@ impl Ports {
     /// Closes released sockets, and replaced ones that no living child has open any more: until
     /// then those are members of their groups, in an order that only we can keep.
     pub(super) fn bury(&mut self) {
+        if self.table.gone.is_empty() && !self.table.recalled {
+            return;
+        }
+        // Who joined and goes in one turn changes the order as well.
+        self.table.marked.clone().iter().for_each(|id| self.mirror(id));
         std::mem::take(&mut self.table.gone).into_iter().for_each(|hold| self.close_member(hold));
         if !std::mem::take(&mut self.table.recalled) {
             return;
@@ -147,18 +153,23 @@ impl Ports {
         if self.is_member(&id, hold.cookie) {
             // Nobody may be sent there any more when it closes.
             let _told_later = self.choose(&id, Some(hold.cookie));
+            let cookie = hold.cookie;
             drop(hold);
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.order.left(cookie);
+            }
             self.table.marked.insert(id);
         }
     }
 
     /// Takes note of who joined and who left.
     fn mirror(&mut self, id: &GroupId) {
+        let Table { holds, ghosts, gone, .. } = &self.table;
         let of_group = |hold: &&Hold| group_of(hold).as_ref() == Some(id);
-        let holds = self.table.holds.values().filter(of_group);
-        let ghosts = self.table.ghosts.iter().filter(of_group);
-        let listening: Vec<u64> =
-            ghosts.chain(holds).filter(|hold| hold.listens()).map(|hold| hold.cookie).collect();
+        let all = holds.values().chain(ghosts).chain(gone).filter(of_group);
+        let mut listening: Vec<&Hold> = all.filter(|hold| hold.listens()).collect();
+        listening.sort_by_key(|hold| hold.number);
+        let listening: Vec<u64> = listening.into_iter().map(|hold| hold.cookie).collect();
         if listening.is_empty() {
             self.groups.remove(id);
             return;
@@ -241,10 +252,6 @@ impl Ports {
         let rank = |hold: &Hold| {
             if self.retiring.contains_key(&hold.owner) {
                 Rank::Retiring
-            } else if self.balance(&hold.owner.app) == Balance::Even {
-                // The kernel's own hash, whatever becomes of a slot: on a busy machine a slot that
-                // serves was found unserved for good, and the default must not leave one out.
-                Rank::Good
             } else if !hold.is_served() {
                 Rank::Unserved
             } else if group.health.is_blocked(cookie) {

@@ -47,6 +47,7 @@ impl Table {
             }
         }
         let id = HoldId(self.next);
+        hold.number = self.next;
         self.next += 1;
         self.marked.extend(group_of(&hold));
         self.holds.insert(id, hold);

@@ -44,6 +44,8 @@ const SLOTS: u8 = 23;
 const SLOTS_END: u8 = 24;
 const SHARED: u8 = 25;
 const UNSHARED: u8 = 26;
+const SNAPSHOT: u8 = 27;
+const NOT_UPGRADED: u8 = 28;
 
 /// `Event::Spawned`.
 pub(crate) fn spawned(child: &Child) -> Result<Packet<'_>, WireError> {
@@ -155,6 +157,11 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
         }
         Event::Held { name, fd } => held(name, fd.as_fd()),
         Event::Shared { hold, record, socket } => shared(*hold, record, socket.as_fd()),
+        Event::Snapshot { file } => Packet::new(begin(SNAPSHOT), vec![file.as_fd()]),
+        Event::NotUpgraded { errno } => small(NOT_UPGRADED, |writer| {
+            writer.i32(*errno);
+            Ok(())
+        }),
         Event::Unshared { hold } => small(UNSHARED, |writer| {
             writer.u64(*hold);
             Ok(())
@@ -274,6 +281,7 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, WireError
             record: parcel.reader.bytes("record", MAX_RECORD)?.to_vec(),
             socket: parcel.fd()?,
         },
+        SNAPSHOT => Event::Snapshot { file: parcel.fd()? },
         HELD => Event::Held { name: parcel.reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
         tag => decode_small(tag, &mut parcel)?,
     };
@@ -337,6 +345,7 @@ fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
             Event::Unbalanced { fallback, app: reader.text("app", MAX_NAME)? }
         }
         SLOTS => read_app_slots(reader)?,
+        NOT_UPGRADED => Event::NotUpgraded { errno: reader.i32()? },
         UNSHARED => Event::Unshared { hold: reader.u64()? },
         SLOTS_END => Event::SlotsEnd { request: reader.u64()? },
         INVENTORY_END => Event::InventoryEnd,

@@ -8,9 +8,9 @@ use super::{
 use crate::{
     balance::Balance,
     codec::WireError,
-    message::{MAX_LABEL, MAX_NAME, MAX_RECORD, Request},
+    message::{Child, ExitStatus, MAX_LABEL, MAX_NAME, MAX_RECORD, Request},
 };
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const HELLO: u8 = 1;
 const SPAWN: u8 = 2;
@@ -28,6 +28,8 @@ const SLOTS: u8 = 13;
 const ADOPT: u8 = 14;
 const ADOPT_SOCKET: u8 = 15;
 const ADOPTED: u8 = 16;
+const SNAPSHOT: u8 = 17;
+const UPGRADE: u8 = 18;
 
 /// Lays a request out.
 pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
@@ -69,7 +71,8 @@ pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
             writer.bytes("record", record, MAX_RECORD)?;
             fds.push(socket.as_fd());
         }
-        Request::Inventory | Request::Adopted | Request::Shutdown => {}
+        Request::Upgrade { program } => fds.push(program.as_fd()),
+        Request::Inventory | Request::Adopted | Request::Snapshot | Request::Shutdown => {}
     }
     Packet::new(writer, fds)
 }
@@ -91,8 +94,44 @@ fn tag(request: &Request) -> u8 {
         Request::Adopt { .. } => ADOPT,
         Request::AdoptSocket { .. } => ADOPT_SOCKET,
         Request::Adopted => ADOPTED,
+        Request::Snapshot => SNAPSHOT,
+        Request::Upgrade { .. } => UPGRADE,
         Request::Shutdown => SHUTDOWN,
     }
+}
+
+/// `Request::Adopt`, straight from what is kept.
+pub(crate) fn adopt<'a>(
+    child: &'a Child,
+    label: &[u8],
+    status: Option<ExitStatus>,
+    listening: bool,
+) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(ADOPT);
+    let fds = write_kept(&mut writer, child, label, status, listening)?;
+    Packet::new(writer, fds)
+}
+
+/// `Request::AdoptSocket`.
+pub(crate) fn adopt_socket<'a>(
+    record: &[u8],
+    socket: BorrowedFd<'a>,
+) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(ADOPT_SOCKET);
+    writer.bytes("record", record, MAX_RECORD)?;
+    Packet::new(writer, vec![socket])
+}
+
+/// `Request::Adopted`.
+pub(crate) fn adopted<'a>() -> Result<Packet<'a>, WireError> {
+    Packet::new(begin(ADOPTED), Vec::new())
+}
+
+/// `Request::Hold`.
+pub(crate) fn hold<'a>(name: &str, fd: BorrowedFd<'a>) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(HOLD);
+    writer.bytes("name", name.as_bytes(), MAX_NAME)?;
+    Packet::new(writer, vec![fd])
 }
 
 /// Reads a request; its descriptors are closed if it is none.
@@ -132,6 +171,8 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireErr
             socket: parcel.fd()?,
         },
         ADOPTED => Request::Adopted,
+        SNAPSHOT => Request::Snapshot,
+        UPGRADE => Request::Upgrade { program: parcel.fd()? },
         SHUTDOWN => Request::Shutdown,
         value => return Err(WireError::Unknown { what: "request", value }),
     };

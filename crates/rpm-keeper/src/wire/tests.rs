@@ -111,6 +111,8 @@ fn adoption() -> impl Strategy<Value = Request> {
         ),
         label().prop_map(|record| Request::AdoptSocket { record, socket: file(8) }),
         Just(()).prop_map(|()| Request::Adopted),
+        Just(()).prop_map(|()| Request::Snapshot),
+        Just(()).prop_map(|()| Request::Upgrade { program: file(9) }),
     ]
 }
 
@@ -197,6 +199,8 @@ fn sharing_event() -> impl Strategy<Value = Event> {
             socket: file(8)
         }),
         any::<u64>().prop_map(|hold| Event::Unshared { hold }),
+        Just(()).prop_map(|()| Event::Snapshot { file: file(9) }),
+        any::<i32>().prop_map(|errno| Event::NotUpgraded { errno }),
     ]
 }
 

@@ -48,8 +48,17 @@ impl Bench {
         bench
     }
 
+    /// What an event makes happen. How far a reload is, is told by [`Bench::told`] alone: it would
+    /// stand between all else.
     pub(super) fn on(&mut self, event: Event) -> Vec<String> {
-        self.fleet.step(event, self.now).iter().map(show).collect()
+        let effects = self.fleet.step(event, self.now);
+        effects.iter().filter(|effect| !is_progress(effect)).map(show).collect()
+    }
+
+    /// As [`Bench::on`], with the progress of reloads and nothing else.
+    pub(super) fn told(&mut self, event: Event) -> Vec<String> {
+        let effects = self.fleet.step(event, self.now);
+        effects.iter().filter(|effect| is_progress(effect)).map(show).collect()
     }
 
     pub(super) fn ask(&mut self, command: Command) -> Vec<String> {
@@ -107,6 +116,12 @@ impl Bench {
     }
 }
 
+/// Whether an effect tells how far a reload is.
+pub(super) fn is_progress(effect: &Effect) -> bool {
+    let Effect::Notice(Notice { kind, .. }) = effect else { return false };
+    matches!(kind, NoticeKind::Reloading { .. } | NoticeKind::Reloaded)
+}
+
 /// One effect as a short line.
 pub(super) fn show(effect: &Effect) -> String {
     match effect {
@@ -146,12 +161,18 @@ fn show_kind(kind: &NoticeKind) -> String {
         NoticeKind::SpawnFailed { reason } => format!("not spawned: {reason}"),
         NoticeKind::Waiting { delay_ms } => format!("waiting {delay_ms} ms"),
         NoticeKind::Errored => "errored".into(),
-        NoticeKind::Draining => "draining".into(),
+        NoticeKind::Draining { .. } => "draining".into(),
         NoticeKind::Stopped => "stopped".into(),
         NoticeKind::Deleted => "deleted".into(),
         NoticeKind::MemoryExceeded { bytes } => format!("uses {bytes} bytes"),
         NoticeKind::Blocked { waiting } => format!("blocked, {waiting} wait"),
         NoticeKind::Unblocked => "unblocked".into(),
+        NoticeKind::Reloading { nth, of, overlap: true } => format!("reloading, {nth} of {of}"),
+        NoticeKind::Reloading { nth, of, overlap: false } => {
+            format!("reloading by a restart, {nth} of {of}")
+        }
+        NoticeKind::Outage { listening } => format!("outage of {}", listening.join(" ")),
+        NoticeKind::Reloaded => "reloaded".into(),
         NoticeKind::ReloadFailed => "reload failed".into(),
     }
 }

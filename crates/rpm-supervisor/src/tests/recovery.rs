@@ -13,7 +13,8 @@ impl Bench {
         assert_eq!(read, self.fleet);
         self.fleet = read;
         let alive: BTreeSet<_> = alive.iter().copied().map(WorkerId).collect();
-        self.fleet.recover(&alive, self.now).iter().map(show).collect()
+        let effects = self.fleet.recover(&alive, self.now);
+        effects.iter().filter(|effect| !is_progress(effect)).map(show).collect()
     }
 }
 

@@ -26,6 +26,33 @@ fn the_old_worker_goes_when_the_new_one_is_ready_slot_by_slot() {
 }
 
 #[test]
+fn a_reload_tells_how_far_it_is() {
+    let mut bench = Bench::online(Policy { max_surge: 2, ..cluster() }, 3);
+    let command = reload(&[0, 1, 2]);
+    let begun = bench.told(Event::Command { ticket: Ticket(9), command });
+    assert_eq!(begun, ["notice 0 reloading, 1 of 3", "notice 1 reloading, 2 of 3"]);
+    bench.ready(4);
+    let gone = bench.told(Event::TreeGone { worker: WorkerId(1) });
+    assert_eq!(gone, ["notice 1 reloaded", "notice 2 reloading, 3 of 3"]);
+
+    let mut bench = Bench::online(fork(), 1);
+    let command = reload(&[0]);
+    let begun = bench.told(Event::Command { ticket: Ticket(9), command });
+    assert_eq!(begun, ["notice 0 reloading by a restart, 1 of 1"]);
+}
+
+#[test]
+fn a_drain_tells_how_long_it_may_take() {
+    let mut bench = Bench::online(cluster(), 1);
+    bench.ask(reload(&[0]));
+    let ready = Event::Ready { worker: WorkerId(1), listening: true };
+    let effects = bench.fleet.step(ready, bench.now);
+    let told = NoticeKind::Draining { connections: None, left_ms: 30_000 };
+    let is_told = |effect: &Effect| matches!(effect, Effect::Notice(n) if n.kind == told);
+    assert!(effects.iter().any(is_told), "{effects:?}");
+}
+
+#[test]
 fn a_drain_has_an_end() {
     let mut bench = Bench::online(cluster(), 1);
     bench.ask(reload(&[0]));

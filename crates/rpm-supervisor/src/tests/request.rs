@@ -28,6 +28,20 @@ fn amend_changes_the_rules_and_no_worker() {
 }
 
 #[test]
+fn only_what_rests_gets_another_name() {
+    let mut bench = Bench::online(fork(), 1);
+    let rename = || Command::Rename { app: name("a"), to: name("b") };
+    assert_eq!(bench.ask(rename()), ["answer 2: denied, a must be stopped first"]);
+    bench.ask(Command::Stop(ids(&[0])));
+    bench.dies(0, 0);
+    assert_eq!(bench.ask(rename()), ["answer 4: done [0]"]);
+    assert_eq!(bench.fleet.apps.keys().collect::<Vec<_>>(), [&name("b")]);
+    assert_eq!(bench.ask(rename()), ["answer 5: denied, an app named b exists already"]);
+    let unknown = Command::Rename { app: name("c"), to: name("d") };
+    assert_eq!(bench.ask(unknown), ["answer 6: denied, there is no app named c"]);
+}
+
+#[test]
 fn unknown_targets_are_denied_as_a_whole() {
     let mut bench = Bench::online(fork(), 1);
     let before = bench.fleet.clone();

@@ -20,7 +20,7 @@ pub struct Holder {
 
 /// Socket states of include/net/tcp_states.h, as printed: a TCP listener, and an unconnected UDP
 /// socket, which has the number of a closed one.
-const TCP_LISTEN: &str = "0A";
+pub(super) const TCP_LISTEN: &str = "0A";
 const UDP_UNCONNECTED: &str = "07";
 
 /// A process that listens on this address, or on one that overlaps it (`0.0.0.0` and `127.0.0.1`).
@@ -91,7 +91,7 @@ fn unix_row(row: &[u8], path: &[u8]) -> Option<u64> {
 }
 
 /// Addresses are printed as 32-bit words in hexadecimal, each in the machine's own byte order.
-fn local_address(text: &str) -> Option<SocketAddr> {
+pub(super) fn local_address(text: &str) -> Option<SocketAddr> {
     let (words, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
     let word = |at: usize| {

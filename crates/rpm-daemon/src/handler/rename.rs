@@ -1,0 +1,21 @@
+//! `rename`: an app at rest under another name.
+
+use crate::{engine::Engine, inbox::Responder, store};
+use rpm_config::{AppName, AppSpec};
+use rpm_keeper::Request;
+use rpm_supervisor::Command;
+
+impl Engine {
+    /// Moves the app and its description; refused while anything of it runs.
+    pub(super) fn rename(&mut self, app: &AppName, name: AppName, to: Responder) {
+        self.ask(Command::Rename { app: app.clone(), to: name.clone() }, to);
+        let moved = !self.fleet.apps.contains_key(app) && self.fleet.apps.contains_key(&name);
+        if let Some(spec) = self.specs.get(app).cloned().filter(|_| moved) {
+            self.keep_spec(AppSpec { name, ..AppSpec::clone(&spec) });
+            self.specs.remove(app);
+            self.keeper.send(Request::Drop { name: store::spec_name(app) });
+            self.listeners.forget(app);
+            self.sharing.forget(app);
+        }
+    }
+}
