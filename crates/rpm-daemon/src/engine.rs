@@ -30,6 +30,7 @@ use rpm_keeper::Request;
 use rpm_supervisor::{Effect, Event, Fleet};
 use rpm_unix::home::Home;
 use std::{collections::VecDeque, time::Duration};
+use tokio::time::sleep;
 
 /// How often the memory of apps with a limit is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
@@ -96,10 +97,10 @@ impl Engine {
             tokio::select! {
                 event = self.keeper.receive() => self.on_keeper_link(event).await?,
                 message = self.inbox.receive() => self.on_messages(message),
-                () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
+                () = sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
-                () = tokio::time::sleep(unwritten.unwrap_or_default()), if unwritten.is_some() => {}
-                () = tokio::time::sleep(drain_look.unwrap_or_default()), if drain_look.is_some() => {
+                () = sleep(unwritten.unwrap_or_default()), if unwritten.is_some() => {}
+                () = sleep(drain_look.unwrap_or_default()), if drain_look.is_some() => {
                     self.start_sample();
                 }
             }

@@ -234,3 +234,41 @@ fn boot() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     text.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kept samples of format 1, as a running daemon wrote them: a later reader must still
+    /// understand them.
+    const FLEET: &str = include_str!("../../../tests/fixtures/formats/fleet-1.json");
+    const SPECS: &str = include_str!("../../../tests/fixtures/formats/specs-1.json");
+
+    #[test]
+    fn samples_of_this_format_are_read() {
+        let entries: Entries = serde_json::from_str(FLEET).unwrap();
+        assert_eq!(entries.version, 1);
+        let workers: Vec<_> = entries.processes.iter().map(|one| one.worker).collect();
+        assert_eq!(workers.len(), 5, "{workers:?}");
+        let apps: Vec<_> = entries.state.fleet.apps.keys().map(ToString::to_string).collect();
+        assert_eq!(apps, ["crashes", "idle", "node", "python"]);
+        let specs: Vec<AppSpec> = serde_json::from_str(SPECS).unwrap();
+        assert_eq!(specs.len(), 4);
+    }
+
+    #[test]
+    fn a_sample_is_checked_as_a_new_binary_would() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().join("home"));
+        home.create().unwrap();
+        assert!(check(&home).is_err());
+        fs::write(fleet_path(&home), FLEET).unwrap();
+        fs::write(specs_path(&home), SPECS).unwrap();
+        check(&home).unwrap();
+        fs::write(fleet_path(&home), FLEET.replacen("\"version\":1", "\"version\":9", 1)).unwrap();
+        assert_eq!(check(&home).unwrap_err(), "the state of the fleet has version 9");
+        // Pids of another boot mean nothing.
+        fs::write(fleet_path(&home), FLEET).unwrap();
+        assert!(read(&home).is_none());
+    }
+}

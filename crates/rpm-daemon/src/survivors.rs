@@ -59,7 +59,8 @@ impl Survivors {
         for entry in self.leaders() {
             match self.adopt(&entry) {
                 Ok((request, found)) => {
-                    tracing::warn!(app = %entry.label.app, pid = entry.pid, "taking a survivor over");
+                    let app = &entry.label.app;
+                    tracing::warn!(%app, pid = entry.pid, "taking a survivor over");
                     keeper.send(request);
                     inventory.children.push(found);
                 }

@@ -91,11 +91,11 @@ impl Estate {
         match event {
             Event::Shared { hold, record, socket } => {
                 self.sockets.insert(hold, (record, socket));
-                return None;
+                None
             }
             Event::Unshared { hold } => {
                 self.sockets.remove(&hold);
-                return None;
+                None
             }
             event => {
                 // As in `sent`.

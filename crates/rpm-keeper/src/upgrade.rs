@@ -179,8 +179,11 @@ impl Head {
     }
 }
 
-/// A snapshot taken apart: each request still as bytes and numbers.
-fn parts(bytes: &[u8]) -> Result<(Head, Vec<(&[u8], Vec<RawFd>)>), WireError> {
+/// A request as it stands in a snapshot: its bytes, and the numbers of its descriptors.
+type Part<'a> = (&'a [u8], Vec<RawFd>);
+
+/// A snapshot taken apart.
+fn parts(bytes: &[u8]) -> Result<(Head, Vec<Part<'_>>), WireError> {
     let mut reader = Reader::new(bytes);
     match reader.u8()? {
         FORMAT => {}
@@ -265,7 +268,7 @@ fn resume(home: &Home, file: RawFd) -> io::Result<Keeper> {
 }
 
 impl Keeper {
-    fn replay(&mut self, requests: Vec<(&[u8], Vec<RawFd>)>) -> Result<(), WireError> {
+    fn replay(&mut self, requests: Vec<Part<'_>>) -> Result<(), WireError> {
         for (bytes, numbers) in requests {
             let fds: io::Result<Vec<_>> = numbers.into_iter().map(fd::adopt).collect();
             let fds = fds.map_err(|_| WireError::Descriptors)?;
@@ -288,6 +291,23 @@ mod tests {
         head.write(&mut writer);
         let bytes = writer.finish();
         assert_eq!(Head::read(&mut Reader::new(&bytes)).unwrap(), head);
+    }
+
+    /// Kept sample of format 1, as a running keeper made it for Node workers that share a port and some
+    /// programs that do not: a later reader must still understand it.
+    #[test]
+    fn a_sample_of_this_format_is_read() {
+        let bytes = include_bytes!("../../../tests/fixtures/formats/keeper-1.bin");
+        check_snapshot(memfd::seal(bytes).unwrap()).unwrap();
+        let (_, requests) = parts(bytes).unwrap();
+        let tags: Vec<_> = requests.iter().map(|(bytes, _)| bytes[1]).collect();
+        // Five children, two sockets, what the daemon holds, and the end.
+        assert_eq!(tags.iter().filter(|tag| **tag == 14).count(), 5);
+        assert_eq!(tags.iter().filter(|tag| **tag == 15).count(), 2);
+        assert_eq!(tags.last(), Some(&16));
+        for end in 0..bytes.len() {
+            assert!(check_snapshot(memfd::seal(&bytes[..end]).unwrap()).is_err(), "{end}");
+        }
     }
 
     #[test]
