@@ -2,19 +2,27 @@
 //! each command takes is in a file beside this one.
 
 mod act;
+mod list;
 mod logs;
 mod look;
 mod more;
 mod serve;
+mod settings;
+mod source;
 mod start;
+mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
+    list::List,
     logs::Logs,
     look::{Describe, Events, Name, OptionalName, Targets},
     more::MoreFlags,
     serve::{Serve, ServeForeground, Site},
+    settings::{Get, Multiset, Set, Unset},
+    source::Pull,
     start::{AppFlags, FileOptions, Start},
+    talk::{Attach, Send, SendSignal, Trigger},
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -67,7 +75,7 @@ pub(crate) enum Command {
     Scale(Scale),
     /// Show all instances.
     #[command(visible_aliases = ["ls", "l", "ps", "status"])]
-    List,
+    List(List),
     /// Show everything about instances.
     #[command(visible_aliases = ["show", "desc", "info"])]
     Describe(Describe),
@@ -89,6 +97,36 @@ pub(crate) enum Command {
     Ping,
     /// Print all instances as JSON.
     Jlist,
+    /// Print all instances as Node prints objects.
+    #[command(alias = "prettyList")]
+    Prettylist,
+    /// Print the environment of an instance.
+    Env(Name),
+    /// Print what to send with a report of a bug.
+    Report,
+    /// Empty dump.pm2.
+    Cleardump,
+    /// Change a setting, or show all.
+    Set(Set),
+    /// Change several settings.
+    Multiset(Multiset),
+    /// Show a setting, or all.
+    #[command(alias = "config")]
+    Get(Get),
+    /// Show all settings.
+    Conf(Set),
+    /// Forget a setting.
+    Unset(Unset),
+    /// Bring an app's git checkout up to date, and reload the app.
+    Pull(Pull),
+    /// Go to the next commit of an app's git checkout, and reload the app.
+    Forward(Name),
+    /// Go to the former commit of an app's git checkout, and reload the app.
+    Backward(Name),
+    /// Let a debugger into a Node app.
+    Inspect(Name),
+    /// Show commands to try.
+    Examples,
     /// Print what happens, as it happens.
     Events(Events),
     /// Print the ids of an app's instances.
@@ -97,6 +135,15 @@ pub(crate) enum Command {
     Pid(OptionalName),
     /// Zero restart counters.
     Reset(Act),
+    /// Say something to an app: a JSON message to Node, a line to any other.
+    Send(Send),
+    /// Have apps do something they offer over their channel.
+    Trigger(Trigger),
+    /// Follow an app's output and type into its standard input.
+    Attach(Attach),
+    /// Send a signal to an app.
+    #[command(name = "sendSignal", visible_alias = "signal")]
+    SendSignal(SendSignal),
     /// Serve a directory over HTTP.
     #[command(visible_alias = "expose")]
     Serve(Box<Serve>),
@@ -130,7 +177,7 @@ mod tests {
     #[test]
     fn commands_have_pm2s_other_names() {
         for line in ["rpm list", "rpm ls", "rpm l", "rpm ps", "rpm status"] {
-            assert_eq!(parse(line), Ok(Command::List), "{line}");
+            assert_eq!(parse(line), Ok(Command::List(List::default())), "{line}");
         }
         for line in ["rpm describe 0", "rpm show 0", "rpm desc 0", "rpm info 0"] {
             let want = Describe { targets: vec!["0".into()], json: false };
@@ -152,11 +199,11 @@ mod tests {
         assert_eq!(parse("rpm restart api -a"), Ok(Command::Restart(Box::new(restart))));
         let logs = Logs {
             targets: vec!["api".into()],
-            lines: 3,
+            lines: Some(3),
             nostream: true,
             raw: true,
             err: true,
-            out: false,
+            ..Logs::default()
         };
         let line = "rpm logs api --lines 3 --nostream --raw --err";
         assert_eq!(parse(line), Ok(Command::Logs(logs)));

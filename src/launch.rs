@@ -142,7 +142,7 @@ async fn start(session: &Session) -> Result<Client, CliError> {
     if let Some(client) = running(session).await? {
         return Ok(client);
     }
-    session.say(&format!("starting the daemon, home {}", session.home.root().display()));
+    session.mention(&format!("starting the daemon, home {}", session.home.root().display()));
     let ready = spawn_keeper(&session.home).map_err(|error| {
         launch_failed(session, format!("the keeper cannot be started: {error}"))
     })?;

@@ -1,39 +1,36 @@
-//! Which files the targets of `logs` write, and how their lines are printed.
+//! Which files the targets of `logs` write, and whose lines are in them.
 
-use crate::{
-    cli::Logs,
-    error::CliError,
-    render::{
-        log_line::{Prefixes, Stream},
-        style::{Colors, Paint},
-    },
-};
+use crate::{cli::Logs, render::log_line::Stream};
 use rpm_protocol::LogSource;
 use std::{
-    collections::BTreeSet,
-    io::{self, Write},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// Printed at once, so that many lines cost few writes.
-const BUFFER_BYTES: usize = 64 << 10;
+/// Whose lines a file has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// One instance's.
+    Instance { id: u32, app: String },
+    /// Those of several instances of an app: which is the first one, for programs.
+    Shared { first: u32, app: String },
+    /// The daemon's own.
+    Rpm,
+}
 
-/// A file, and whose it is. Where instances share one it is the first one's.
+/// A file that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogFile {
-    pub(crate) source: LogSource,
+    pub(crate) whose: Whose,
     pub(crate) stream: Stream,
     pub(crate) path: PathBuf,
 }
 
-/// The files of `sources` that `options` want to see, each once, without those in `known`.
-pub(crate) fn of(
-    sources: &[LogSource],
-    options: &Logs,
-    known: &mut BTreeSet<PathBuf>,
-) -> Vec<LogFile> {
+/// The files of `sources` that `options` want to see, each once.
+pub(crate) fn of(sources: &[LogSource], options: &Logs) -> Vec<LogFile> {
     let both = options.out == options.err;
-    let mut files = Vec::new();
+    let mut files: Vec<LogFile> = Vec::new();
+    let mut known: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for source in sources {
         let streams = [
             (Stream::Out, &source.out, both || options.out),
@@ -41,96 +38,35 @@ pub(crate) fn of(
         ];
         for (stream, path, wanted) in streams {
             let Some(path) = path.as_ref().filter(|_| wanted) else { continue };
-            if known.insert(path.clone()) {
-                files.push(LogFile { source: source.clone(), stream, path: path.clone() });
+            let app = source.name.to_string();
+            match known.get(path).and_then(|index| files.get_mut(*index)) {
+                Some(file) => file.share(source.id, app),
+                None => {
+                    known.insert(path.clone(), files.len());
+                    let whose = Whose::Instance { id: source.id, app };
+                    files.push(LogFile { whose, stream, path: path.clone() });
+                }
             }
         }
     }
     files
 }
 
-/// Prints lines of logs, as bytes: what an app wrote need not be text.
-pub(crate) struct Printer {
-    raw: bool,
-    colors: Colors,
-    prefixes: Prefixes,
-    waiting: Vec<u8>,
-}
-
-impl Printer {
-    pub(crate) fn new(raw: bool, colors: Colors) -> Self {
-        Self { raw, colors, prefixes: Prefixes::new(colors), waiting: Vec::new() }
+impl LogFile {
+    /// The daemon's own log.
+    pub(crate) fn daemon(path: &Path) -> Self {
+        Self { whose: Whose::Rpm, stream: Stream::Out, path: path.to_owned() }
     }
 
-    /// The lines that a file had before.
-    pub(crate) fn past(&mut self, file: &LogFile, lines: &[Vec<u8>]) -> Result<(), CliError> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.heading(&file.path, lines.len());
-        for line in lines {
-            let prefix = self.prefixes.past(&file.source, file.stream);
-            self.line(file.stream, &prefix, line, true)?;
-        }
-        if !self.raw {
-            self.waiting.push(b'\n');
-        }
-        self.flush()
+    /// Another instance writes it too.
+    fn share(&mut self, other: u32, by: String) {
+        let (first, app) = match &self.whose {
+            Whose::Instance { id, app } if *id != other => (*id, app.clone()),
+            Whose::Instance { .. } | Whose::Shared { .. } | Whose::Rpm => return,
+        };
+        let app = if app == by { app } else { format!("{app},{by}") };
+        self.whose = Whose::Shared { first, app };
     }
-
-    /// A line that has just come; `ends` is false for a piece of a very long one.
-    pub(crate) fn present(
-        &mut self,
-        file: &LogFile,
-        line: &[u8],
-        ends: bool,
-    ) -> Result<(), CliError> {
-        let prefix = self.prefixes.present(&file.source, file.stream);
-        self.line(file.stream, &prefix, line, ends)
-    }
-
-    /// Whether something waits to be printed.
-    pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// Prints what waits.
-    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
-        let mut out = io::stdout().lock();
-        let printed = out.write_all(&self.waiting).and_then(|()| out.flush());
-        self.waiting.clear();
-        printed.map_err(|error| CliError::io("cannot print", &error))
-    }
-
-    fn heading(&mut self, path: &Path, count: usize) {
-        if !self.raw {
-            let text = format!("{} last {count} lines:", path.display());
-            self.waiting.extend(self.colors.paint(Paint::Dim, &text).into_bytes());
-            self.waiting.push(b'\n');
-        }
-    }
-
-    fn line(
-        &mut self,
-        stream: Stream,
-        prefix: &str,
-        line: &[u8],
-        ends: bool,
-    ) -> Result<(), CliError> {
-        let end: &[u8] = if ends || !self.raw { b"\n" } else { b"" };
-        if !self.raw {
-            self.waiting.extend(prefix.as_bytes());
-        } else if stream == Stream::Err {
-            return raw_error(&[line, end].concat());
-        }
-        self.waiting.extend(line);
-        self.waiting.extend(end);
-        if self.waiting.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
-    }
-}
-
-fn raw_error(line: &[u8]) -> Result<(), CliError> {
-    io::stderr().write_all(line).map_err(|error| CliError::io("cannot print", &error))
 }
 
 #[cfg(test)]
@@ -139,7 +75,7 @@ mod tests {
     use rpm_config::AppName;
 
     fn options(out: bool, err: bool) -> Logs {
-        Logs { targets: vec![], lines: 15, nostream: false, raw: false, err, out }
+        Logs { out, err, ..Logs::default() }
     }
 
     fn source(id: u32, out: Option<&str>, error: Option<&str>) -> LogSource {
@@ -147,44 +83,34 @@ mod tests {
         LogSource { id, name: AppName::new("api").unwrap(), out: path(out), error: path(error) }
     }
 
-    fn paths(out: bool, err: bool) -> Vec<(u32, Stream, String)> {
+    fn files(out: bool, err: bool) -> Vec<(String, Stream, String)> {
         let sources = [
             source(0, Some("/l/out"), Some("/l/err-0")),
             source(1, Some("/l/out"), Some("/l/err-1")),
             source(2, None, None),
         ];
-        let files = of(&sources, &options(out, err), &mut BTreeSet::new());
-        let show = |file: LogFile| (file.source.id, file.stream, file.path.display().to_string());
+        let files = of(&sources, &options(out, err));
+        let show =
+            |file: LogFile| (file.whose.label(), file.stream, file.path.display().to_string());
         files.into_iter().map(show).collect()
     }
 
     #[test]
     fn each_wanted_file_once() {
-        let out = (0, Stream::Out, "/l/out".to_owned());
-        let errors = [0, 1].map(|id| (id, Stream::Err, format!("/l/err-{id}")));
+        let out = ("api".to_owned(), Stream::Out, "/l/out".to_owned());
+        let errors = [0, 1].map(|id| (format!("{id}|api"), Stream::Err, format!("/l/err-{id}")));
         let [first, second] = errors.clone();
         let all = vec![out.clone(), first, second];
-        assert_eq!(paths(false, false), all);
-        assert_eq!(paths(true, true), all);
-        assert_eq!(paths(true, false), [out]);
-        assert_eq!(paths(false, true), errors);
-    }
-
-    fn printed(raw: bool) -> String {
-        let file =
-            LogFile { source: source(0, None, None), stream: Stream::Out, path: "/l/out".into() };
-        let mut printer = Printer::new(raw, Colors::Off);
-        printer.heading(&file.path, 2);
-        printer.present(&file, b"one", true).unwrap();
-        printer.present(&file, b"half", false).unwrap();
-        printer.present(&file, b" \xff", true).unwrap();
-        String::from_utf8_lossy(&printer.waiting).into_owned()
+        assert_eq!(files(false, false), all);
+        assert_eq!(files(true, true), all);
+        assert_eq!(files(true, false), [out]);
+        assert_eq!(files(false, true), errors);
     }
 
     #[test]
-    fn raw_lines_are_as_they_were() {
-        assert_eq!(printed(true), "one\nhalf \u{fffd}\n");
-        let want = "/l/out last 2 lines:\n0|api  | one\n0|api  | half\n0|api  |  \u{fffd}\n";
-        assert_eq!(printed(false), want);
+    fn both_streams_in_one_file_are_one_instances() {
+        let files = of(&[source(3, Some("/l/both"), Some("/l/both"))], &options(false, false));
+        let whose: Vec<String> = files.iter().map(|file| file.whose.label()).collect();
+        assert_eq!(whose, ["3|api"]);
     }
 }

@@ -1,16 +1,19 @@
-//! The `rpm` binary: one program, three roles, chosen before any thread exists.
+//! The `rpm` binary: one program, four roles, chosen before any thread exists.
 #![forbid(unsafe_code)]
 
+mod absent;
 mod cli;
 mod command;
 mod error;
 mod fleet_file;
 mod launch;
 mod log_files;
+mod log_printer;
 mod render;
 mod role;
 mod run;
 mod session;
+mod settings;
 mod words;
 
 use std::{env, process::ExitCode};
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         role::Role::Resume { home, file } => role::code(rpm_keeper::resume_main(&home, file)),
         role::Role::Check { home } => role::check(&home),
         role::Role::Daemon { home } => role::code(rpm_daemon::run(&home)),
+        role::Role::Front { config } => role::run_front(&config),
         role::Role::Wrong => role::wrong(),
         role::Role::CommandLine => run::run(env::args_os()),
     }

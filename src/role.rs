@@ -16,6 +16,9 @@ const CHECK: &str = "__check";
 /// `rpm __daemon HOME`: what the keeper starts.
 const DAEMON: &str = "__daemon";
 
+/// `rpm __front CONFIG`: what the keeper starts for an app with `proxy`.
+const FRONT: &str = "__front";
+
 /// What to be.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Role {
@@ -29,6 +32,8 @@ pub(crate) enum Role {
     Check { home: Home },
     /// The daemon of a home.
     Daemon { home: PathBuf },
+    /// The front of an app; its configuration as JSON.
+    Front { config: String },
     /// The command line.
     CommandLine,
     /// A hidden role without what it needs.
@@ -46,6 +51,7 @@ pub(crate) fn of(words: impl Iterator<Item = OsString>) -> Role {
             words.next().map(|home| Role::Check { home: Home::new(PathBuf::from(home)) })
         }
         Some(word) if word == DAEMON => words.next().map(|home| Role::Daemon { home: home.into() }),
+        Some(word) if word == FRONT => front(words.next()),
         Some(_) | None => Some(Role::CommandLine),
     };
     role.unwrap_or(Role::Wrong)
@@ -66,6 +72,22 @@ fn heir(mut words: impl Iterator<Item = OsString>) -> Option<Role> {
     let rest: Vec<String> = words.map(OsString::into_string).collect::<Result<_, _>>().ok()?;
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
     Some(Role::Heir { home, inheritance: Inheritance::parse(&rest)? })
+}
+
+fn front(config: Option<OsString>) -> Option<Role> {
+    Some(Role::Front { config: config?.into_string().ok()? })
+}
+
+/// Runs a front to its end. What it has to say reaches the daemon's log.
+pub(crate) fn run_front(config: &str) -> ExitCode {
+    match rpm_front::Config::from_json(config).and_then(rpm_front::run) {
+        Ok(rpm_front::Ended::Drained | rpm_front::Ended::Cut) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = format!("error: {error}\n");
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// An exit code as the system takes it.
@@ -93,7 +115,7 @@ pub(crate) fn check(home: &Home) -> ExitCode {
 pub(crate) fn wrong() -> ExitCode {
     let _ = std::io::Write::write_all(
         &mut std::io::stderr(),
-        b"error: __keeper, __heir and __daemon are started by rpm itself\n",
+        b"error: __keeper, __heir, __daemon and __front are started by rpm itself\n",
     );
     ExitCode::from(2)
 }
@@ -113,11 +135,13 @@ mod tests {
             ("rpm __daemon /h", Role::Daemon { home: "/h".into() }),
             ("rpm __keeper /h", Role::Wrong),
             ("rpm __keeper /h five", Role::Wrong),
+            ("rpm __front {}", Role::Front { config: "{}".into() }),
             ("rpm __daemon", Role::Wrong),
             ("rpm __heir /h 3 4", Role::Wrong),
             ("rpm __resume /h 9", Role::Resume { home: Home::new("/h"), file: 9 }),
             ("rpm __resume /h", Role::Wrong),
             ("rpm __check /h", Role::Check { home: Home::new("/h") }),
+            ("rpm __front", Role::Wrong),
         ];
         for (line, want) in table {
             assert_eq!(role(line), want, "{line}");

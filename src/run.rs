@@ -1,6 +1,7 @@
 //! One command from its words to its exit code: parse, run, print the error once.
 
 use crate::{
+    absent,
     cli::{Cli, Command},
     command,
     error::CliError,
@@ -8,7 +9,10 @@ use crate::{
     session::Session,
     words,
 };
-use clap::Parser;
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue},
+};
 use std::{ffi::OsString, process::ExitCode};
 use tokio::runtime::Builder;
 
@@ -18,6 +22,9 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         // Help goes to standard output and is no error; the rest is wrong usage, exit code 2.
         Err(error) => {
+            if let Some(absent) = absent_command(&error) {
+                return told(&absent, None);
+            }
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -29,6 +36,14 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     match execute(&session, cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => told(&error, Some(&session)),
+    }
+}
+
+/// A command of PM2 that is not here has its own answer.
+fn absent_command(error: &clap::Error) -> Option<CliError> {
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(command)) => absent::of(command),
+        Some(_) | None => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Session`]: what every command has: the home, and where and how to talk.
 //!
-//! Results go to standard output, talk about them to standard error, so that a pipe gets results
-//! only.
+//! Results go to standard output, warnings and errors to standard error, so that a pipe gets results
+//! only, and a script that takes words on standard error for a failure is right.
 
 use crate::{
     cli::Global,
@@ -86,6 +86,20 @@ impl Session {
     pub(crate) fn show_progress(&self, line: &str) {
         // ECMA-48: back to the first column, erase to the end of the line.
         let _ = write!(io::stderr(), "\r\u{1b}[K{line}");
+    }
+
+    /// Tells what was done: the result of a command that people type. As under PM2 it goes to
+    /// standard output, since many scripts take a line on standard error for a failure.
+    pub(crate) fn tell(&self, line: &str) {
+        // That nobody reads it is for the table below it to find.
+        let _ = self.show(line);
+    }
+
+    /// Says what only a person at a terminal wants to know.
+    pub(crate) fn mention(&self, line: &str) {
+        if io::stderr().is_terminal() {
+            self.say(line);
+        }
     }
 
     /// Says a warning.

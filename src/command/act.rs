@@ -93,7 +93,7 @@ pub(crate) fn settle(session: &Session, verb: &str, acted: Acted) -> Result<(), 
     match acted.failure {
         Some(failure) => Err(CliError::Failure(failure)),
         None => {
-            by_app(&acted).iter().for_each(|line| session.say(&format!("{verb} {line}")));
+            by_app(&acted).iter().for_each(|line| session.tell(&format!("{verb} {line}")));
             Ok(())
         }
     }

@@ -8,7 +8,20 @@ use std::path::PathBuf;
 pub(crate) async fn save(session: &Session, force: bool) -> Result<(), CliError> {
     let mut client = session.daemon().await?;
     let path: PathBuf = client.call(Request::Save { force }).await?;
-    session.say(&format!("saved {}", path.display()));
+    session.tell(&format!("saved {}", path.display()));
+    Ok(())
+}
+
+/// Makes the list empty; the former one stays beside it. Needs no daemon.
+pub(crate) fn clear(session: &Session) -> Result<(), CliError> {
+    session.home.create().map_err(CliError::Home)?;
+    let path = session.home.dump();
+    let failed = |error| CliError::io(&path.display().to_string(), &error);
+    if path.exists() {
+        std::fs::copy(&path, path.with_extension("pm2.bak")).map_err(failed)?;
+    }
+    rpm_unix::atomic::write(&path, b"[]").map_err(failed)?;
+    session.tell(&format!("emptied {}", path.display()));
     Ok(())
 }
 
@@ -17,7 +30,7 @@ pub(crate) async fn resurrect(session: &Session) -> Result<(), CliError> {
     let mut client = session.daemon().await?;
     let acted: Acted = client.call(Request::Resurrect).await?;
     if acted.instances.is_empty() && acted.failure.is_none() {
-        session.say("nothing to resurrect: all of it is there");
+        session.tell("nothing to resurrect: all of it is there");
     }
     act::settle(session, "resurrected", acted)?;
     session.show_table(&mut client).await

@@ -14,7 +14,7 @@ pub(crate) async fn run(session: &Session, options: Targets) -> Result<(), CliEr
     let request = Request::Flush { targets: targets(options.targets) };
     let emptied: Vec<PathBuf> = client.call(request).await?;
     for path in &emptied {
-        session.say(&format!("emptied {}", path.display()));
+        session.tell(&format!("emptied {}", path.display()));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), CliError> {
         client = Some(session.daemon().await?);
     }
     let Some(mut client) = client else {
-        session.say("no daemon runs");
+        session.tell("no daemon runs");
         return Ok(());
     };
     match client.call::<Value>(Request::Kill).await {
@@ -27,7 +27,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), CliError> {
     }
     drop(client);
     gone(session).await?;
-    session.say("all apps and the daemon are stopped");
+    session.tell("all apps and the daemon are stopped");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! `logs`: the last lines of the targets' files, and then what comes.
+//! `logs`: what the targets' files have, merged in the order of time, and then what comes.
 //!
 //! The daemon only tells which files; they are read here, so that a slow or stopped reader costs
 //! nobody anything.
@@ -7,95 +7,142 @@ use super::log_stream;
 use crate::{
     cli::Logs,
     error::CliError,
-    log_files::{self, LogFile, Printer},
+    log_files::{self, LogFile},
+    log_printer::Printer,
+    render::style::Paint,
     session::{Session, targets},
 };
 use rpm_logs::{
-    follow::Source,
-    tail::{Tail, last_lines},
+    follow::{Source, Start},
+    history::{History, Query, merge::Merged},
 };
 use rpm_protocol::{Client, LogSource, Request, Targets};
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{io, path::Path};
+
+/// Words for the daemon's own log: ours and PM2's.
+const OWN: [&str; 2] = ["rpm", "PM2"];
 
 /// Prints the past, and the present until Ctrl-C.
 pub(crate) async fn run(session: &Session, options: Logs) -> Result<(), CliError> {
-    let mut printer = Printer::new(options.raw, session.out);
+    // A descriptor for each file, and PM2's users have hundreds.
+    let _as_far_as_it_goes = rpm_unix::limits::raise_open_files();
     let mut client = session.daemon().await?;
-    if options.nostream {
-        let sources = sources(&mut client, &options).await?;
-        return past(&sources, &options, &mut printer);
+    let mut printer = Printer::new(&options, session.out);
+    if !options.follows() {
+        let files = files(session, &mut client, &options).await?;
+        past(session, &files, &options, &mut printer)?;
+        return printer.flush();
     }
     // Before the files are asked for: what starts in between is told then.
-    let events = session.daemon().await?.events(None, wanted(&options)).await?;
-    let files = begin(&sources(&mut client, &options).await?, &options, &mut printer)?;
-    log_stream::run(session, client, events, &options, files, printer).await
+    let events = match wanted(&options) {
+        Some(targets) => Some(session.daemon().await?.events(None, targets).await?),
+        None => None,
+    };
+    let files = files(session, &mut client, &options).await?;
+    let ends = past(session, &files, &options, &mut printer)?;
+    printer.flush()?;
+    let sources = files.iter().zip(ends).map(|(file, from)| source(file, from)).collect();
+    log_stream::run(session, client, events, &options, (files, sources), printer).await
 }
 
-/// Files that are followed, and from where.
-#[derive(Default)]
-pub(crate) struct Followed {
-    pub(crate) files: Vec<LogFile>,
-    pub(crate) sources: Vec<Source>,
-    pub(crate) known: BTreeSet<PathBuf>,
+/// A file to follow, from where its history ended.
+fn source(file: &LogFile, from: Option<(std::fs::File, u64)>) -> Source {
+    // A file that was not there is all new.
+    let from = from.map_or(Start::Beginning, |(file, offset)| Start::At(file, offset));
+    Source { path: file.path.clone(), from }
+}
+
+/// The files of all targets, the daemon's own where it is meant.
+async fn files(
+    session: &Session,
+    client: &mut Client,
+    options: &Logs,
+) -> Result<Vec<LogFile>, CliError> {
+    let mut files = match wanted(options) {
+        Some(targets) => log_files::of(&sources(client, targets).await?, options),
+        None => Vec::new(),
+    };
+    if is_own_wanted(options) {
+        files.push(LogFile::daemon(&session.home.daemon_log()));
+    }
+    Ok(files)
 }
 
 /// Where the targets log.
 pub(crate) async fn sources(
     client: &mut Client,
-    options: &Logs,
+    targets: Targets,
 ) -> Result<Vec<LogSource>, CliError> {
-    Ok(client.call(Request::Logs { targets: wanted(options) }).await?)
+    Ok(client.call(Request::Logs { targets }).await?)
 }
 
-/// The targets as the daemon takes them: `all` also means what is not there yet.
-pub(crate) fn wanted(options: &Logs) -> Targets {
-    let everything = options.targets.iter().any(|word| word == "all");
-    targets(if everything { Vec::new() } else { options.targets.clone() })
-}
-
-/// Prints the last lines of all files, an unfinished one too.
-fn past(sources: &[LogSource], options: &Logs, printer: &mut Printer) -> Result<(), CliError> {
-    for file in by_age(log_files::of(sources, options, &mut BTreeSet::new())) {
-        printer.past(&file, &tail(&file, options.lines)?.into_lines())?;
+/// The targets as the daemon takes them: `all` also means what is not there yet. `None`: only the
+/// daemon's own log.
+pub(crate) fn wanted(options: &Logs) -> Option<Targets> {
+    let words: Vec<String> =
+        options.targets.iter().filter(|word| !OWN.contains(&word.as_str())).cloned().collect();
+    if words.is_empty() && !options.targets.is_empty() {
+        return None;
     }
-    Ok(())
+    let everything = words.iter().any(|word| word == "all");
+    Some(targets(if everything { Vec::new() } else { words }))
 }
 
-/// Prints the last whole lines; what comes after them is for the follower.
-fn begin(
-    sources: &[LogSource],
+/// As under PM2: with everything, unless only one stream or raw lines are asked for; by its name,
+/// whatever is asked for.
+fn is_own_wanted(options: &Logs) -> bool {
+    let Logs { targets, raw, json, format, err, out, .. } = options;
+    let named = targets.iter().any(|word| OWN.contains(&word.as_str()));
+    let everything = targets.is_empty() || targets.iter().any(|word| word == "all");
+    named || (everything && !(*raw || *json || *format || *err || *out))
+}
+
+/// Prints what the files have; where each is to be followed from.
+fn past(
+    session: &Session,
+    files: &[LogFile],
     options: &Logs,
     printer: &mut Printer,
-) -> Result<Followed, CliError> {
-    let mut followed = Followed::default();
-    for file in by_age(log_files::of(sources, options, &mut followed.known)) {
-        let tail = tail(&file, options.lines)?;
-        printer.past(&file, &tail.lines)?;
-        followed.sources.push(Source { path: file.path.clone(), from: Some(tail.complete_to) });
-        followed.files.push(file);
+) -> Result<Vec<Option<(std::fs::File, u64)>>, CliError> {
+    let wanted = |line: &[u8]| options.grep.as_ref().is_none_or(|grep| grep.matches(line));
+    let query = Query {
+        lines: options.limit(),
+        since: options.since,
+        until: options.until,
+        wanted: options.grep.is_some().then_some(&wanted),
+        unfinished: !options.follows(),
+    };
+    let mut histories = Vec::new();
+    for file in files {
+        printer.expect(file);
+        let opened = History::open(&file.path, query);
+        histories.push(opened.map_err(|error| unreadable(&file.path, &error))?);
     }
-    Ok(followed)
-}
-
-/// The file written last comes last, next to the prompt.
-fn by_age(mut files: Vec<LogFile>) -> Vec<LogFile> {
-    files.sort_by_cached_key(|file| modified(&file.path));
-    files
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|meta| meta.modified()).ok()
-}
-
-/// A file that is not there yet has no lines.
-fn tail(file: &LogFile, lines: usize) -> Result<Tail, CliError> {
-    match last_lines(&file.path, lines) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Tail::default()),
-        result => result.map_err(|error| CliError::io(&file.path.display().to_string(), &error)),
+    heading(session, files, options)?;
+    let failed = |error: io::Error| CliError::io("logs cannot be read", &error);
+    let mut merged = Merged::new(histories).map_err(failed)?;
+    while let Some((index, line)) = merged.next_line().map_err(failed)? {
+        if let Some(file) = files.get(index) {
+            printer.line(file, line.at, &line.text, line.ends)?;
+        }
     }
+    Ok(merged.into_ends())
+}
+
+/// Tells a person at a terminal how much of what is shown.
+fn heading(session: &Session, files: &[LogFile], options: &Logs) -> Result<(), CliError> {
+    let plain = options.raw || options.json || options.format;
+    let (Some(lines), Some(_), false) = (options.limit(), session.width, plain) else {
+        return Ok(());
+    };
+    let files = match files.len() {
+        1 => "1 file".to_owned(),
+        count => format!("each of {count} files, in the order of time"),
+    };
+    let text = format!("the last {lines} lines of {files}; --lines N shows more");
+    session.show(&session.out.paint(Paint::Dim, &text))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> CliError {
+    CliError::io(&format!("{} cannot be read", path.display()), error)
 }

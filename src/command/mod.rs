@@ -1,22 +1,32 @@
 //! One file per kind of command; this one tells them apart.
 
 mod act;
+mod attach;
 mod change;
 mod describe;
 mod dump;
+mod environment;
 mod events;
+mod examples;
 mod flush;
 mod ids;
+mod inspect;
 mod kill;
 mod list;
 mod log_stream;
 mod logs;
 mod ping;
 mod reload;
+mod report;
 mod scale;
+mod send;
+mod send_signal;
 pub(crate) mod serve;
+mod settings;
+mod source;
 mod start;
 mod start_options;
+mod trigger;
 mod update;
 
 use crate::{
@@ -59,9 +69,27 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         }
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
+        Command::Send(options) => send::run(session, options).await,
+        Command::Trigger(options) => trigger::run(session, options).await,
+        Command::Attach(options) => attach::run(session, options).await,
+        Command::SendSignal(options) => send_signal::run(session, options).await,
         Command::Scale(options) => scale::run(session, options).await,
-        Command::List => list::table(session).await,
+        Command::List(options) => list::run(session, options).await,
         Command::Jlist => list::json(session).await,
+        Command::Prettylist => list::pretty(session).await,
+        Command::Env(options) => environment::run(session, &options.name).await,
+        Command::Report => report::run(session).await,
+        Command::Cleardump => dump::clear(session),
+        Command::Set(options) => settings::set(session, options).await,
+        Command::Multiset(options) => settings::multiset(session, &options.pairs).await,
+        Command::Get(options) => settings::get(session, options.key.as_deref()),
+        Command::Conf(_) => settings::get(session, None),
+        Command::Unset(options) => settings::unset(session, &options.key),
+        Command::Pull(options) => source::pull(session, options).await,
+        Command::Forward(options) => source::step(session, &options.name, 1).await,
+        Command::Backward(options) => source::step(session, &options.name, -1).await,
+        Command::Inspect(options) => inspect::run(session, &options.name).await,
+        Command::Examples => examples::run(session),
         Command::Describe(options) => describe::run(session, options).await,
         Command::Logs(options) => logs::run(session, options).await,
         Command::Flush(options) => flush::run(session, options).await,

@@ -7,6 +7,6 @@ use rpm_protocol::{Request, Welcome};
 pub(crate) async fn run(session: &Session) -> Result<(), CliError> {
     let mut client = session.daemon().await?;
     let welcome: Welcome = client.call(Request::Ping).await?;
-    session.say(&format!("daemon {}, pid {}", welcome.program, welcome.pid));
+    session.mention(&format!("daemon {}, pid {}", welcome.program, welcome.pid));
     session.show("{ msg: 'pong' }")
 }

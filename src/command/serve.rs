@@ -38,7 +38,7 @@ pub(crate) async fn start(session: &Session, options: Serve) -> Result<(), CliEr
     if failed {
         return Err(CliError::Told);
     }
-    session.say(&format!("serving {} on http://localhost:{port}", root.display()));
+    session.tell(&format!("serving {} on http://localhost:{port}", root.display()));
     Ok(())
 }
 

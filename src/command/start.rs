@@ -187,7 +187,7 @@ fn tell(session: &Session, started: Started) -> bool {
     }
     let verb = if restarted { "restarted" } else { "started" };
     let ids: Vec<String> = instances.iter().map(u32::to_string).collect();
-    session.say(&format!("{verb} {app} ({})", ids.join(", ")));
+    session.tell(&format!("{verb} {app} ({})", ids.join(", ")));
     true
 }
 

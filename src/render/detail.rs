@@ -8,13 +8,14 @@ use super::{
     table, units,
 };
 use comfy_table::Cell;
-use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
+use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
+use serde_json::Value;
 use std::{
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How many lines of a worker's last words are shown.
+/// How many lines are shown of the last words of workers before the last one, which are shown all.
 const SHOWN_LINES: usize = 10;
 
 /// The blocks of all `details`, one after the other.
@@ -47,6 +48,7 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         ("status", view.status.clone()),
         ("name", view.name.to_string()),
         ("namespace", view.namespace.clone()),
+        ("version", view.version.clone().unwrap_or_else(none)),
         ("restarts", view.restarts.to_string()),
         ("uptime", table::uptime(view, now)),
         ("script path", launch.script.display().to_string()),
@@ -71,6 +73,9 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(balance) = &detail.balance {
         rows.push(("balance", balance.clone()));
     }
+    if let Some(front) = &detail.front {
+        rows.extend(front_rows(front));
+    }
     if let (Some(queue), Some(state)) = (view.queue, &detail.queue_state) {
         rows.push(("queue", format!("{queue} waiting, {state}")));
     }
@@ -78,15 +83,47 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         rows.push(("former worker", format!("pid {}, {}", old.pid, leaving::state(old))));
     }
     if let Some(bytes) = spec.restart.max_memory_restart {
-        rows.insert(4, ("max memory restart", units::memory(bytes)));
+        rows.insert(5, ("max memory restart", units::memory(bytes)));
     }
     if let Some(exit) = &view.last_exit {
         rows.push(("last exit", exit_line(exit)));
+    }
+    let actions: Vec<&str> =
+        detail.offers.actions.iter().filter_map(|one| one.get("action_name")?.as_str()).collect();
+    if !actions.is_empty() {
+        rows.push(("actions", actions.join(" ")));
+    }
+    for (name, metric) in &detail.offers.monitor {
+        rows.push(("metric", format!("{name}: {}", figure(metric))));
     }
     if detail.dropped_log_bytes > 0 {
         rows.push(("log bytes lost", units::memory(detail.dropped_log_bytes)));
     }
     rows
+}
+
+fn front_rows(front: &FrontView) -> [(&'static str, String); 3] {
+    let pid = front.pid.map_or_else(|| "none, another one comes".into(), |pid| pid.to_string());
+    let header = front.proxy_protocol.as_ref();
+    let header = header.map_or_else(String::new, |version| format!(", PROXY protocol {version}"));
+    let listening = front.listening.join(" ");
+    let FrontView { connections, waiting, instance_connections: open, .. } = front;
+    let state = front.instance_state.as_deref().unwrap_or("gets no connections");
+    [
+        ("front", format!("{listening} ({}{header}), pid {pid}", front.balance)),
+        ("front connections", format!("{connections}, {waiting} waiting")),
+        ("connections", format!("{open}, {state}")),
+    ]
+}
+
+/// A figure of an app's own: `{value, unit}`, or whatever it sent.
+fn figure(metric: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let value = text(metric.get("value").unwrap_or(metric));
+    match metric.get("unit").and_then(Value::as_str) {
+        Some(unit) => format!("{value} {unit}"),
+        None => value,
+    }
 }
 
 fn none() -> String {
@@ -104,9 +141,10 @@ fn path(path: Option<&Path>) -> String {
 /// How the last workers ended, newest first, with their last words.
 fn exits(exits: &[ExitView], colors: Colors) -> Vec<String> {
     let mut lines = Vec::new();
-    for exit in exits {
+    for (number, exit) in exits.iter().enumerate() {
         lines.push(colors.paint(Paint::Label, &format!("Ended: {}", exit_line(exit))));
-        let first = exit.stderr.len().saturating_sub(SHOWN_LINES);
+        let shown = if number == 0 { usize::MAX } else { SHOWN_LINES };
+        let first = exit.stderr.len().saturating_sub(shown);
         let last = exit.stderr.get(first..).unwrap_or_default();
         lines.extend(last.iter().map(|line| format!("  {} {line}", colors.paint(Paint::Dim, "|"))));
     }
@@ -144,6 +182,7 @@ Describing process with id 0 - name api
 │ status             │ online                                  │
 │ name               │ api                                     │
 │ namespace          │ default                                 │
+│ version            │ 3.2.1                                   │
 │ restarts           │ 3                                       │
 │ max memory restart │ 300.0mb                                 │
 │ uptime             │ 45s                                     │
@@ -169,6 +208,18 @@ Describing process with id 0 - name api
 Ended: with code 1 at 2000-02-29T00:00:00.000Z
   | Error: no database";
         assert_eq!(block(&detail, 1_045_000, Colors::Off), want);
+    }
+
+    #[test]
+    fn figures_have_their_unit() {
+        let figures = [
+            (serde_json::json!({ "value": 3, "unit": "req/s" }), "3 req/s"),
+            (serde_json::json!({ "value": "12.5" }), "12.5"),
+            (serde_json::json!(7), "7"),
+        ];
+        for (metric, want) in figures {
+            assert_eq!(figure(&metric), want);
+        }
     }
 
     #[test]

@@ -6,7 +6,12 @@ use serde_json::{Map, Value, json};
 
 /// The array, without a line end, as PM2.
 pub(crate) fn text(details: &[InstanceDetail]) -> String {
-    Value::Array(details.iter().map(item).collect()).to_string()
+    value(details).to_string()
+}
+
+/// The same, not yet as text.
+pub(crate) fn value(details: &[InstanceDetail]) -> Value {
+    Value::Array(details.iter().map(item).collect())
 }
 
 fn item(detail: &InstanceDetail) -> Value {
@@ -51,10 +56,10 @@ fn identity(detail: &InstanceDetail) -> Value {
         "pm_id": view.id,
         "instance_var": spec.instance_var,
         "increment_var": spec.increment_var,
-        "version": "N/A",
-        "axm_actions": [],
-        "axm_monitor": {},
-        "axm_options": {},
+        "version": view.version.as_deref().unwrap_or("N/A"),
+        "axm_actions": detail.offers.actions,
+        "axm_monitor": detail.offers.monitor,
+        "axm_options": detail.offers.options,
         "axm_dynamic": {},
     })
 }
@@ -130,6 +135,7 @@ fn state(detail: &InstanceDetail) -> Value {
         "balance": detail.balance,
         "queue": view.queue,
         "queue_state": detail.queue_state,
+        "front": detail.front,
         "leaving": (!view.leaving.is_empty()).then_some(&view.leaving),
         "exit_code": view.last_exit.as_ref().and_then(exit_code),
         "exit_signal": view.last_exit.as_ref().and_then(|exit| exit.signal.as_ref()),
@@ -160,7 +166,7 @@ mod tests {
                 "env": { "PATH": "/bin", "NODE_APP_INSTANCE": "0", "name": "oops" },
                 "PATH": "/bin", "NODE_APP_INSTANCE": 0,
                 "name": "api", "namespace": "default", "username": "me", "pm_id": 0,
-                "instance_var": "NODE_APP_INSTANCE", "version": "N/A",
+                "instance_var": "NODE_APP_INSTANCE", "version": "3.2.1",
                 "balance": "even", "queue": 0, "queue_state": "serving",
                 "axm_actions": [], "axm_monitor": {}, "axm_options": {}, "axm_dynamic": {},
                 "pm_exec_path": "/srv/app.js", "pm_cwd": "/srv", "exec_interpreter": "node",

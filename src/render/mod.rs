@@ -2,13 +2,16 @@
 
 pub(crate) mod detail;
 pub(crate) mod grid;
+pub(crate) mod inspect;
 pub(crate) mod jlist;
 pub(crate) mod leaving;
 pub(crate) mod log_line;
+pub(crate) mod mini;
 pub(crate) mod problem;
 pub(crate) mod progress;
 #[cfg(test)]
 pub(crate) mod sample;
+pub(crate) mod sort;
 pub(crate) mod style;
 pub(crate) mod table;
 pub(crate) mod units;

@@ -12,6 +12,7 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         id,
         name: AppName::new(name).unwrap(),
         namespace: "default".into(),
+        version: Some("3.2.1".into()),
         slot: id,
         mode: "cluster".into(),
         status: "online".into(),
@@ -42,10 +43,12 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         pid_file: format!("/h/pids/{name}-{id}.pid").into(),
         listening: vec!["0.0.0.0:3000".into()],
         balance: Some("even".into()),
+        front: None,
         queue_state: Some("serving".into()),
         exits: Vec::new(),
         previous_delay_ms: 0,
         dropped_log_bytes: 0,
+        offers: Default::default(),
     }
 }
 
@@ -69,6 +72,7 @@ fn spec(name: &str) -> AppSpec {
         increment_var: None,
         share_ports: true,
         listen: Vec::new(),
+        proxy: None,
         balance: rpm_config::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
         restart: RestartPolicy {

@@ -17,6 +17,7 @@ enum Column {
     Id,
     Name,
     Namespace,
+    Version,
     Mode,
     Pid,
     Uptime,
@@ -27,10 +28,11 @@ enum Column {
     User,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column::Id,
     Column::Name,
     Column::Namespace,
+    Column::Version,
     Column::Mode,
     Column::Pid,
     Column::Uptime,
@@ -42,8 +44,15 @@ const COLUMNS: [Column; 11] = [
 ];
 
 /// What goes first where the table is too wide: what is the same in most rows.
-const DROPPED: [Column; 6] =
-    [Column::User, Column::Namespace, Column::Pid, Column::Mode, Column::Uptime, Column::Restarts];
+const DROPPED: [Column; 7] = [
+    Column::User,
+    Column::Namespace,
+    Column::Version,
+    Column::Pid,
+    Column::Mode,
+    Column::Uptime,
+    Column::Restarts,
+];
 
 /// What a column takes beside its text: a line and two blanks.
 const PADDING: usize = 3;
@@ -105,6 +114,7 @@ impl Column {
             Self::Id => "id",
             Self::Name => "name",
             Self::Namespace => "namespace",
+            Self::Version => "version",
             Self::Mode => "mode",
             Self::Pid => "pid",
             Self::Uptime => "uptime",
@@ -126,6 +136,7 @@ impl Column {
             Self::Id => one.id.to_string(),
             Self::Name => one.name.to_string(),
             Self::Namespace => one.namespace.clone(),
+            Self::Version => one.version.clone().unwrap_or_else(|| "N/A".into()),
             Self::Mode => one.mode.clone(),
             Self::Pid => one.pid.unwrap_or(0).to_string(),
             Self::Uptime => uptime(one, now),
@@ -144,6 +155,7 @@ impl Column {
             Self::Name => Cell::new(cut(&text, name_width)),
             Self::Status => colors.cell(Paint::of_status(&text), &text),
             Self::Namespace
+            | Self::Version
             | Self::Mode
             | Self::Pid
             | Self::Uptime
@@ -167,6 +179,7 @@ pub(crate) fn uptime(one: &InstanceView, now: u64) -> String {
 mod tests {
     use super::*;
     use crate::render::sample::instance;
+    use rpm_config::AppName;
 
     fn fleet_of_three() -> Vec<InstanceView> {
         let stopped = InstanceView {
@@ -190,14 +203,16 @@ mod tests {
     #[test]
     fn a_pipe_gets_every_column() {
         let want = "\
-┌────┬───────────────┬───────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┐
-│ id │ name          │ namespace │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │
-├────┼───────────────┼───────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┤
-│ 0  │ api           │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
-│ 1  │ api           │ default   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
-│ 2  │ worker-of-all │ default   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │
-└────┴───────────────┴───────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┘";
-        assert_eq!(shown(None), want);
+┌────┬──────┬───────────┬─────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┐
+│ id │ name │ namespace │ version │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │
+├────┼──────┼───────────┼─────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┤
+│ 0  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
+│ 1  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
+│ 2  │ work │ default   │ 3.2.1   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │
+└────┴──────┴───────────┴─────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┘";
+        let mut fleet = fleet_of_three();
+        fleet[2] = InstanceView { name: AppName::new("work").unwrap(), ..fleet[2].clone() };
+        assert_eq!(at(&fleet, None, Colors::Off, NOW), want);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Fork mode: separate processes with ports of their own.
 
-use crate::harness::{App, Home, Process, ask, ports};
+use crate::harness::{App, Home, Load, Process, ask, port, ports};
 
 fn four_hellos(home: &Home, first: u16) {
     home.copy("hello.js");
@@ -71,4 +71,83 @@ fn x_means_fork_mode() {
     home.rpm(["start", "streams.js", "--name", "two", "-i", "2", "-x"]).success();
     let apps = home.app("two");
     assert_eq!(apps.iter().map(App::exec_mode).collect::<Vec<_>>(), ["fork_mode"; 2]);
+}
+
+/// One instance in fork mode whose port rpm holds.
+fn shared(fixture: &str) -> (Home, u16) {
+    let (home, port) = (Home::new(), port());
+    home.copy(fixture);
+    home.write(
+        "ecosystem.toml",
+        &format!(
+            "[[apps]]\nname = \"web\"\nscript = \"{fixture}\"\nshare_ports = true\n\
+             [apps.env]\nPORT = {port}\n"
+        ),
+    );
+    home.rpm(["start", "ecosystem.toml"]).success();
+    assert_eq!(home.single("web").exec_mode(), "fork_mode");
+    assert_eq!(ask(port).pid, home.single("web").pid());
+    (home, port)
+}
+
+#[test]
+fn a_single_instance_with_shared_ports_reloads_with_overlap() {
+    for fixture in ["slow.js", "server.py"] {
+        let (home, port) = shared(fixture);
+        let before = home.single("web").pid();
+        let load = Load::on(port).fresh(4);
+        for _ in 0..5 {
+            load.more(50);
+            home.rpm(["reload", "web"]).stderr("reloaded web (0)\n").success();
+        }
+        load.more(50);
+        load.stop().is_clean(300);
+        let app = home.single("web");
+        assert!(app.pid() != before && app.restarts() == 5, "{fixture}: {app:?}");
+        assert_eq!(ask(port).pid, app.pid(), "{fixture}");
+    }
+}
+
+#[test]
+fn a_crash_with_shared_ports_only_makes_clients_wait() {
+    for fixture in ["slow.js", "server.py"] {
+        let (home, port) = shared(fixture);
+        let load = Load::on(port).fresh(4);
+        for _ in 0..3 {
+            load.more(50);
+            let victim = home.single("web").pid();
+            Process(victim).kill();
+            home.wait_until("it is replaced", |apps| {
+                apps[0].pid() != victim && apps[0].is_online()
+            });
+        }
+        load.more(50);
+        let report = load.stop();
+        assert_eq!(report.refused, 0, "{fixture}: {report:#?}");
+        // Only what was inside the killed worker may be cut: at most one request of each client.
+        assert!(report.failures <= 3 * 4, "{fixture}: {report:#?}");
+        home.rpm(["restart", "web"]).success();
+        assert_eq!(ask(port).pid, home.single("web").pid(), "{fixture}");
+    }
+}
+
+#[test]
+fn a_reload_with_an_outage_says_so_before_it_begins() {
+    for (fixture, place) in [("hello.js", "[::]"), ("server.py", "0.0.0.0")] {
+        let (home, port) = (Home::new(), port());
+        home.copy(fixture);
+        let words = ["start", fixture, "--name", "web", "-x"];
+        home.rpm(words).env("PORT", port).success();
+        home.wait_for_line(&home.single("web").out_log(), "listening");
+        let warning = format!(
+            "warning: web listens on {place}:{port} itself, in fork mode: its reload is a \
+             restart, and nobody answers there meanwhile; with share_ports rpm holds its ports\n\
+             reloaded web (0)\n"
+        );
+        home.rpm(["reload", "web"]).stderr(&warning).success();
+    }
+    let home = Home::new();
+    home.copy("streams.js");
+    home.rpm(["start", "streams.js", "--name", "job"]).success();
+    home.rpm(["reload", "job"]).stderr("reloaded job (0)\n").success();
 }

@@ -230,7 +230,7 @@ fn reloads_of_two_apps_run_side_by_side() {
         let words = ["start", "realtime.js", "--name", name, "-i", "1"];
         home.rpm(words).env("PORT", port()).env("NODE_PATH", node_modules().display()).success();
     }
-    let events = home.rpm(["events"]).spawn();
+    let events = home.rpm(["events", "--since", "0"]).spawn();
     // Each is kept from ending until the other has begun, by a client that goes on.
     let reloads = apps.map(|name| {
         let port = home.single(name).env("PORT").as_str().unwrap().parse().unwrap();
@@ -257,7 +257,7 @@ fn a_reload_whose_client_is_killed_is_finished() {
     let (home, port) = (Home::new(), port());
     home.start_web("hello.js", "4", port);
     let before = pids(&home);
-    let events = home.rpm(["events"]).spawn();
+    let events = home.rpm(["events", "--since", "0"]).spawn();
     let reload = home.rpm(["reload", "web"]).spawn();
     events.until("it is half done", |text| text.contains("web 1 reloaded"));
     reload.process().kill();

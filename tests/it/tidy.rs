@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates each of our crates may use; DESIGN.md's arrows.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("rpm-unix", &[]),
     ("rpm-config", &["rpm-unix"]),
     ("rpm-serve", &[]),
+    ("rpm-front", &["rpm-unix"]),
     ("rpm-keeper", &["rpm-unix"]),
     ("rpm-logs", &["rpm-unix"]),
     ("rpm-cluster", &["rpm-unix"]),
@@ -23,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         &[
             "rpm-cluster",
             "rpm-config",
+            "rpm-front",
             "rpm-keeper",
             "rpm-logs",
             "rpm-protocol",
@@ -35,6 +37,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         &[
             "rpm-config",
             "rpm-daemon",
+            "rpm-front",
             "rpm-keeper",
             "rpm-logs",
             "rpm-protocol",
@@ -49,7 +52,7 @@ const RESERVED: [(&str, &[&str]); 8] = [
     ("clap", &["rpm"]),
     ("interprocess", &["rpm", "rpm-daemon", "rpm-protocol"]),
     ("libc", &["rpm-unix"]),
-    ("nix", &["rpm-cluster", "rpm-daemon", "rpm-keeper", "rpm-logs", "rpm-unix"]),
+    ("nix", &["rpm-cluster", "rpm-daemon", "rpm-front", "rpm-keeper", "rpm-logs", "rpm-unix"]),
     ("sysinfo", &["rpm-daemon"]),
     ("toml", &["rpm-config"]),
     ("hyper", &["rpm-serve"]),

@@ -15,7 +15,10 @@ use std::{
 };
 use tokio::{io::Interest, net::UnixStream};
 
-pub use crate::{inbox::Thrown, outbox::SendError};
+pub use crate::{
+    inbox::Thrown,
+    outbox::{MAX_LINE_BYTES as MAX_SENT_BYTES, SendError},
+};
 
 /// Asked for as send buffer; the kernel doubles it, and gives less only where an administrator
 /// lowered `net.core.wmem_max`. Then a line that does not fit whole breaks the channel.
@@ -45,6 +48,9 @@ impl Channel {
     /// The next message, or `None` when the worker closed its end. The same message again until
     /// [`Self::consume`]: act on it, answer it, then consume it, so that a daemon killed meanwhile
     /// leaves it to its successor. Sends queued lines while it waits.
+    ///
+    /// Of a line that is thrown away, and of each part of a very long one, a [`Message::Internal`]
+    /// tells, so that even a worker that sends nothing else can be made to wait.
     pub async fn receive(&mut self) -> io::Result<Option<Message>> {
         loop {
             let blocked = self.outbox.flush(&self.socket)? == Flushed::Blocked;
@@ -103,6 +109,11 @@ impl Channel {
         Ok(())
     }
 
+    /// Bytes of the worker taken out of the channel so far.
+    pub fn taken(&self) -> u64 {
+        self.inbox.taken()
+    }
+
     /// Lines of the worker thrown away so far.
     pub fn thrown(&self) -> Thrown {
         self.inbox.thrown()
@@ -140,6 +151,7 @@ impl Channel {
         let value = match found {
             Found::Line(value) => value,
             Found::End => return Ok(Some(None)),
+            Found::Rest => return Ok(Some(Some(Message::Internal))),
             Found::Nothing => return Ok(None),
         };
         match value.get("cmd").and_then(Value::as_str) {
@@ -206,6 +218,7 @@ mod tests {
             .unwrap();
         assert_eq!(next(&mut channel).await, Some(Message::App(json!("ready"))));
         assert_eq!(next(&mut channel).await, Some(Message::Online));
+        assert_eq!(next(&mut channel).await, Some(Message::Internal), "the empty line");
         let mut receive = Box::pin(channel.receive());
         assert!(turn(&mut receive).await.is_none());
         drop(receive);
@@ -216,6 +229,7 @@ mod tests {
         assert_eq!(receive.await.unwrap(), Some(Message::App(json!([1]))));
         channel.consume().unwrap();
         drop(worker);
+        assert_eq!(next(&mut channel).await, Some(Message::Internal), "half a line");
         assert_eq!(next(&mut channel).await, None);
         assert_eq!(channel.thrown(), Thrown { garbage: 1, overlong: 0 });
     }
@@ -273,8 +287,11 @@ mod tests {
             theirs.write_all(&line[done..]).unwrap();
             theirs
         });
-        let message = next(&mut channel).await;
-        assert_eq!(message, Some(Message::App(json!("x".repeat(100_000)))));
+        let mut message = next(&mut channel).await;
+        while message == Some(Message::Internal) {
+            message = next(&mut channel).await;
+        }
+        assert!(message == Some(Message::App(json!("x".repeat(100_000)))));
         let mut theirs = writer.join().unwrap();
         let mut ack = [0; 26];
         std::io::Read::read_exact(&mut theirs, &mut ack).unwrap();

@@ -31,6 +31,9 @@ const WINDOW_BYTES: usize = 64 << 10;
 pub(crate) enum Found {
     /// A line's value. It stays the next one until [`Inbox::consume`].
     Line(Value),
+    /// Something was thrown away, or the beginning of a long line was put aside: there is more to
+    /// read, and who reads for others too may do something else first.
+    Rest,
     /// Nothing whole yet.
     Nothing,
     /// The worker closed its end.
@@ -58,6 +61,8 @@ pub(crate) struct Inbox {
     /// The line handed out: its bytes in the kernel.
     held: Option<Held>,
     thrown: Thrown,
+    /// Bytes taken out of the kernel so far.
+    taken: u64,
 }
 
 #[derive(Debug)]
@@ -69,6 +74,10 @@ struct Held {
 impl Inbox {
     pub(crate) fn thrown(&self) -> Thrown {
         self.thrown
+    }
+
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// The next line, without waiting. `closed`: the worker will send no more.
@@ -83,13 +92,16 @@ impl Inbox {
                     return Ok(Found::Line(value));
                 }
                 self.take(socket, length + 1)?;
-                continue;
+                return Ok(Found::Rest);
             }
             match self.look(socket)? {
                 Look::Nothing => return Ok(Found::Nothing),
                 Look::End => return Ok(Found::End),
                 Look::Bytes if self.newline().is_some() => {}
-                Look::Bytes if self.window.len() >= STAGE_BYTES || closed => self.stage(socket)?,
+                Look::Bytes if self.window.len() >= STAGE_BYTES || closed => {
+                    self.stage(socket)?;
+                    return Ok(Found::Rest);
+                }
                 Look::Bytes => return Ok(Found::Nothing),
             }
         }
@@ -166,6 +178,7 @@ impl Inbox {
             }
         }
         self.start += count;
+        self.taken += count as u64;
         Ok(())
     }
 }
@@ -242,6 +255,7 @@ mod tests {
         inbox.consume(&ours).unwrap();
         theirs.write_all(b"half").unwrap();
         drop(theirs);
+        assert_eq!(inbox.next(&ours, true).unwrap(), Found::Rest);
         assert_eq!(inbox.next(&ours, true).unwrap(), Found::End);
     }
 

@@ -16,7 +16,7 @@ use std::{
 /// The longest line to a worker. The kernel calls a stream socket writable while no more than a
 /// quarter of its send buffer is used, so what fits half the buffer then goes out whole;
 /// [`crate::channel::Channel::new`] sees to the buffer's size.
-pub(crate) const MAX_LINE_BYTES: usize = 64 << 10;
+pub const MAX_LINE_BYTES: usize = 64 << 10;
 /// Lines that may wait for a worker that does not read.
 const MAX_QUEUED_LINES: usize = 1024;
 /// Bytes of those lines.

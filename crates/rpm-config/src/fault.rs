@@ -103,6 +103,30 @@ pub enum Fault {
     },
     /// More addresses than can be handed over.
     ListenTooMany,
+    /// `proxy` with cluster mode.
+    ProxyInCluster,
+    /// `proxy` in front of several instances that all get one port.
+    ProxyNeedsIncrement {
+        /// How many.
+        instances: u32,
+    },
+    /// `proxy` and no port for each instance.
+    ProxyNoPort {
+        /// The variable it should be in.
+        variable: String,
+    },
+    /// `proxy` where one of the instances listens.
+    ProxyOnInstance {
+        /// Where.
+        port: u16,
+        /// Which instance.
+        slot: u32,
+    },
+    /// An address of `proxy` that is there already.
+    ProxyTwice {
+        /// Which.
+        address: String,
+    },
     /// An argument that no process can be given.
     Argument {
         /// Which.
@@ -125,7 +149,17 @@ impl Fault {
             Self::ListenInFork { .. } => {
                 Some("set exec_mode to \"cluster\", or instances to 1".into())
             }
-            Self::ListenTwice { .. } => Some("name it once".into()),
+            Self::ListenTwice { .. } | Self::ProxyTwice { .. } => Some("name it once".into()),
+            Self::ProxyInCluster => {
+                Some("remove `proxy`, or set exec_mode to \"fork\" and `increment_var`".into())
+            }
+            Self::ProxyNeedsIncrement { .. } => {
+                Some("set increment_var to \"PORT\", and PORT in `env` to the first port".into())
+            }
+            Self::ProxyNoPort { variable } => Some(format!("set {variable} in `env`")),
+            Self::ProxyOnInstance { .. } => {
+                Some("let `proxy` listen elsewhere, clients need its port only".into())
+            }
             Self::ListenPathTooLong { .. } | Self::ListenTooMany => None,
             Self::LaterKey { .. } => Some("remove it, or set it to false".into()),
             Self::KeyOutsideApp { .. } => Some("move it below [[apps]]".into()),
@@ -159,6 +193,11 @@ impl Fault {
             | Self::ListenPathTooLong { .. }
             | Self::ListenTooMany => Some("listen"),
             Self::BalanceInFork => Some("balance"),
+            Self::ProxyInCluster
+            | Self::ProxyNeedsIncrement { .. }
+            | Self::ProxyNoPort { .. }
+            | Self::ProxyOnInstance { .. }
+            | Self::ProxyTwice { .. } => Some("proxy"),
             Self::Argument { .. } => Some("args"),
             Self::Variable { .. } => Some("env"),
             Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
@@ -223,6 +262,22 @@ impl fmt::Display for Fault {
             Self::ListenTooMany => {
                 write!(f, "`listen` has more than {} addresses", crate::MAX_LISTEN)
             }
+            Self::ProxyInCluster => f.write_str(
+                "`proxy` is for instances with ports of their own, in cluster mode they share",
+            ),
+            Self::ProxyNeedsIncrement { instances } => write!(
+                f,
+                "`proxy` in front of {instances} instances needs `increment_var`, or all have one \
+                 port"
+            ),
+            Self::ProxyNoPort { variable } => write!(
+                f,
+                "`proxy` needs the port of the first instance in {variable}, from 1 to 65535"
+            ),
+            Self::ProxyOnInstance { port, slot } => {
+                write!(f, "`proxy` listens on {port}, the port of instance {slot}")
+            }
+            Self::ProxyTwice { address } => write!(f, "`proxy` has {address} twice"),
             Self::Argument { argument } => write!(f, "argument {argument:?} holds a NUL byte"),
         }
     }

@@ -1,6 +1,6 @@
 //! The keys of an app: names, aliases, how each is read, and which are still to come.
 
-use crate::{AppOptions, InvalidValue, suggest, tree::Node, value};
+use crate::{AppOptions, InvalidValue, proxy, suggest, tree::Node, value};
 
 /// One key that an app may have.
 pub(crate) struct Key {
@@ -30,7 +30,7 @@ macro_rules! key {
 }
 
 /// Every key of an app but `env_NAME`. Each may also be written in camelCase.
-pub(crate) const KEYS: [Key; 38] = [
+pub(crate) const KEYS: [Key; 39] = [
     key!("name", name, text),
     key!("namespace", namespace, text),
     key!("script", script, text, "exec", "cmd", "command"),
@@ -59,6 +59,11 @@ pub(crate) const KEYS: [Key; 38] = [
     key!("share_ports", share_ports, truth),
     key!("listen", listen, listen),
     key!("balance", balance, balance),
+    Key {
+        name: "proxy",
+        aliases: &[],
+        read: |node, options| put(&mut options.proxy, proxy::read(node)),
+    },
     key!("out_file", out_file, text, "out", "output", "out_log"),
     key!("error_file", error_file, text, "error", "err", "err_file", "err_log"),
     key!("merge_logs", merge_logs, truth, "combine_logs"),

@@ -16,7 +16,7 @@ pub const MAX_LISTEN: usize = 32;
 /// The longest name, in bytes: that of systemd (FDNAME_MAX).
 const MAX_NAME: usize = 255;
 /// The longest path of a unix socket: `sun_path` with its NUL is 108 bytes.
-const MAX_PATH: usize = 107;
+pub(crate) const MAX_PATH: usize = 107;
 /// What an address looks like, for a message.
 const EXPECTED: &str = "an address such as \"0.0.0.0:80\", \"[::1]:9000\", \"8080\", \
                         \"udp:0.0.0.0:53\" or \"unix:/run/x.sock\", maybe with \"name=\" before it";
@@ -113,14 +113,19 @@ pub(crate) fn has_ipv6() -> bool {
 
 /// The addresses of an app with paths that start at its directory.
 pub(crate) fn resolve(written: &[Listen], search: &Search) -> Vec<Listen> {
-    let absolute = |listen: &Listen| match &listen.address {
-        ListenAddress::Unix(path) => {
-            let path = search.absolute(&path.to_string_lossy());
-            Listen { address: ListenAddress::Unix(path), ..listen.clone() }
-        }
-        ListenAddress::Tcp(_) | ListenAddress::Udp(_) => listen.clone(),
+    let absolute = |listen: &Listen| Listen {
+        address: absolute(&listen.address, search),
+        name: listen.name.clone(),
     };
     written.iter().map(absolute).collect()
+}
+
+/// An address with a path that starts at the app's directory.
+pub(crate) fn absolute(address: &ListenAddress, search: &Search) -> ListenAddress {
+    match address {
+        ListenAddress::Unix(path) => ListenAddress::Unix(search.absolute(&path.to_string_lossy())),
+        ListenAddress::Tcp(_) | ListenAddress::Udp(_) => address.clone(),
+    }
 }
 
 /// What an app as a whole may ask for.

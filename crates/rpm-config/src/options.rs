@@ -2,7 +2,7 @@
 //! be absent; defaults, look-ups and checks against the machine are the business of `resolve`.
 
 use crate::{
-    Balance, Instances, InvalidValue, Listen,
+    Balance, Instances, InvalidValue, Listen, Proxy,
     keys::{self, Key},
     spec::{ExecMode, Ready},
     tree::{Data, Node},
@@ -49,6 +49,8 @@ pub struct AppOptions {
     pub listen: Option<Vec<Listen>>,
     /// Who gets a new connection.
     pub balance: Option<Balance>,
+    /// What listens in front of instances with ports of their own; paths may be relative.
+    pub proxy: Option<Proxy>,
     /// The file of standard output.
     pub out_file: Option<String>,
     /// The file of standard error.

@@ -4,7 +4,7 @@ use crate::{
     AppName, AppOptions, AppSpec, Balance, ConfigError, Context, Fault, Warning,
     environment::{self, increment_base},
     launch::{self, Found},
-    listen, log_options,
+    listen, log_options, proxy,
     search::{self, Search},
     signal,
     spec::{ExecMode, Ready, RestartPolicy, StopPolicy},
@@ -54,6 +54,7 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster || !listen.is_empty()),
         listen,
         balance: options.balance.unwrap_or_default(),
+        proxy: proxy::resolve(options.proxy.as_ref(), &search),
         logs: log_options::logs(options, &search),
         restart: restart(options),
         ready: ready(options),
@@ -189,6 +190,7 @@ pub(crate) fn check(spec: &AppSpec) -> Result<(), Fault> {
         increment_base(variable, &spec.env, &spec.inherited_env)?;
     }
     listen::check(spec)?;
+    proxy::check(spec)?;
     let mut args = spec.launch.interpreter_args.iter().chain(&spec.launch.args);
     match args.find(|argument| argument.contains('\0')) {
         Some(argument) => Err(Fault::Argument { argument: argument.clone() }),

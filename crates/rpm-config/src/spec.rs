@@ -3,7 +3,7 @@
 //! Specs travel from the command line to the daemon, into its durable state and into `dump.pm2`, so
 //! each field is plain data with serde. Defaults are PM2's unless `INTERFACE.md` says otherwise.
 
-use crate::{Balance, Listen};
+use crate::{Balance, Listen, Proxy};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -109,6 +109,9 @@ pub struct AppSpec {
     /// Who gets a new connection; absent in states of older versions.
     #[serde(default)]
     pub balance: Balance,
+    /// What listens in front of its instances, each of which has a port of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
     /// Where output goes.
     pub logs: LogSpec,
     /// What happens after an exit nobody asked for.

@@ -10,9 +10,10 @@ use crate::{
     inbox::Message,
     launch,
     listeners::{self, Asked, Listened},
+    pace::Pace,
 };
 use rpm_cluster::{
-    channel::Channel,
+    channel::{Channel, SendError},
     endpoint::Endpoint,
     message::{Bound, Message as Said},
     reply,
@@ -25,6 +26,7 @@ use serde_json::Value;
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    time::Instant,
 };
 use tokio::{sync::mpsc, task::spawn_local};
 
@@ -97,9 +99,10 @@ async fn serve(
 ) -> io::Result<()> {
     // A message was passed to the engine and not consumed yet.
     let mut told = false;
+    let mut pace = Pace::new(Instant::now());
     loop {
         tokio::select! {
-            next = next(&mut channel, told) => {
+            next = next(&mut channel, told, &pace) => {
                 let Some(said) = next? else { return Ok(()) };
                 told = true;
                 if engine.send(Message::Channel { worker, said }).await.is_err() {
@@ -109,11 +112,19 @@ async fn serve(
             command = commands.recv() => match command {
                 Some(Command::Send(line, fd)) => {
                     let fd = fd.as_ref().map(AsFd::as_fd);
-                    channel.send(line, fd).map_err(io::Error::other)?;
+                    match channel.send(line, fd) {
+                        Ok(()) | Err(SendError::Closed) => {}
+                        // It reads nothing, or cannot have so long a line: its loss alone.
+                        Err(error @ (SendError::Full | SendError::TooLong(_))) => {
+                            tracing::warn!(%worker, "it is not told something: {error}");
+                        }
+                        Err(error @ SendError::Broken(_)) => return Err(io::Error::other(error)),
+                    }
                 }
                 Some(Command::Consume) => {
                     channel.consume()?;
                     told = false;
+                    pace.took(channel.taken(), Instant::now());
                 }
                 None => return Ok(()),
             },
@@ -121,13 +132,17 @@ async fn serve(
     }
 }
 
-/// The next message; while one is with the engine, only sends what waits.
-async fn next(channel: &mut Channel, told: bool) -> io::Result<Option<Said>> {
-    if !told {
+/// The next message; while one is with the engine, or too many came at once, only sends what waits.
+async fn next(channel: &mut Channel, told: bool, pace: &Pace) -> io::Result<Option<Said>> {
+    if !told && pace.pause().is_none() {
         return channel.receive().await;
     }
     channel.flush().await?;
-    std::future::pending().await
+    match pace.pause().filter(|_| !told) {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => return std::future::pending().await,
+    }
+    channel.receive().await
 }
 
 impl Engine {
@@ -158,11 +173,7 @@ impl Engine {
             Action::Serves(bound) => self.on_server(worker, bound.as_ref()),
             Action::Closed(endpoint) => self.on_closed(worker, &endpoint),
             Action::Drained => self.step(Event::Drained { worker }),
-            Action::App(message) => {
-                if message == "ready" {
-                    self.on_proof(worker, Ready::Message);
-                }
-            }
+            Action::App(message) => self.on_app_message(worker, message),
             Action::Online | Action::Leaves => {}
         }
         true

@@ -2,7 +2,7 @@
 //! list or at the events, and never else.
 
 use crate::{clock, engine::Engine};
-use rpm_supervisor::{LeavingPhase, Moment, Notice, NoticeKind, WorkerId};
+use rpm_supervisor::{Leaving, LeavingPhase, Moment, Notice, NoticeKind, WorkerId};
 use rpm_unix::{procfd, socket::Endpoint};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -71,11 +71,12 @@ impl Engine {
     }
 
     fn draining(&self) -> impl Iterator<Item = (Moment, WorkerId)> {
-        let leaving = self.fleet.apps.values().flat_map(|app| app.instances.values());
-        leaving.flat_map(|one| &one.leaving).filter_map(|leaving| match leaving.phase {
-            LeavingPhase::Draining { until } => Some((until, leaving.worker)),
+        let all = self.fleet.apps.values().flat_map(|app| app.instances.values());
+        let leaving = |one: &Leaving| match one.phase {
+            LeavingPhase::Draining { until } => Some((until, one.worker)),
             LeavingPhase::Stopping { .. } | LeavingPhase::Killed => None,
-        })
+        };
+        all.flat_map(move |one| one.leaving.iter().filter_map(leaving).chain(one.draining()))
     }
 }
 

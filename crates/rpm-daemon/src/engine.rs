@@ -11,6 +11,7 @@ use crate::{
     diagnose::Troubles,
     error::Error,
     events::EventLog,
+    front::Fronts,
     inbox::{Inbox, Message},
     keeper_link::{KeeperLink, is_loss},
     launch::Places,
@@ -23,6 +24,7 @@ use crate::{
     store::{self, Exits, Saving},
     succession::Succession,
     targets::Specs,
+    triggers::Triggers,
     update::Update,
     worker::Workers,
 };
@@ -54,7 +56,9 @@ pub(crate) struct Engine {
     pub(crate) replies: Replies,
     pub(crate) sampler: Sampler,
     pub(crate) sharing: Sharing,
+    pub(crate) fronts: Fronts,
     pub(crate) troubles: Troubles,
+    pub(crate) triggers: Triggers,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
     /// Events that performing an effect caused; stepped before the turn ends.
@@ -94,17 +98,17 @@ impl Engine {
             let limited = self.has_memory_limits();
             let unwritten = self.ledger.due();
             let drain_look = self.until_drain_look();
+            let (looks, look) = (drain_look.is_some(), drain_look.unwrap_or_default());
             tokio::select! {
                 event = self.keeper.receive() => self.on_keeper_link(event).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
                 () = sleep(unwritten.unwrap_or_default()), if unwritten.is_some() => {}
-                () = sleep(drain_look.unwrap_or_default()), if drain_look.is_some() => {
-                    self.start_sample();
-                }
+                () = sleep(look), if looks => self.start_sample(),
             }
             self.settle();
+            self.rotate_all();
             self.commit()?;
         }
         self.keeper.send(Request::Shutdown);
@@ -113,7 +117,8 @@ impl Engine {
     }
 
     fn is_done(&self) -> bool {
-        let nothing_runs = self.fleet.apps.is_empty() && self.workers.is_empty();
+        let nothing_runs =
+            self.fleet.apps.is_empty() && self.workers.is_empty() && self.fronts.is_empty();
         self.ending && nothing_runs && !self.replies.is_holding_back()
     }
 
@@ -157,7 +162,10 @@ impl Engine {
             Message::Channel { worker, said } => self.on_channel(worker, said),
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
+            Message::Front { child, said } => self.on_front(child, *said),
+            Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
             Message::Checked(checked) => self.on_checked(checked),

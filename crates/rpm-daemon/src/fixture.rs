@@ -27,6 +27,7 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         increment_var: None,
         share_ports: true,
         listen: Vec::new(),
+        proxy: None,
         balance: rpm_config::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
         restart: RestartPolicy {

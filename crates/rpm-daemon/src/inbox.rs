@@ -27,6 +27,8 @@ pub(crate) struct Telling {
     pub(crate) past: Vec<EventView>,
     /// Those to come.
     pub(crate) live: broadcast::Receiver<EventView>,
+    /// What apps will say; in order among itself only.
+    pub(crate) messages: broadcast::Receiver<EventView>,
     /// Of these apps; `None`: of all.
     pub(crate) only: Option<BTreeSet<AppName>>,
 }
@@ -54,12 +56,29 @@ pub(crate) enum Message {
         /// Whose.
         worker: WorkerId,
     },
+    /// A front said something on its channel.
+    Front {
+        /// Which.
+        child: rpm_keeper::ChildId,
+        /// What.
+        said: Box<crate::front::Said>,
+    },
+    /// A front that died may be replaced now.
+    FrontDue {
+        /// Of which app.
+        app: rpm_config::AppName,
+    },
     /// The time limit of a wait has passed.
     Expired {
         /// Whose.
         ticket: Ticket,
         /// How long it was.
         after: Duration,
+    },
+    /// Apps had their time to reply to a triggered action.
+    TriggerExpired {
+        /// Which.
+        trigger: u64,
     },
     /// SIGTERM: the machine goes down, or somebody wants all to end.
     Terminated,

@@ -3,8 +3,10 @@
 use crate::{
     diagnose,
     engine::Engine,
+    front::is_front,
     log_files,
     output::Output,
+    package, store,
     tree::{self, Leader},
     worker::Process,
 };
@@ -27,6 +29,17 @@ impl Engine {
     pub(crate) async fn on_keeper(&mut self, event: rpm_keeper::Event) {
         use rpm_keeper::Event as News;
         match event {
+            News::Spawned(child) if is_front(child.child) => self.on_front_spawned(child),
+            News::SpawnFailed { child, stage, errno } if is_front(child) => {
+                self.on_front_not_spawned(child, stage, errno);
+            }
+            News::Exited { child, status } if is_front(child) => {
+                self.on_front_exited(child, status);
+            }
+            News::Refused { child, address, errno, holder } if is_front(child) => {
+                let trouble = diagnose::refused(&address, errno, holder.as_ref());
+                self.troubles.note(worker_of(child), trouble);
+            }
             News::Spawned(child) => self.on_spawned(child),
             News::SpawnFailed { child, stage, errno } => self.on_spawn_failed(child, stage, errno),
             News::Exited { child, status } => self.on_exited(worker_of(child), status).await,
@@ -39,6 +52,7 @@ impl Engine {
                 self.on_listener(request, Err((errno, holder)));
             }
             News::Retired { owner } => self.on_retired(&owner),
+            News::Relieved { child } => self.on_relieved(worker_of(child)),
             News::Blocked { owner, blocked, waiting } => self.on_blocked(&owner, blocked, waiting),
             News::Unbalanced { app, fallback } => self.on_unbalanced(app, fallback),
             News::Slots { app, fallback, slots, .. } => self.on_slots(&app, fallback, slots),
@@ -62,6 +76,12 @@ impl Engine {
     fn on_spawned(&mut self, child: Child) {
         let worker = worker_of(child.child);
         self.attach(child);
+        // Only now: looking for it shall not delay the start.
+        let version =
+            self.spec_of(worker).and_then(|spec| package::version_of(&spec.launch.script));
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.record.version = version;
+        }
         self.step(Event::Spawned { worker });
     }
 
@@ -110,6 +130,7 @@ impl Engine {
             tracing::warn!(%worker, "its last lines could not be read: {error}");
         }
         self.record_exit(worker, status);
+        self.on_triggered_exit(worker);
         self.step(Event::Exited { worker, exit: exit_of(status) });
         self.check_tree(worker);
     }
@@ -160,8 +181,9 @@ impl Engine {
         };
         let label = &known.label;
         let (_, path) = log_files::paths(&self.home, &spec, label.instance, label.slot);
-        let offset = known.record.error_offset;
-        path.map(|path| log_files::lines_since(&path, offset, STDERR_LINES)).unwrap_or_default()
+        let store::WorkerRecord { error_mark, started_at, .. } = &known.record;
+        let lines = path.map(|path| error_mark.lines_since(&path, *started_at, STDERR_LINES));
+        lines.unwrap_or_default()
     }
 
     fn on_listening(&mut self, worker: WorkerId, address: &Address) {

@@ -77,6 +77,8 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
         share: shares_ports(spec).then(|| owner(spec, seat.slot)),
         activation: activation::of(spec, seat.slot),
         balance: crate::sharing::balance(spec),
+        // As under PM2, where a worker of a cluster has no standard input.
+        input: spec.mode == ExecMode::Fork,
     })
 }
 
@@ -138,7 +140,7 @@ fn split(pair: &str) -> (String, String) {
 }
 
 /// What PM2 tells an app about itself, as far as programs rely on it.
-fn about_itself(spec: &AppSpec, places: &Places, seat: Seat) -> [(String, String); 6] {
+fn about_itself(spec: &AppSpec, places: &Places, seat: Seat) -> [(String, String); 7] {
     let mode = match spec.mode {
         ExecMode::Fork => "fork_mode",
         ExecMode::Cluster => "cluster_mode",
@@ -148,10 +150,27 @@ fn about_itself(spec: &AppSpec, places: &Places, seat: Seat) -> [(String, String
         own("name", spec.name.to_string()),
         own("namespace", spec.namespace.clone()),
         own("pm_id", seat.instance.to_string()),
+        own("unique_id", unique_id(&places.hash, spec, seat)),
         own("exec_mode", mode.to_owned()),
         own("pm_exec_path", spec.launch.script.display().to_string()),
         own("RPM_HOME", places.home.display().to_string()),
     ]
+}
+
+/// An id in the form of a UUID of version 4 that an instance keeps as long as it is there: FNV-1a,
+/// twice 64 bits, of what it is. PM2's is random.
+fn unique_id(home: &str, spec: &AppSpec, seat: Seat) -> String {
+    let text = format!("{home} {} {}", spec.name, seat.instance);
+    let hash = |seed: u64| {
+        text.bytes()
+            .fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    };
+    let (high, low) = (hash(0xcbf2_9ce4_8422_2325), hash(0x8422_2325_cbf2_9ce4));
+    let (high, low) = (format!("{high:016x}"), format!("{low:016x}"));
+    let part =
+        |text: &str, range: std::ops::Range<usize>| text.get(range).unwrap_or_default().to_owned();
+    let first = format!("{}-{}-4{}", part(&high, 0..8), part(&high, 8..12), part(&high, 12..15));
+    format!("{first}-a{}-{}", part(&low, 0..3), part(&low, 4..16))
 }
 
 /// Node itself, and anything that may start Node while its ports are shared; not a Node under its

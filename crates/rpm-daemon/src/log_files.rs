@@ -5,18 +5,24 @@ use crate::{keeper_link::KeeperLink, store};
 use rpm_config::AppSpec;
 use rpm_keeper::Request;
 use rpm_logs::{
+    history::{History, Query},
     sink::LogFile,
     tail::{Tail, tail_bytes_from},
 };
 use rpm_supervisor::InstanceId;
 use rpm_unix::home::Home;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Weak},
 };
+
+/// Bytes kept of each of a worker's last lines: fifty of them, of five workers of each instance,
+/// are in the daemon's memory.
+const MAX_KEPT_LINE: usize = 1024;
 
 /// The paths of an instance's two streams; `None`: nothing is kept.
 pub(crate) fn paths(
@@ -28,20 +34,63 @@ pub(crate) fn paths(
     rpm_config::log_paths(spec, &home.logs(), instance.0, slot)
 }
 
-/// How long a file is; one that is missing is empty.
-pub(crate) fn length(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |file| file.len())
+/// Where a log ended when a worker started: what it wrote stands behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// The file's inode; 0 where there was none.
+    file: u64,
+    /// Its length.
+    offset: u64,
 }
 
-/// The last `limit` lines written since the file was `offset` long.
-pub(crate) fn lines_since(path: &Path, offset: u64, limit: usize) -> Vec<String> {
-    let lines = tail_bytes_from(path, offset, limit).map(Tail::into_lines).unwrap_or_default();
-    lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+impl Mark {
+    /// The end of a log; one that is missing is empty.
+    pub(crate) fn end_of(path: &Path) -> Self {
+        let metadata = fs::metadata(path);
+        metadata.map_or_else(|_| Self::default(), |f| Self { file: f.ino(), offset: f.len() })
+    }
+
+    /// The last lines, at most `limit`, that were written to the log since, which was at `at`.
+    pub(crate) fn lines_since(self, path: &Path, at: u64, limit: usize) -> Vec<String> {
+        let now = fs::metadata(path).map_or(0, |found| found.ino());
+        let lines = if self.file == 0 || self.file == now {
+            tail_bytes_from(path, self.offset, limit).map(Tail::into_lines)
+        } else {
+            // Rotated meanwhile: what it wrote may stand in two files.
+            rotated_lines_since(path, at, limit)
+        };
+        lines.unwrap_or_default().iter().map(|line| shown(line)).collect()
+    }
 }
 
-/// Empties a file in place. Its writer notices and goes on at the new end.
+fn rotated_lines_since(path: &Path, at: u64, limit: usize) -> io::Result<Vec<Vec<u8>>> {
+    let lines = Some(limit);
+    let query = Query { lines, since: Some(at), unfinished: true, ..Query::default() };
+    let mut history = History::open(path, query)?;
+    std::iter::from_fn(|| history.next_line().transpose())
+        .map(|line| line.map(|line| line.text))
+        .collect()
+}
+
+/// A line as it is kept in memory.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line.get(..MAX_KEPT_LINE).unwrap_or(line));
+    if line.len() > MAX_KEPT_LINE { format!("{text}…") } else { text.into_owned() }
+}
+
+/// Empties a log: the file in place, whose writer notices and goes on at the new end, and what was
+/// rotated away from it is removed.
 pub(crate) fn empty(path: &Path) -> io::Result<()> {
-    fs::File::options().write(true).open(path)?.set_len(0)
+    for rotated in rpm_logs::history::rotated(path)? {
+        fs::remove_file(&rotated)?;
+        if let Some(times) = rpm_logs::times::path_of(&rotated) {
+            // It may have none.
+            let _none = fs::remove_file(times);
+        }
+    }
+    let file = fs::File::options().write(true).open(path)?;
+    // A device cannot be emptied, and need not be.
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
 /// The two files of an instance.
@@ -99,6 +148,11 @@ impl LogFiles {
         Ok(file)
     }
 
+    /// Somebody is about to read the files: what is in memory of their time indexes is written.
+    pub(crate) fn flush_times(&self) {
+        self.open.values().filter_map(Weak::upgrade).for_each(|file| file.flush_times());
+    }
+
     /// Gives up the descriptions nobody writes to any more.
     pub(crate) fn release_unused(&mut self, keeper: &mut KeeperLink) {
         self.open.retain(|path, file| {
@@ -108,5 +162,33 @@ impl LogFiles {
             }
             used
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workers_lines_are_found_behind_its_mark_also_after_a_rotation() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let none = Mark::end_of(&path);
+        fs::write(&path, "of another\n").unwrap();
+        let mark = Mark::end_of(&path);
+        fs::write(&path, "of another\none\ntw").unwrap();
+        assert_eq!(mark.lines_since(&path, 0, 50), ["one", "tw"]);
+        assert_eq!(mark.lines_since(&path, 0, 1), ["tw"]);
+        assert_eq!(none.lines_since(&path, 0, 50), ["of another", "one", "tw"]);
+        fs::rename(&path, directory.path().join("a.log.2026-11-21_10-00-00.000")).unwrap();
+        fs::write(&path, "o\nthree\n").unwrap();
+        assert_eq!(mark.lines_since(&path, 0, 2), ["two", "three"]);
+    }
+
+    #[test]
+    fn a_long_line_is_kept_to_its_bound() {
+        let edge = "a".repeat(MAX_KEPT_LINE);
+        assert_eq!(shown(edge.as_bytes()), edge);
+        assert_eq!(shown(format!("{edge}b").as_bytes()), format!("{edge}…"));
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 use rpm_config::{AppName, AppSpec};
 use rpm_keeper::{ChildId, Owner, Request};
+use rpm_protocol::Offers;
 use rpm_supervisor::{Effect, Event, InstanceId, WorkerId};
 use std::{os::fd::OwnedFd, sync::Arc};
 
@@ -22,14 +23,19 @@ impl Engine {
     pub(crate) fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { worker, app, instance, slot } => {
-                self.spawn(app, Seat { instance, slot, worker });
+                let seat = Seat { instance, slot, worker };
+                if !self.waits_for_front(&app, seat) {
+                    self.spawn_now(app, seat);
+                }
             }
             Effect::Drain { worker } => self.drain(worker),
             Effect::Stop { worker } => self.stop(worker),
             Effect::Kill { worker } => self.signal_tree(worker, SIGKILL),
             Effect::Release { app, slot } => {
                 self.replies.hold_back();
-                self.keeper.send(Request::Release { owner: Owner { app: app.to_string(), slot } });
+                let owner = Owner { app: app.to_string(), slot };
+                self.keeper.send(Request::Release { owner });
+                self.end_idle_front(&app);
             }
             Effect::Forget { app } => self.forget(&app),
             Effect::Answer { ticket, answer } => self.on_answer(ticket, answer),
@@ -43,7 +49,8 @@ impl Engine {
         }
     }
 
-    fn spawn(&mut self, app: AppName, seat: Seat) {
+    /// Has the keeper execute a worker.
+    pub(crate) fn spawn_now(&mut self, app: AppName, seat: Seat) {
         let worker = seat.worker;
         let Some(spec) = self.specs.get(&app).cloned() else {
             let reason = format!("the description of {app} is lost");
@@ -77,19 +84,25 @@ impl Engine {
         let (_, error) = log_files::paths(&self.home, spec, seat.instance, seat.slot);
         store::WorkerRecord {
             started_at: crate::clock::epoch_millis(),
-            error_offset: error.map_or(0, |path| log_files::length(&path)),
+            error_mark: error
+                .map_or_else(log_files::Mark::default, |path| log_files::Mark::end_of(&path)),
             listening: activation::texts(spec),
+            offers: Offers::default(),
+            version: None,
         }
     }
 
     fn drain(&mut self, worker: WorkerId) {
-        if !self.retires_before_drain(worker) {
+        let waits = self.leaves_rotation_before_drain(worker)
+            || self.retires_before_drain(worker)
+            || self.relieves_before_drain(worker);
+        if !waits {
             self.drain_now(worker);
         }
     }
 
     fn stop(&mut self, worker: WorkerId) {
-        if !self.retires_before_stop(worker) {
+        if !self.leaves_rotation_before_stop(worker) && !self.retires_before_stop(worker) {
             self.stop_now(worker);
         }
     }
@@ -97,14 +110,20 @@ impl Engine {
     /// Asks a worker to finish what it has. A program without our preload is asked by its stop
     /// signal, and has as long: it is over when its last process is.
     pub(crate) fn drain_now(&mut self, worker: WorkerId) {
-        let Some(process) = self.workers.process(worker) else {
+        if self.workers.process(worker).is_none() {
             return self.queue.push_back(Event::Drained { worker });
-        };
-        let preloaded = self.spec_of(worker).is_some_and(|spec| launch::wants_preload(&spec));
-        let by_channel = preloaded && process.channel.as_ref().is_some_and(|c| c.drain());
-        if !by_channel && !self.control.drain(worker) {
+        }
+        if !self.ask_to_drain(worker) {
             self.stop_now(worker);
         }
+    }
+
+    /// Asks a worker's preload to finish what it has; false: there is none.
+    pub(crate) fn ask_to_drain(&self, worker: WorkerId) -> bool {
+        let Some(process) = self.workers.process(worker) else { return false };
+        let preloaded = self.spec_of(worker).is_some_and(|spec| launch::wants_preload(&spec));
+        let by_channel = preloaded && process.channel.as_ref().is_some_and(|c| c.drain());
+        by_channel || self.control.drain(worker)
     }
 
     /// Sends the stop signal, or PM2's `shutdown` message, to a worker's tree.
@@ -146,6 +165,7 @@ impl Engine {
             .workers
             .iter()
             .filter_map(|(_, worker)| worker.process.as_ref().map(|p| p.leader.pid))
+            .chain(self.fronts.pids())
             .chain([own_pid(), self.succession.keeper()])
             .collect();
         orphans.retain(|pid| !known.contains(pid));
@@ -160,6 +180,7 @@ impl Engine {
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
         self.ledger.touch_specs();
+        self.end_idle_front(app);
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);
         self.sharing.forget(app);

@@ -4,6 +4,7 @@
 use crate::{
     engine::Engine,
     error::Error,
+    front::is_front,
     keeper_events::worker_of,
     keeper_link::KeeperLink,
     store::{self, Exits, Label, Saved},
@@ -73,6 +74,7 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
             | Event::SpawnFailed { .. }
             | Event::Unfiltered { .. }
             | Event::Retired { .. }
+            | Event::Relieved { .. }
             | Event::Blocked { .. }
             | Event::Unbalanced { .. }
             | Event::Shared { .. }
@@ -149,7 +151,10 @@ impl Engine {
         let records = saved.map(|saved| saved.workers).unwrap_or_default();
         let mut alive = BTreeSet::new();
         let mut ended = Vec::new();
-        for mut found in inventory.children {
+        let (fronts, children): (Vec<_>, Vec<_>) =
+            inventory.children.into_iter().partition(|found| is_front(found.child.child));
+        self.adopt_fronts(fronts.into_iter().map(|f| (f.child, f.label, f.status)).collect());
+        for mut found in children {
             let worker = worker_of(found.child.child);
             found.status = found.status.or_else(|| inventory.exits.get(&worker.0).copied());
             let Ok(label) = serde_json::from_slice::<Label>(&found.label) else { continue };
@@ -175,6 +180,8 @@ impl Engine {
         for (worker, status) in ended {
             self.on_exited(worker, status).await;
         }
+        self.check_fronts();
+        self.rotate_all();
     }
 
     /// A child that no state knows: its app was deleted while no daemon lived. It is ended.

@@ -6,6 +6,7 @@ use crate::{
     engine::{Dirty, Engine},
     error::Error,
     events::EventLog,
+    front::Fronts,
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
@@ -20,6 +21,7 @@ use crate::{
     store,
     succession::Succession,
     survivors,
+    triggers::Triggers,
     worker::Workers,
 };
 use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
@@ -166,7 +168,9 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         workers: Workers::default(),
         sampler: Sampler::default(),
         sharing: Sharing::default(),
+        fronts: Fronts::default(),
         troubles: Troubles::default(),
+        triggers: Triggers::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         ledger: Ledger::new(),

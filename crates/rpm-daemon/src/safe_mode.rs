@@ -58,6 +58,7 @@ impl Engine {
             | News::Listener { .. }
             | News::ListenFailed { .. }
             | News::Retired { .. }
+            | News::Relieved { .. }
             | News::Blocked { .. }
             | News::Unbalanced { .. }
             | News::Shared { .. }
@@ -97,6 +98,9 @@ impl Engine {
             | Message::Control(_)
             | Message::TreeChanged { .. }
             | Message::Checked(_)
+            | Message::Front { .. }
+            | Message::FrontDue { .. }
+            | Message::TriggerExpired { .. }
             | Message::Expired { .. } => false,
         }
     }

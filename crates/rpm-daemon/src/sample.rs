@@ -90,6 +90,7 @@ impl Engine {
         }
         self.sampler.waiting.push(waiting);
         self.ask_for_slots();
+        self.ask_fronts();
         self.start_sample();
     }
 

@@ -66,7 +66,7 @@ async fn answer(
 
 /// Tells events until the client hangs up or falls too far behind.
 async fn tell(telling: Telling, client: &Sender) {
-    let Telling { past, mut live, only } = telling;
+    let Telling { past, mut live, mut messages, only } = telling;
     let wanted = |event: &EventView| only.as_ref().is_none_or(|apps| apps.contains(&event.app));
     for event in past.iter().filter(|event| wanted(event)) {
         if client.notify(event).is_err() {
@@ -75,7 +75,9 @@ async fn tell(telling: Telling, client: &Sender) {
     }
     loop {
         let event = tokio::select! {
+            biased;
             event = live.recv() => event,
+            event = messages.recv() => event,
             () = client.hung_up() => return,
         };
         match event {

@@ -3,7 +3,7 @@
 
 use crate::{engine::Engine, launch};
 use rpm_config::{AppName, AppSpec};
-use rpm_keeper::{Balance, Fallback, Owner, Request, Slot, Standing};
+use rpm_keeper::{Balance, ChildId, Fallback, Owner, Request, Slot, Standing};
 use rpm_supervisor::{Notice, NoticeKind, State, Then, WorkerId};
 use std::{collections::BTreeMap, io, time::Duration};
 
@@ -168,6 +168,21 @@ impl Engine {
         let others = app.instances.values().any(|one| stays(&one.state));
         let patient = app.policy.stop.kill_timeout > RETIRES_WITHIN;
         stops && others && patient && self.retire(worker, Step::Stop)
+    }
+
+    /// Has the replacement of a worker get what is new from now on, and the worker accept what it
+    /// has; [`Self::on_relieved`] goes on. How long that may take is the drain's deadline.
+    pub(crate) fn relieves_before_drain(&mut self, worker: WorkerId) -> bool {
+        let shares = self.spec_of(worker).is_some_and(|spec| launch::shares_ports(&spec));
+        if shares {
+            self.keeper.send(Request::Relieve { child: ChildId(worker.0) });
+        }
+        shares
+    }
+
+    /// A replaced worker has accepted all that was meant for it.
+    pub(crate) fn on_relieved(&mut self, worker: WorkerId) {
+        self.drain_now(worker);
     }
 
     fn retire(&mut self, worker: WorkerId, step: Step) -> bool {

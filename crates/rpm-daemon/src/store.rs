@@ -3,10 +3,10 @@
 //! Everything is written before the requests that follow from it go down the same ordered link, so
 //! a successor never meets a worker its state does not know to be coming.
 
-use crate::listeners::ChosenPorts;
+use crate::{listeners::ChosenPorts, log_files::Mark};
 use rpm_cluster::key_data::KeyData;
 use rpm_config::{AppName, AppSpec};
-use rpm_protocol::ExitView;
+use rpm_protocol::{ExitView, Offers};
 use rpm_supervisor::{Fleet, InstanceId, WorkerId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, io, os::fd::OwnedFd};
@@ -57,14 +57,21 @@ pub(crate) struct Saving<'a> {
 }
 
 /// What the engine must remember of a worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WorkerRecord {
     /// When it was started, milliseconds since the epoch.
     pub(crate) started_at: u64,
-    /// How long its error log was then.
-    pub(crate) error_offset: u64,
+    /// Where its error log ended then.
+    #[serde(default)]
+    pub(crate) error_mark: Mark,
     /// Addresses it listens on.
     pub(crate) listening: Vec<String>,
+    /// What it offers over its channel.
+    #[serde(default)]
+    pub(crate) offers: Offers,
+    /// Its app's version when it was started; absent in states of older versions.
+    #[serde(default)]
+    pub(crate) version: Option<String>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -121,7 +128,13 @@ mod tests {
     #[test]
     fn a_successor_reads_what_was_written() {
         let fleet = fixture::fleet(&[&fixture::spec("api")]);
-        let record = WorkerRecord { started_at: 5, error_offset: 6, listening: vec!["x".into()] };
+        let record = WorkerRecord {
+            started_at: 5,
+            error_mark: Mark::default(),
+            listening: vec!["x".into()],
+            offers: Offers::default(),
+            version: Some("1.2.3".into()),
+        };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
             version: VERSION,

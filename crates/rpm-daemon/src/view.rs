@@ -21,6 +21,10 @@ pub(crate) fn instance(
         id: instance.id.0,
         name: app.clone(),
         namespace: spec.namespace.clone(),
+        version: match record {
+            Some(record) => record.version.clone(),
+            None => crate::package::version_of(&spec.launch.script),
+        },
         slot,
         mode: mode_word(spec.mode).to_owned(),
         status: instance.status().to_string(),
@@ -34,7 +38,7 @@ pub(crate) fn instance(
         user: spec.inherited_env.get("USER").cloned().unwrap_or_else(|| "root".to_owned()),
         last_exit: instance.last_exit.map(|(exit, at)| exit_view(exit, at)),
         queue: engine.sharing.waiting(&launch::owner(spec, slot)),
-        leaving: instance.leaving.iter().filter_map(|one| leaving(engine, one)).collect(),
+        leaving: leaving_of(instance).filter_map(|one| leaving(engine, &one)).collect(),
     })
 }
 
@@ -61,12 +65,14 @@ pub(crate) fn detail(
         pid_file: crate::pid_file::path(&engine.home, app, one.id),
         listening: known.map(|worker| worker.record.listening.clone()).unwrap_or_default(),
         balance: engine.sharing.balance(spec),
+        front: engine.front_view(app, slot),
         queue_state: engine.sharing.standing(&launch::owner(spec, slot)).map(str::to_owned),
         exits: engine.exits.get(&one.id).cloned().unwrap_or_default(),
         previous_delay_ms: one.previous_delay_ms,
         dropped_log_bytes: known
             .and_then(|worker| worker.process.as_ref())
             .map_or(0, |process| process.output.dropped()),
+        offers: known.map(|worker| worker.record.offers.clone()).unwrap_or_default(),
     })
 }
 
@@ -85,6 +91,14 @@ fn exit_view(exit: Exit, at: Moment) -> ExitView {
         Exit::Unknown => (None, None),
     };
     ExitView { code, signal, at: clock::epoch_of(at), stderr: Vec::new() }
+}
+
+/// Workers on their way out; behind a front the current one can be among them.
+fn leaving_of(instance: &Instance) -> impl Iterator<Item = Leaving> {
+    let draining = instance.draining();
+    let current =
+        draining.map(|(until, worker)| Leaving { worker, phase: LeavingPhase::Draining { until } });
+    current.into_iter().chain(instance.leaving.iter().cloned())
 }
 
 fn leaving(engine: &Engine, leaving: &Leaving) -> Option<LeavingView> {

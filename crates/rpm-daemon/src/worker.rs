@@ -2,6 +2,7 @@
 
 use crate::{
     channel::ChannelHandle,
+    log_files::Mark,
     output::Output,
     store::{Label, WorkerRecord},
     tree::Leader,
@@ -74,7 +75,7 @@ impl Workers {
     /// The error logs were emptied.
     pub(crate) fn forget_offsets(&mut self) {
         for worker in self.0.values_mut() {
-            worker.record.error_offset = 0;
+            worker.record.error_mark = Mark::default();
         }
     }
 

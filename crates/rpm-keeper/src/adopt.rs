@@ -63,7 +63,7 @@ impl Keeper {
 
     /// A child of a former keeper has ended.
     pub(crate) fn foster_ended(&mut self, child: ChildId) {
-        let events = self.ports.exited();
+        let events = self.ports.exited(child);
         self.tell_all(events);
         self.children.foster_ended(child);
         if self.link.is_some() {

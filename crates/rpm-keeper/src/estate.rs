@@ -80,6 +80,7 @@ impl Estate {
             | Request::Settled { .. }
             | Request::Slots { .. }
             | Request::Close { .. }
+            | Request::Relieve { .. }
             | Request::Inventory
             | Request::Shutdown => {}
         }
@@ -141,6 +142,7 @@ impl Estate {
             | Event::Refused { .. }
             | Event::Retired { .. }
             | Event::Blocked { .. }
+            | Event::Relieved { .. }
             | Event::Unbalanced { .. }
             | Event::Slots { .. }
             | Event::SlotsEnd { .. }

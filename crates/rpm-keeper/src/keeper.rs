@@ -163,7 +163,7 @@ impl Keeper {
         let Some(child) = self.children.of_pid(pid) else { return };
         // Its last word is in its report, which is complete now.
         self.resolve(child);
-        let events = self.ports.exited();
+        let events = self.ports.exited(child);
         self.tell_all(events);
         if self.children.ended(child, end) && self.link.is_some() {
             self.outbox.exited(child);

@@ -111,6 +111,12 @@ pub enum Request {
         /// Whose.
         owner: Owner,
     },
+    /// This child's replacement is ready: new connections go to that one, where it has a socket of
+    /// its own.
+    Relieve {
+        /// Whose turn ends.
+        child: ChildId,
+    },
     /// Tell how full the queues of all slots are.
     Slots {
         /// Comes back in the answer.
@@ -255,6 +261,12 @@ pub enum Event {
     Retired {
         /// Whose.
         owner: Owner,
+    },
+    /// The answer to `Relieve`: the child has accepted all that was meant for it, however long that
+    /// took; or there was nothing to do.
+    Relieved {
+        /// Which.
+        child: ChildId,
     },
     /// A slot's worker accepts nothing, so new connections go elsewhere; or it does again.
     Blocked {

@@ -86,6 +86,10 @@ impl Keeper {
                 let events = self.ports.retire(owner);
                 self.tell_all(events);
             }
+            Request::Relieve { child } => {
+                let events = self.ports.relieve(child);
+                self.tell_all(events);
+            }
             Request::Slots { request } => {
                 let events = self.ports.slots(request);
                 self.tell_all(events);

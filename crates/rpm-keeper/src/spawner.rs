@@ -88,7 +88,16 @@ impl Spawner {
             announce_channel(&mut spec.program.environment, at);
             inherited.extend([(channel.theirs.as_fd(), at), (channel.ours.as_fd(), at + 1)]);
         }
-        let starting = self.fork(&spec, &stdout, &stderr, &inherited)?;
+        // The program's own end is open for reading and writing, as those of its output are: it
+        // never sees an end, and who has something to say opens it through /proc.
+        let input = spec.input.then(|| pipe::pipe(Some(INPUT_BYTES))).transpose();
+        let input = input.map_err(no_descriptors)?.map(|pipe| pipe.write);
+        let input = input.as_ref().unwrap_or(&self.null);
+        let starting = self.fork(
+            &spec,
+            [input.as_fd(), stdout.write.as_fd(), stderr.write.as_fd()],
+            &inherited,
+        )?;
         let channel = channel.map(|channel| channel.ours);
         let (stdout, stderr) = (stdout.read, stderr.read);
         Ok((starting, Kept { stdout, stderr, channel, _grants: grants }))
@@ -97,14 +106,13 @@ impl Spawner {
     fn fork(
         &self,
         spec: &SpawnSpec,
-        stdout: &Pipe,
-        stderr: &Pipe,
+        [input, output, error]: [BorrowedFd<'_>; 3],
         inherited: &[(BorrowedFd<'_>, i32)],
     ) -> Result<Starting, Failure> {
         let setup = Setup {
-            input: self.null.as_fd(),
-            output: stdout.write.as_fd(),
-            error: stderr.write.as_fd(),
+            input,
+            output,
+            error,
             inherited,
             pid_variable: spec.activation.as_ref().map(|_| c"LISTEN_PID"),
             filter: spec.share.is_some(),
@@ -123,6 +131,10 @@ impl Spawner {
         Err(no_descriptors(io::Error::from_raw_os_error(EMFILE)))
     }
 }
+
+/// How much of what is said to a program may wait until it reads: as little as counts against the
+/// user's budget for pipes and still holds a long line (traps A13).
+const INPUT_BYTES: usize = 16 << 10;
 
 /// "Too many open files", the same number on every Linux.
 const EMFILE: i32 = 24;

@@ -21,8 +21,9 @@ use std::{
     path::PathBuf,
 };
 
-/// The version of the bytes.
-const FORMAT: u8 = 2;
+/// The version of the bytes. The one before had no `input`.
+const FORMAT: u8 = 3;
+const FORMAT_WITHOUT_INPUT: u8 = 2;
 /// The kernel's NGROUPS_MAX.
 const MAX_GROUPS: usize = 65_536;
 /// The kernel's PATH_MAX.
@@ -42,6 +43,8 @@ pub struct SpawnSpec {
     pub activation: Option<Activation>,
     /// How the slots of its app share their addresses.
     pub balance: Balance,
+    /// Its standard input is a pipe to be written to through `/proc`, and not `/dev/null`.
+    pub input: bool,
 }
 
 impl SpawnSpec {
@@ -82,6 +85,7 @@ impl SpawnSpec {
         writer.bool(self.activation.is_some());
         self.activation.as_ref().map_or(Ok(()), |one| one.write(&mut writer))?;
         writer.u8(self.balance.code());
+        writer.bool(self.input);
         let bytes = writer.finish();
         if bytes.len() > Self::MAX_BYTES {
             return Err(WireError::TooLong { what: "spawn spec", max: Self::MAX_BYTES });
@@ -92,8 +96,9 @@ impl SpawnSpec {
     /// The spec of these bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8()? {
-            FORMAT => {}
+        let format = reader.u8()?;
+        match format {
+            FORMAT | FORMAT_WITHOUT_INPUT => {}
             version => return Err(WireError::Version(version)),
         }
         let program = read_program(&mut reader)?;
@@ -106,8 +111,9 @@ impl SpawnSpec {
         let activated = reader.bool("activation")?;
         let activation = activated.then(|| Activation::read(&mut reader)).transpose()?;
         let balance = Balance::of_code(reader.u8()?)?;
+        let input = if format == FORMAT { reader.bool("input")? } else { false };
         reader.finish()?;
-        Ok(Self { program, channel, share, activation, balance })
+        Ok(Self { program, channel, share, activation, balance, input })
     }
 }
 
@@ -230,7 +236,7 @@ mod tests {
         (program(), any::<bool>(), share, activation).prop_map(
             |(program, channel, share, activation)| {
                 let balance = if channel { Balance::IpHash } else { Balance::Even };
-                SpawnSpec { program, channel, share, activation, balance }
+                SpawnSpec { program, channel, share, activation, balance, input: channel }
             },
         )
     }
@@ -286,6 +292,7 @@ mod tests {
                 addresses: vec![Address::Unix("/run/web.sock".into())],
             }),
             balance: Balance::RoundRobin,
+            input: true,
         };
         let fd = spec.seal().unwrap();
         assert_eq!(SpawnSpec::open(&fd).unwrap(), spec);

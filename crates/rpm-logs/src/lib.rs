@@ -5,9 +5,13 @@
 //! parsed, lines not prefixed; rotation and whom a line belongs to are others' work.
 #![forbid(unsafe_code)]
 
+pub mod date_format;
 pub mod follow;
 mod growing;
+pub mod history;
 mod lines;
 pub mod pump;
+pub mod rotate;
 pub mod sink;
 pub mod tail;
+pub mod times;

@@ -19,6 +19,11 @@ pub(crate) struct Splitter {
 }
 
 impl Splitter {
+    /// One that has the beginning of a line already.
+    pub(crate) fn beginning(rest: Vec<u8>) -> Self {
+        Self { rest }
+    }
+
     /// Hands every piece that `bytes` completes to `out`.
     pub(crate) fn push(&mut self, bytes: &[u8], mut out: impl FnMut(Piece)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {

@@ -5,6 +5,7 @@
 //! a daemon killed at any moment leaves neither a gap nor a repetition (traps A7). splice refuses
 //! append mode, so the writer itself looks where the end is.
 
+use crate::times::{TimesWriter, now_ms};
 use rpm_unix::pipe::splice;
 use std::{
     fs::{DirBuilder, File, Metadata, OpenOptions},
@@ -33,6 +34,8 @@ pub struct LogFile {
 struct Open {
     file: File,
     method: Method,
+    /// When what was written.
+    times: TimesWriter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ impl LogFile {
     }
 
     fn new(file: File, path: PathBuf) -> io::Result<Self> {
-        let open = Mutex::new(Open::new(file)?);
+        let open = Mutex::new(Open::new(file, &path)?);
         Ok(Self { path, open })
     }
 
@@ -107,28 +110,28 @@ impl LogFile {
     /// [`Self::description`]. On an error the old file stays in use.
     pub fn reopen(&self) -> io::Result<()> {
         let mut open = self.lock();
-        *open = Open::new(create(&self.path)?)?;
+        *open = Open::new(create(&self.path)?, &self.path)?;
         Ok(())
+    }
+
+    /// Writes what is in memory of the file's time index: somebody is about to read it.
+    pub fn flush_times(&self) {
+        self.lock().times.flush(now_ms());
     }
 
     /// Moves at most `limit` bytes from `pipe`.
     pub(crate) fn take(&self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
         let mut open = self.lock();
-        if let Err(error) = open.seek_to_end() {
-            return Outcome::Failed { error, lost: 0 };
+        let offset = match open.seek_to_end() {
+            Ok(offset) => offset,
+            Err(error) => return Outcome::Failed { error, lost: 0 },
+        };
+        let outcome = open.take(pipe, limit);
+        if matches!(outcome, Outcome::Moved(bytes) if bytes > 0) {
+            open.times.note(offset, now_ms());
         }
-        if open.method == Method::Splice {
-            match outcome(splice(pipe, &open.file, limit)) {
-                // A file system without splice.
-                Outcome::Failed { error, .. } if error.kind() == ErrorKind::InvalidInput => {
-                    open.method = Method::Copy;
-                }
-                outcome => return outcome,
-            }
-        }
-        open.copy(pipe, limit)
+        outcome
     }
-
     /// A thread that died holding the lock leaves a file that is as good as before.
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -136,19 +139,34 @@ impl LogFile {
 }
 
 impl Open {
-    fn new(file: File) -> io::Result<Self> {
-        let regular = file.metadata()?.is_file();
-        Ok(Self { file, method: if regular { Method::Splice } else { Method::Copy } })
+    fn new(file: File, path: &Path) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let method = if metadata.is_file() { Method::Splice } else { Method::Copy };
+        Ok(Self { times: TimesWriter::open(path, &metadata), file, method })
+    }
+
+    fn take(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
+        if self.method == Method::Splice {
+            match outcome(splice(pipe, &self.file, limit)) {
+                // A file system without splice.
+                Outcome::Failed { error, .. } if error.kind() == ErrorKind::InvalidInput => {
+                    self.method = Method::Copy;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.copy(pipe, limit)
     }
 
     /// After a truncation (`flush`, copytruncate) our offset is behind the end and would leave a
-    /// hole; after somebody else's append it is before it and would write over that.
-    fn seek_to_end(&mut self) -> io::Result<()> {
+    /// hole; after somebody else's append it is before it and would write over that. Where the next
+    /// byte goes.
+    fn seek_to_end(&mut self) -> io::Result<u64> {
         let metadata = self.file.metadata()?;
         if metadata.is_file() && metadata.len() != self.file.stream_position()? {
             self.file.seek(SeekFrom::End(0))?;
         }
-        Ok(())
+        Ok(metadata.len())
     }
 
     fn copy(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {

@@ -20,15 +20,18 @@ mod view;
 /// The protocol version this crate speaks.
 pub const VERSION: u32 = 1;
 
+/// How long apps have for their replies to a triggered action.
+pub const TRIGGER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 pub use client::{Client, ClientError, Events};
 pub use connection::{Connection, Gone, MAX_PIPELINED, Sender};
 pub use error::RpcError;
 pub use frame::{FrameError, LineReader, MAX_REQUEST, MAX_RESPONSE};
 pub use listener::{MAX_CLIENTS, Server};
 pub use outbox::{MAX_QUEUED, MAX_QUEUED_BYTES, STALL};
-pub use request::{Action, Request, StartOrigin, Targets};
+pub use request::{Action, Request, StartOrigin, Targets, Way};
 pub use rpc::{Id, Incoming, Refused, parse_answer, parse_request, request_line};
 pub use view::{
-    Acted, EventView, ExitView, FailureView, InstanceDetail, InstanceView, LeavingView, LogSource,
-    Started, Welcome,
+    Acted, EventView, ExitView, FailureView, FrontView, InstanceDetail, InstanceView, LeavingView,
+    LogSource, Offers, Started, Told, Triggered, Welcome,
 };

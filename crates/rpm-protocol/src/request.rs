@@ -65,6 +65,32 @@ pub enum Request {
         /// Which; no words: all of them and the daemon's own.
         targets: Targets,
     },
+    /// Says something to instances; answered by a list of [`crate::Told`].
+    Send {
+        /// To which.
+        targets: Targets,
+        /// What.
+        text: String,
+        /// How.
+        way: Way,
+    },
+    /// Has apps do what they offered over their channels (PM2's custom actions); answered by a list
+    /// of [`crate::Triggered`] when all have replied, or after [`crate::TRIGGER_PATIENCE`].
+    Trigger {
+        /// Which.
+        targets: Targets,
+        /// The action's name.
+        action: String,
+        /// What it is given.
+        param: Option<String>,
+    },
+    /// Sends a signal to the processes of instances; answered by [`crate::Acted`].
+    Signal {
+        /// Which.
+        targets: Targets,
+        /// Its number.
+        signal: i32,
+    },
     /// Writes `dump.pm2`; answered by its path.
     Save {
         /// Also when the fleet is empty.
@@ -101,6 +127,9 @@ impl Request {
             | Self::Act { .. }
             | Self::Scale { .. }
             | Self::Rename { .. }
+            | Self::Send { .. }
+            | Self::Trigger { .. }
+            | Self::Signal { .. }
             | Self::Flush { .. }
             | Self::Save { .. }
             | Self::Resurrect
@@ -129,6 +158,20 @@ pub enum Action {
     Reset,
 }
 
+/// How something is said to an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// As a message if it is JSON (an object, a list or a quoted string) and there is a channel;
+    /// else to its standard input, with a newline behind it.
+    #[default]
+    Either,
+    /// Over its channel: what `process.on('message')` hears.
+    Message,
+    /// To its standard input, as it is.
+    Line,
+}
+
 /// Which instances: words as a person types them, any match counts.
 ///
 /// A word is `all`, an id, a name, `/regex/`, a namespace, or a script path relative to `cwd`.
@@ -155,7 +198,7 @@ pub enum StartOrigin {
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 15] = [
+    pub const METHODS: [&str; 18] = [
         "hello",
         "ping",
         "start",
@@ -166,6 +209,9 @@ impl Request {
         "describe",
         "logs",
         "flush",
+        "send",
+        "trigger",
+        "signal",
         "save",
         "resurrect",
         "events",
@@ -186,6 +232,9 @@ impl Request {
             Self::Describe { .. } => "describe",
             Self::Logs { .. } => "logs",
             Self::Flush { .. } => "flush",
+            Self::Send { .. } => "send",
+            Self::Trigger { .. } => "trigger",
+            Self::Signal { .. } => "signal",
             Self::Save { .. } => "save",
             Self::Resurrect => "resurrect",
             Self::Events { .. } => "events",

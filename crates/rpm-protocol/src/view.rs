@@ -1,5 +1,6 @@
 //! What a client may see: results of requests, as plain data.
 
+use crate::Way;
 use rpm_config::{AppName, AppSpec};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -64,6 +65,9 @@ pub struct InstanceView {
     pub name: AppName,
     /// Its app's namespace.
     pub namespace: String,
+    /// The version in the `package.json` nearest to its script when its worker was started.
+    #[serde(default)]
+    pub version: Option<String>,
     /// 0..N-1 within its app.
     pub slot: u32,
     /// `fork` or `cluster`.
@@ -143,6 +147,9 @@ pub struct InstanceDetail {
     /// `round_robin`, `even (round_robin needs CAP_BPF and CAP_NET_ADMIN)`.
     #[serde(default)]
     pub balance: Option<String>,
+    /// What listens in front of it, for an app with `proxy` that runs.
+    #[serde(default)]
+    pub front: Option<FrontView>,
     /// `serving`, `unserved`, `blocked` or `retiring`: only a serving slot gets new connections.
     #[serde(default)]
     pub queue_state: Option<String>,
@@ -152,6 +159,67 @@ pub struct InstanceDetail {
     pub previous_delay_ms: u64,
     /// Bytes of its logs that could not be written.
     pub dropped_log_bytes: u64,
+    /// What it offers over its channel.
+    #[serde(default)]
+    pub offers: Offers,
+}
+
+/// What an app said of itself over its channel, as PM2's `axm:` messages have it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Offers {
+    /// What it can be made to do: `{action_name, action_type, opts, arity}`.
+    pub actions: Vec<serde_json::Value>,
+    /// Its own figures by name: `{value, unit, type, historic}`.
+    pub monitor: BTreeMap<String, serde_json::Value>,
+    /// Its settings for a monitor.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What became of something that was said to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its id.
+    pub id: u32,
+    /// Its app.
+    pub name: AppName,
+    /// How it was said.
+    pub way: Way,
+    /// Why it was not.
+    pub failure: Option<String>,
+}
+
+/// An app's reply to a triggered action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Triggered {
+    /// Its id.
+    pub id: u32,
+    /// Its app.
+    pub name: AppName,
+    /// Its app's namespace.
+    pub namespace: String,
+    /// What it replied; `None`: nothing in time, or it ended.
+    pub reply: Option<serde_json::Value>,
+}
+
+/// A front, and what it knows of one instance. Figures are those of the last look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontView {
+    /// Its process; `None` while there is none.
+    pub pid: Option<i32>,
+    /// Where clients connect.
+    pub listening: Vec<String>,
+    /// Which instance takes a connection.
+    pub balance: String,
+    /// `v1` or `v2`, if instances are told who the client is.
+    pub proxy_protocol: Option<String>,
+    /// Clients it has.
+    pub connections: usize,
+    /// Those among them that wait for an instance.
+    pub waiting: usize,
+    /// `up`, `down` or `draining`; `None`: this instance gets no connections.
+    pub instance_state: Option<String>,
+    /// How many connections this instance has through it.
+    pub instance_connections: u32,
 }
 
 /// Where an instance logs.

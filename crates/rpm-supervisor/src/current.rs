@@ -49,6 +49,13 @@ impl Instance {
         }
     }
 
+    /// It has finished its last connection.
+    pub(crate) fn current_drained(&mut self, seat: &Seat<'_>, turn: &mut Turn) {
+        if let State::Draining { worker, then, .. } = self.state {
+            self.stop_current(worker, then, seat, turn);
+        }
+    }
+
     /// Its last process is gone.
     pub(crate) fn current_gone(&mut self, seat: &Seat<'_>, turn: &mut Turn) {
         if let Some((worker, _)) = self.uptime(turn) {
@@ -57,7 +64,7 @@ impl Instance {
             self.current_exited(Exit::Unknown, seat, turn);
             self.leaving.retain(|leaving| leaving.worker != worker);
         }
-        if let State::Stopping { then, .. } = self.state {
+        if let State::Stopping { then, .. } | State::Draining { then, .. } = self.state {
             self.rest(then, seat, turn);
         }
     }
@@ -83,10 +90,15 @@ impl Instance {
                 *deadline = None;
                 turn.push(Effect::Kill { worker: *worker });
             }
+            State::Draining { worker, until, then } if *until <= turn.now => {
+                let (worker, then) = (*worker, *then);
+                self.stop_current(worker, then, seat, turn);
+            }
             State::Waiting { until } if *until <= turn.now => self.launch_again(seat, turn),
             State::Stopped
             | State::Launching { .. }
             | State::Online { .. }
+            | State::Draining { .. }
             | State::Stopping { .. }
             | State::Waiting { .. }
             | State::Errored
@@ -101,6 +113,7 @@ impl Instance {
                 Some((*worker, turn.now.since(*since)))
             }
             State::Stopped
+            | State::Draining { .. }
             | State::Stopping { .. }
             | State::Waiting { .. }
             | State::Errored

@@ -27,6 +27,7 @@ pub(crate) fn policy() -> Policy {
         listen_timeout: None,
         overlap: false,
         activated: false,
+        proxied: false,
         max_surge: 1,
     }
 }

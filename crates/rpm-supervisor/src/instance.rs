@@ -28,7 +28,9 @@ impl Instance {
         match &mut self.state {
             State::Stopped | State::Errored => self.launch(seat, turn),
             State::Waiting { .. } => self.launch_again(seat, turn),
-            State::Stopping { then, .. } => *then = redirected(*then, Then::Start { delay_ms: 0 }),
+            State::Draining { then, .. } | State::Stopping { then, .. } => {
+                *then = redirected(*then, Then::Start { delay_ms: 0 });
+            }
             State::Launching { .. } | State::Online { .. } | State::Removing => {}
         }
     }
@@ -40,6 +42,10 @@ impl Instance {
         match &mut self.state {
             State::Launching { worker, .. } | State::Online { worker, .. } => {
                 let worker = *worker;
+                self.stop_current(worker, then, seat, turn);
+            }
+            State::Draining { worker, then: planned, .. } => {
+                let (worker, then) = (*worker, redirected(*planned, then));
                 self.stop_current(worker, then, seat, turn);
             }
             State::Stopping { then: planned, .. } => *planned = redirected(*planned, then),
@@ -58,12 +64,16 @@ impl Instance {
                 let deadline = seat.ready_by(since);
                 self.replacement = Some(Replacement { worker, since, deadline });
             }
+            State::Online { worker, .. } if seat.policy.proxied => {
+                self.drain_current(*worker, Then::Start { delay_ms: 0 }, seat, turn);
+            }
             State::Launching { .. } | State::Online { .. } => {
                 self.halt(Then::Start { delay_ms: 0 }, seat, turn);
             }
             State::Stopped
             | State::Errored
             | State::Waiting { .. }
+            | State::Draining { .. }
             | State::Stopping { .. }
             | State::Removing => self.start(seat, turn),
         }
@@ -79,8 +89,12 @@ impl Instance {
                 self.state = State::Removing;
                 self.drain(worker, seat, turn);
             }
+            State::Online { worker, .. } if seat.policy.proxied => {
+                self.drain_current(*worker, Then::Remove, seat, turn);
+            }
             State::Online { .. }
             | State::Launching { .. }
+            | State::Draining { .. }
             | State::Stopping { .. }
             | State::Waiting { .. }
             | State::Stopped
@@ -93,7 +107,9 @@ impl Instance {
     pub(crate) fn revive(&mut self, seat: &Seat<'_>, turn: &mut Turn) {
         match &mut self.state {
             State::Removing => self.launch_again(seat, turn),
-            State::Stopping { then, .. } => *then = Then::Start { delay_ms: 0 },
+            State::Draining { then, .. } | State::Stopping { then, .. } => {
+                *then = Then::Start { delay_ms: 0 };
+            }
             State::Stopped
             | State::Launching { .. }
             | State::Online { .. }
@@ -111,7 +127,7 @@ impl Instance {
     pub(crate) fn is_going(&self) -> bool {
         match &self.state {
             State::Removing => true,
-            State::Stopping { then, .. } => *then == Then::Remove,
+            State::Draining { then, .. } | State::Stopping { then, .. } => *then == Then::Remove,
             State::Stopped
             | State::Launching { .. }
             | State::Online { .. }
@@ -143,6 +159,15 @@ impl Instance {
         let deadline = Some(turn.now.plus(seat.policy.stop.kill_timeout));
         self.state = State::Stopping { worker, deadline, then };
         turn.push(Effect::Stop { worker });
+    }
+
+    /// Has the current worker finish its connections, then stop: its successor cannot run beside it.
+    fn drain_current(&mut self, worker: WorkerId, then: Then, seat: &Seat<'_>, turn: &mut Turn) {
+        let until = turn.now.plus(seat.policy.stop.drain_timeout);
+        self.state = State::Draining { worker, until, then };
+        turn.push(Effect::Drain { worker });
+        let left_ms = u64::try_from(until.since(turn.now).as_millis()).unwrap_or(u64::MAX);
+        turn.notice(seat.app, self.id, NoticeKind::Draining { connections: None, left_ms });
     }
 
     /// Does `then`: the last process of the current worker is gone.

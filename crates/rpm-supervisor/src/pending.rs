@@ -119,7 +119,11 @@ impl Goal {
         match self {
             Self::Up => matches!(state, State::Online { .. } | State::Stopped | State::Errored),
             Self::Down => {
-                !matches!(state, State::Stopping { .. } | State::Removing) && leaving.is_empty()
+                let ends = matches!(
+                    state,
+                    State::Draining { .. } | State::Stopping { .. } | State::Removing
+                );
+                !ends && leaving.is_empty()
             }
             Self::Removed | Self::Reloaded => false,
         }

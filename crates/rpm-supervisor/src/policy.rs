@@ -20,6 +20,9 @@ pub struct Policy {
     /// It inherits sockets that accept before it runs, so it may never listen by itself.
     #[serde(default)]
     pub activated: bool,
+    /// A front takes its connections, so that an instance can be without any before it stops.
+    #[serde(default)]
+    pub proxied: bool,
     /// How many replacements a reload starts at once.
     pub max_surge: u32,
 }
@@ -33,6 +36,7 @@ impl From<&AppSpec> for Policy {
             listen_timeout: spec.listen_timeout,
             overlap: spec.share_ports || spec.mode == ExecMode::Cluster || !spec.listen.is_empty(),
             activated: !spec.listen.is_empty(),
+            proxied: spec.proxy.is_some(),
             max_surge: spec.max_surge.max(1),
         }
     }

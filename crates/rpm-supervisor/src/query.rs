@@ -88,7 +88,7 @@ impl Instance {
         match &self.state {
             State::Launching { .. } => Status::Launching,
             State::Online { .. } => Status::Online,
-            State::Stopping { .. } | State::Removing => Status::Stopping,
+            State::Draining { .. } | State::Stopping { .. } | State::Removing => Status::Stopping,
             State::Stopped if !self.leaving.is_empty() => Status::Stopping,
             State::Stopped => Status::Stopped,
             State::Waiting { .. } => Status::Waiting,
@@ -101,6 +101,7 @@ impl Instance {
         match &self.state {
             State::Launching { worker, .. }
             | State::Online { worker, .. }
+            | State::Draining { worker, .. }
             | State::Stopping { worker, .. } => Some(*worker),
             State::Stopped | State::Waiting { .. } | State::Errored | State::Removing => None,
         }
@@ -114,11 +115,26 @@ impl Instance {
         current.into_iter().chain(replacement).chain(leaving)
     }
 
+    /// The current worker and until when it may finish its connections, if it does.
+    pub fn draining(&self) -> Option<(Moment, WorkerId)> {
+        match &self.state {
+            State::Draining { worker, until, .. } => Some((*until, *worker)),
+            State::Stopped
+            | State::Launching { .. }
+            | State::Online { .. }
+            | State::Stopping { .. }
+            | State::Waiting { .. }
+            | State::Errored
+            | State::Removing => None,
+        }
+    }
+
     /// When the current worker was spawned, if it has not been told to stop.
     pub fn up_since(&self) -> Option<Moment> {
         match &self.state {
             State::Launching { since, .. } | State::Online { since, .. } => Some(*since),
             State::Stopped
+            | State::Draining { .. }
             | State::Stopping { .. }
             | State::Waiting { .. }
             | State::Errored
@@ -131,7 +147,7 @@ impl Instance {
         let current = match &self.state {
             State::Launching { deadline, .. } => Some(*deadline),
             State::Stopping { deadline, .. } => *deadline,
-            State::Waiting { until } => Some(*until),
+            State::Draining { until, .. } | State::Waiting { until } => Some(*until),
             State::Stopped | State::Online { .. } | State::Errored | State::Removing => None,
         };
         let replacement = self.replacement.as_ref().map(|new| new.deadline);

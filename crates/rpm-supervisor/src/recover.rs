@@ -64,9 +64,13 @@ impl Instance {
             State::Stopping { worker: current, deadline: None, .. } if *current == worker => {
                 turn.push(Effect::Kill { worker });
             }
+            State::Draining { worker: current, .. } if *current == worker => {
+                turn.push(Effect::Drain { worker });
+            }
             State::Stopped
             | State::Launching { .. }
             | State::Online { .. }
+            | State::Draining { .. }
             | State::Stopping { .. }
             | State::Waiting { .. }
             | State::Errored

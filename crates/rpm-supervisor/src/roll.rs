@@ -165,7 +165,8 @@ impl Roll {
         self.waiting.contains(&slot) || self.active.contains(&slot)
     }
 
-    /// The number of the first of the last `begun` slots among all of the roll, and how many that is.
+    /// The number of the first of the last `begun` slots among all of the roll, and how many all
+    /// are.
     fn progress(&self, begun: usize) -> (u32, u32) {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let of = self.touched.len();

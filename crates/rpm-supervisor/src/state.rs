@@ -8,6 +8,8 @@
 //!       Error ► Errored   Remove ► Removing ─leaving workers gone─► out of the fleet
 //! ```
 //!
+//! Behind a front `Draining{then}` comes before `Stopping{then}` where a reload or a removal asks.
+//!
 //! Beside it a reload runs a `replacement`, which becomes the current worker when it is ready; the
 //! one it replaces is `leaving`: Draining ► Stopping ► Killed ► gone. `docs/states.md` has it all.
 
@@ -118,6 +120,15 @@ pub enum State {
         worker: WorkerId,
         /// When it was spawned.
         since: Moment,
+    },
+    /// Finishing its connections before it is told to stop, because no other can run beside it.
+    Draining {
+        /// Which.
+        worker: WorkerId,
+        /// The stop signal at this moment.
+        until: Moment,
+        /// What follows when the tree is gone.
+        then: Then,
     },
     /// Told to stop, or dead with a tree that is being swept.
     Stopping {

@@ -39,7 +39,8 @@ impl Fleet {
             Event::Drained { worker } => {
                 self.at(worker, turn, |instance, role, seat, turn| match role {
                     Role::Leaving => instance.leaving_drained(worker, seat, turn),
-                    Role::Current | Role::Replacement => {}
+                    Role::Current => instance.current_drained(seat, turn),
+                    Role::Replacement => {}
                 });
             }
             Event::MemoryExceeded { worker, bytes } => self.memory_exceeded(worker, bytes, turn),

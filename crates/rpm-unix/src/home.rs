@@ -62,6 +62,11 @@ impl Home {
         self.root.join("dump.pm2")
     }
 
+    /// The settings of `rpm set`, in PM2's form.
+    pub fn module_conf(&self) -> PathBuf {
+        self.root.join("module_conf.json")
+    }
+
     /// What only rpm reads: the lock.
     pub fn state(&self) -> PathBuf {
         self.root.join("state")

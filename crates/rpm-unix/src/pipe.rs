@@ -48,6 +48,25 @@ pub fn reopen_of(pid: i32, number: i32) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(path.as_str(), flags, Mode::empty())?)
 }
 
+/// Opens the pipe that another process has at a descriptor for writing, without ever waiting in it.
+/// Only a pipe without a name: what else a program has there may be a file that is not its own to
+/// write to, and we may be root.
+pub fn writer_of(pid: i32, number: i32) -> io::Result<OwnedFd> {
+    let path = format!("/proc/{pid}/fd/{number}");
+    let is_pipe = |path: &str| {
+        Ok::<_, io::Error>(std::fs::read_link(path)?.to_string_lossy().starts_with("pipe:["))
+    };
+    let refused = || io::Error::new(io::ErrorKind::InvalidInput, "not a pipe");
+    if !is_pipe(&path)? {
+        return Err(refused());
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let writer = nix::fcntl::open(path.as_str(), flags, Mode::empty())?;
+    // It may have been another one between the two.
+    let opened = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    if is_pipe(&opened)? { Ok(writer) } else { Err(refused()) }
+}
+
 /// Moves at most `limit` bytes from a pipe to a file at its own offset, or to another pipe, and
 /// says how many; 0 is the end. Never waits for the pipe `from`. The file must not be in append
 /// mode.
@@ -76,6 +95,19 @@ mod tests {
         let mut bytes = [0; 8];
         let count = File::from(again).read(&mut bytes).unwrap();
         assert_eq!(&bytes[..count], b"kept");
+    }
+
+    #[test]
+    fn a_pipe_of_another_process_is_written_to_and_nothing_else() {
+        let me = std::process::id() as i32;
+        let Pipe { read, write } = pipe(None).unwrap();
+        let writer = writer_of(me, write.as_raw_fd()).unwrap();
+        File::from(writer).write_all(b"line\n").unwrap();
+        let mut bytes = [0; 8];
+        assert_eq!(File::from(read).read(&mut bytes).unwrap(), 5);
+        let file = tempfile::tempfile().unwrap();
+        let error = writer_of(me, file.as_raw_fd()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

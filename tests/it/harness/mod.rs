@@ -16,7 +16,7 @@ mod web;
 mod websocket;
 
 pub(crate) use app::App;
-pub(crate) use command::Output;
+pub(crate) use command::{Output, Rpm};
 pub(crate) use door::Door;
 pub(crate) use events::{Events, Next};
 pub(crate) use fixture::{cache, compiled, copy, fixture, made, node_modules, repository, venv};

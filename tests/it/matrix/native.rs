@@ -9,13 +9,13 @@ use std::process::Command;
 
 matrix! {
     go: Program::new(&[&go()]);
-    go_without_handler: Program::new(&[&go(), "--", "plain"]).cuts();
-    // It stops by shutdown(2) of its socket (trap B1), which resets what waits in the queue.
-    webrick: Program::script("matrix/webrick.rb", &[]).cuts();
-    // One request at a time.
-    ruby_tcp_server: Program::script("matrix/tcp.rb", &[]).cuts_one();
-    // Four threads, each may be cut in one request; three clients.
-    c_blocking_threads: Program::new(&[&c("blocking")]).cuts();
+    go_without_handler: Program::new(&[&go(), "--", "plain"]);
+    // It stops by shutdown(2) of its socket (trap B1), which would reset what waits in the queue.
+    webrick: Program::script("matrix/webrick.rb", &[]);
+    // One request at a time, and no handler.
+    ruby_tcp_server: Program::script("matrix/tcp.rb", &[]);
+    // Four threads, and no handler.
+    c_blocking_threads: Program::new(&[&c("blocking")]);
     // It closes its socket without telling epoll, and finishes what it has begun.
     c_epoll: Program::new(&[&c("epoll")]);
     c_epoll_edge_triggered: Program::new(&[&c("epoll"), "--", "edge"]);

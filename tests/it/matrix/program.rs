@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// What a program does when it is told to end, and so what a reload may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manners {
-    /// It finishes what it has begun: nothing fails.
+    /// It finishes what it has begun, or has nothing to do any more when it is told: nothing fails.
     Drains,
-    /// It dies of the signal at once, so what it was answering is cut: of a program that answers
-    /// one request at a time one for each worker, of others one for each client and worker. What
-    /// waits in the queue is answered by the replacement.
-    Cuts { at_once: u64 },
+    /// It dies of the signal at once, and shares a queue with its replacement until then: what it
+    /// was answering is cut, one request of each worker. What waits in the queue is answered by
+    /// the replacement.
+    CutsOne,
 }
 
 impl Manners {
@@ -20,7 +20,7 @@ impl Manners {
     pub(super) fn may_cut(self, workers: u64) -> u64 {
         match self {
             Self::Drains => 0,
-            Self::Cuts { at_once } => at_once * workers,
+            Self::CutsOne => workers,
         }
     }
 }
@@ -91,13 +91,7 @@ impl Program {
 
     /// It dies of the stop signal at once, and answers one request at a time.
     pub(super) fn cuts_one(self) -> Self {
-        Self { manners: Manners::Cuts { at_once: 1 }, ..self }
-    }
-
-    /// It dies of the stop signal at once, and answers several requests at a time.
-    pub(super) fn cuts(self) -> Self {
-        let at_once = u64::try_from(self.fresh + self.keep_alive).expect("few");
-        Self { manners: Manners::Cuts { at_once }, ..self }
+        Self { manners: Manners::CutsOne, ..self }
     }
 
     /// Starts it as `web` with three workers.

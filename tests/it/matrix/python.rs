@@ -4,8 +4,8 @@ use super::program::Program;
 
 matrix! {
     http_server: Program::script("server.py", &[]);
-    // Ctrl-C is an exception in the middle of whatever it does: one request, as it has one thread.
-    http_server_without_handler: Program::script("matrix/plain.py", &[]).cuts_one();
+    // Ctrl-C is an exception in the middle of whatever it does: by then it has nothing to do.
+    http_server_without_handler: Program::script("matrix/plain.py", &[]);
     // SIGTERM is gunicorn's graceful stop; SIGINT would cut what its worker answers.
     gunicorn: Program::new(&[
         "gunicorn --workers 1 --bind 0.0.0.0:{port} --log-level warning wsgi:app",
@@ -13,11 +13,10 @@ matrix! {
         "SIGTERM",
     ])
     .file("matrix/wsgi.py");
-    // When it stops it closes what it has accepted and not read from yet.
+    // When it stops it closes what it has accepted and not read from yet: nothing.
     uvicorn: Program::new(&["uvicorn --host 0.0.0.0 --port {port} --no-access-log asgi:app"])
-        .file("matrix/asgi.py")
-        .cuts();
-    // Its children have no handler: SIGINT, sent to the whole tree, cuts one request of each.
-    forks_after_listen: Program::script("matrix/prefork.py", &[]).cuts();
-    forks_before_listen: Program::script("matrix/children-listen.py", &[]).cuts();
+        .file("matrix/asgi.py");
+    // Its children have no handler.
+    forks_after_listen: Program::script("matrix/prefork.py", &[]);
+    forks_before_listen: Program::script("matrix/children-listen.py", &[]);
 }

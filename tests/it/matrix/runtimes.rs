@@ -3,13 +3,13 @@
 use super::program::Program;
 
 matrix! {
-    // Without a handler SIGINT ends them in the middle of whatever they answer.
-    bun: Program::script("matrix/bun.js", &["--interpreter", "bun"]).cuts();
+    // Without a handler SIGINT ends them in the middle of whatever they answer: by then, nothing.
+    bun: Program::script("matrix/bun.js", &["--interpreter", "bun"]);
     bun_that_stops: Program::script("matrix/bun-stops.js", &["--interpreter", "bun"]);
     // node:http as Bun has it.
-    bun_as_node: Program::script("hello.js", &["--interpreter", "bun"]).cuts();
-    deno: Program::new(&["deno run -A deno.js"]).file("matrix/deno.js").cuts();
+    bun_as_node: Program::script("hello.js", &["--interpreter", "bun"]);
+    deno: Program::new(&["deno run -A deno.js"]).file("matrix/deno.js");
     // Its shutdown() closes connections of which it has read nothing yet, fresh ones too.
     deno_that_stops: Program::new(&["deno run -A deno-stops.js"])
-        .file("matrix/deno-stops.js").cuts();
+        .file("matrix/deno-stops.js");
 }

@@ -6,8 +6,8 @@ use crate::harness::{Door, Home, Load, ports};
 matrix! {
     // One request at a time, no handler.
     tcp6_dual_stack: Program::script("matrix/sockets.py", &["--", "6"])
-        .place(|_, port| Door::Http6(port)).cuts_one();
-    tcp6_dual_stack_over_4: Program::script("matrix/sockets.py", &["--", "6"]).cuts_one();
+        .place(|_, port| Door::Http6(port));
+    tcp6_dual_stack_over_4: Program::script("matrix/sockets.py", &["--", "6"]);
     unix_path: Program::script("matrix/sockets.py", &["--", "path"])
         .place(|work, _| Door::Path(work.join("web.sock"))).cuts_one();
     // A datagram that its worker has taken and not answered is lost with it: one at a time.

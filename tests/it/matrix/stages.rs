@@ -44,13 +44,12 @@ pub(super) fn scales(program: &Program) {
     });
     answers(&home, &door, 2);
     assert_eq!(restarts(&home), [0, 0]);
-    is_fair(&report, program.manners.may_cut(2) + lost_with_a_slot(program, 2));
+    is_fair(&report, program.manners.may_cut(2) + datagrams_lost(program, &door, 2));
 }
 
-/// Known and being worked on: what waits in the queue of a slot that is scaled away is reset, at
-/// most one connection of each client and slot. To be 0, and with it to go.
-fn lost_with_a_slot(program: &Program, slots: u64) -> u64 {
-    clients(program) * slots
+/// Each datagram is for one slot alone: what waits for one that is scaled away is lost, as UDP may.
+fn datagrams_lost(program: &Program, door: &Door, slots: u64) -> u64 {
+    if matches!(door, Door::Datagram(_)) { clients(program) * slots } else { 0 }
 }
 
 /// As many processes answer as rpm says there are workers, each in the tree of its slot's worker;

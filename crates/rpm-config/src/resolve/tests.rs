@@ -33,6 +33,7 @@ fn defaults_are_pm2s() {
         increment_var: None,
         share_ports: false,
         listen: vec![],
+        proxy: None,
         balance: crate::Balance::Even,
         logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: true },
         restart: RestartPolicy {

@@ -46,7 +46,10 @@ impl Engine {
         let mut said = BTreeSet::new();
         for id in instances {
             let Some((app, _, instance)) = self.fleet.instance(*id) else { continue };
-            let overlaps = self.fleet.apps.get(app).is_none_or(|app| app.policy.overlap);
+            let overlaps = self.fleet.apps.get(app).is_none_or(|app| {
+                // Behind a front clients wait, or others serve them.
+                app.policy.overlap || app.policy.proxied
+            });
             let Some(worker) = instance.current().filter(|_| !overlaps) else { continue };
             if !said.insert(app.clone()) {
                 continue;

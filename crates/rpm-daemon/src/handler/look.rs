@@ -41,6 +41,7 @@ impl Engine {
 
     /// Where instances log.
     pub(super) fn log_sources(&self, targets: &Targets) -> Result<Vec<LogSource>, RpcError> {
+        self.files.flush_times();
         let source = |id: &InstanceId| {
             let (app, slot, instance) = self.fleet.instance(*id)?;
             let spec = self.specs.get(app)?;

@@ -5,7 +5,10 @@ mod answer;
 mod fleet_file;
 mod look;
 mod rename;
+mod say;
+mod signal;
 mod start;
+mod trigger;
 
 use crate::{
     engine::Engine,
@@ -34,6 +37,11 @@ impl Engine {
             Request::Describe { targets } => self.describe(&targets, to),
             Request::Logs { targets } => respond(to, self.log_sources(&targets)),
             Request::Flush { targets } => respond(to, self.flush(&targets)),
+            Request::Send { targets, text, way } => respond(to, self.say(&targets, &text, way)),
+            Request::Trigger { targets, action, param } => {
+                self.trigger(&targets, action, param, to);
+            }
+            Request::Signal { targets, signal } => respond(to, self.signal(&targets, signal)),
             Request::Save { force } => respond(to, self.save(force)),
             Request::Resurrect => self.resurrect(to),
             Request::Events { since, targets } => self.events_since(since, &targets, to),
@@ -54,12 +62,16 @@ impl Engine {
     }
 
     fn events_since(&self, since: Option<u64>, targets: &Targets, to: Responder) {
-        let words = !targets.words.is_empty();
+        // A pattern or a namespace may come to mean more.
+        let is_fixed = |word: &String| {
+            self.specs.keys().any(|app| app.as_str() == word) || word.parse::<u32>().is_ok()
+        };
+        let fixed = !targets.words.is_empty() && targets.words.iter().all(is_fixed);
         let answer = self.resolve(targets).map(|instances| {
             let (past, live) = self.events.subscribe(since);
             let named = instances.iter().filter_map(|id| self.fleet.instance(*id));
-            let apps = named.map(|(app, _, _)| app.clone()).collect();
-            Response::Events(Telling { past, live, only: words.then_some(apps) })
+            let only = fixed.then(|| named.map(|(app, _, _)| app.clone()).collect());
+            Response::Events(Telling { past, live, messages: self.events.messages(), only })
         });
         let _ = to.send(answer);
     }

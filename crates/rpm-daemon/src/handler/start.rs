@@ -47,6 +47,7 @@ impl Engine {
                 autostart: spec.autostart,
             }
         };
+        self.renew_front(&spec.name);
         self.step(Event::Command { ticket, command });
     }
 

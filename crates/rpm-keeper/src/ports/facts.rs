@@ -7,6 +7,7 @@ use super::{
     key::Key,
     lease::Censuses,
     source::{Caller, Claim},
+    steer::group_of,
     verdict::{Facts, Held},
 };
 use crate::message::ChildId;
@@ -65,10 +66,28 @@ impl Ports {
         let expected = self.table.holds.get(&id)?.nonblocking;
         let nonblocking = socket::is_nonblocking(&caller.socket).ok();
         let differs = expected.is_some() && expected != nonblocking;
+        let replaces = self.is_replaceable(id, caller.child);
         let unshareable = !key.is_unix()
-            && (shuts_down || differs)
+            && (shuts_down || differs || replaces)
             && self.is_used_by_others(id, caller.child, censuses);
         Some(Held { id, unshareable })
+    }
+
+    /// Whether a replacement should have a socket of its own, so that the program it replaces can
+    /// be left without new connections. Not beside one that hangs: what waits for that is lost with
+    /// its socket, but answered by whoever shares it.
+    fn is_replaceable(&self, id: HoldId, child: ChildId) -> bool {
+        let Some(hold) = self.table.holds.get(&id) else { return false };
+        let lives = |other: &ChildId| {
+            *other != child && self.sources.get(other).is_some_and(|source| !source.exited)
+        };
+        if !hold.users.keys().any(lives) {
+            return false;
+        }
+        let Some(group) = group_of(hold) else { return false };
+        let steering = self.groups.get(&group);
+        let blocked = steering.is_some_and(|group| group.health.is_blocked(hold.cookie));
+        !self.is_one(&group.0, &group.1) && !hold.asked && !blocked
     }
 
     pub(super) fn is_used_by_others(

@@ -52,7 +52,8 @@ impl Ports {
         if let Some(id) = self.table.find_socket(&caller.owner, caller.cookie)
             && let Some(hold) = self.table.holds.get_mut(&id)
         {
-            hold.used_by(caller.child, caller.place);
+            hold.given_to(caller.child, caller.place, Instant::now());
+            self.table.mark(id);
         }
         self.succeed(claim)
     }
@@ -116,12 +117,13 @@ impl Ports {
         let Some(hold) = self.table.holds.get_mut(&id) else { return Ok(()) };
         let nonblocking = socket::is_nonblocking(&caller.socket).ok();
         if hold.owner == caller.owner {
-            hold.used_by(caller.child, caller.place);
+            hold.given_to(caller.child, caller.place, Instant::now());
             hold.nonblocking = nonblocking;
+            self.table.mark(id);
             return Ok(());
         }
         let mut hold = hold.for_slot(caller.owner.clone())?;
-        hold.used_by(caller.child, caller.place);
+        hold.given_to(caller.child, caller.place, Instant::now());
         hold.nonblocking = nonblocking;
         self.table.insert(hold);
         Ok(())

@@ -121,7 +121,15 @@ impl Ports {
     ) -> io::Result<()> {
         let listener = notify.map(Listener::new).transpose()?;
         let settles = Some(Instant::now() + SETTLES_AFTER);
-        let source = Source { owner, leader, listener, forgotten: false, settled: false, settles };
+        let source = Source {
+            owner,
+            leader,
+            listener,
+            exited: false,
+            forgotten: false,
+            settled: false,
+            settles,
+        };
         self.sources.insert(child, source);
         Ok(())
     }
@@ -229,7 +237,7 @@ fn write(hold: &Hold, rank: u32) -> Result<Vec<u8>, WireError> {
     writer.u64(inode);
     writer.i32(hold.backlog);
     writer.u32(rank);
-    write_children(&mut writer, hold.servers());
+    write_children(&mut writer, hold.servers().iter().copied());
     write_children(&mut writer, hold.untold());
     write_children(&mut writer, hold.last.iter().copied());
     let users: Vec<_> = hold.users.iter().take(MAX_CHILDREN).collect();

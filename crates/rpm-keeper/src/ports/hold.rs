@@ -24,6 +24,10 @@ const MAX_REVIVALS: u32 = 8;
 /// in accept are woken, find a listening socket, and go on; the program would never stop.
 const REVIVES_AFTER: Duration = Duration::from_millis(10);
 
+/// How long after it was given a listening socket a program that does not call `listen` counts as
+/// listening. Those that do call it so soon that a loaded machine makes no difference.
+const LISTENS_AFTER: Duration = Duration::from_secs(1);
+
 /// A socket kept for a slot.
 #[derive(Debug)]
 pub(super) struct Hold {
@@ -56,6 +60,9 @@ pub(super) struct Hold {
     pub(super) revivals: u32,
     /// Children that listen on it, and live.
     servers: BTreeSet<ChildId>,
+    /// Children that were given it as it listened, until they call `listen`; when they count as if
+    /// they had. Some look first (gunicorn) and never do.
+    given: BTreeMap<ChildId, Instant>,
     /// Programs of the slot inherit it, and need not call `listen`.
     pub(super) activates: bool,
     /// It was lent to somebody whose life is not seen.
@@ -94,6 +101,7 @@ impl Hold {
             untold: BTreeSet::new(),
             revivals: 0,
             servers: BTreeSet::new(),
+            given: BTreeMap::new(),
             activates: false,
             lent_unseen: false,
         })
@@ -135,11 +143,6 @@ impl Hold {
         self.lent_unseen = lent_unseen;
     }
 
-    /// Children that listen on it, and live.
-    pub(super) fn servers(&self) -> impl Iterator<Item = ChildId> {
-        self.servers.iter().copied()
-    }
-
     /// Children whose `listen` is still to be told.
     pub(super) fn untold(&self) -> impl Iterator<Item = ChildId> {
         self.untold.iter().copied()
@@ -150,10 +153,40 @@ impl Hold {
         self.lent_unseen
     }
 
+    /// A child got it in the place of its own socket. If it listens, the child serves it from now
+    /// on, whether it calls `listen` or not.
+    pub(super) fn given_to(&mut self, child: ChildId, place: Place, now: Instant) {
+        self.used_by(child, place);
+        if !self.key.is_udp() && !self.servers.contains(&child) && self.listens() {
+            self.servers.insert(child);
+            self.given.insert(child, now + LISTENS_AFTER);
+        }
+    }
+
+    /// Children whose time to call `listen` is up, and that have it still.
+    fn take_given(&mut self, now: Instant) {
+        for (child, _) in self.given.extract_if(.., |_, at| *at <= now) {
+            let place = self.users.get(&child);
+            if place.is_some_and(|place| procfd::is_at(*place, self.inode)) {
+                self.untold.insert(child);
+            }
+        }
+    }
+
     /// Nobody of this child's tree is left; says whether that makes a difference.
     pub(super) fn forget(&mut self, child: ChildId) -> bool {
+        self.given.remove(&child);
         self.users.remove(&child);
         self.servers.remove(&child)
+    }
+
+    pub(super) fn is_served_by(&self, child: ChildId) -> bool {
+        self.servers.contains(&child)
+    }
+
+    /// Children that listen on it, and live.
+    pub(super) fn servers(&self) -> &BTreeSet<ChildId> {
+        &self.servers
     }
 
     /// Whether somebody accepts from it, as far as can be told.
@@ -165,6 +198,7 @@ impl Hold {
     pub(super) fn announced(&mut self, child: ChildId, backlog: i32, now: Instant) {
         self.backlog = backlog;
         self.revivals = 0;
+        self.given.remove(&child);
         self.untold.insert(child);
         let listens = self.listens();
         self.phase = if listens { Phase::Listening } else { Phase::Announced(Schedule::from(now)) };
@@ -173,6 +207,7 @@ impl Hold {
     /// Looks whether it listens by now. `None`: it will not any more, and is to be given up. Else
     /// the children that serve from this moment on.
     pub(super) fn look(&mut self, now: Instant) -> Option<BTreeSet<ChildId>> {
+        self.take_given(now);
         match self.phase {
             Phase::Announced(_) if self.listens() => self.phase = Phase::Listening,
             Phase::Announced(mut schedule) => {
@@ -212,11 +247,12 @@ impl Hold {
 
     /// When to look at it again.
     pub(super) fn next(&self) -> Option<Instant> {
-        match &self.phase {
+        let phase = match &self.phase {
             Phase::Announced(schedule) => schedule.next(),
             Phase::Listening => None,
             Phase::ShutDown(until) => Some(*until),
-        }
+        };
+        self.given.values().copied().chain(phase).min()
     }
 
     /// Makes it listen, if it does not, with the backlog it had.

@@ -23,8 +23,9 @@
 //!    kernel decides, which means EADDRINUSE, as without us.
 //! 6. The address is held for this slot: the held socket takes the place of the program's, 0.
 //! 7. There is no room for another socket: the kernel decides.
-//! 8. It is held, but the worker beside it would suffer (it shuts listeners down, or the two differ
-//!    in O_NONBLOCK), or other sockets of the app overlap: SO_REUSEPORT on all, the kernel decides.
+//! 8. It is held, but another worker of the slot serves it, which is to be left alone once this one
+//!    is ready (or would suffer: it shuts listeners down, the two differ in O_NONBLOCK); or other
+//!    sockets of the app overlap: SO_REUSEPORT on all, the kernel decides.
 //! 9. Nothing is there: SO_REUSEPORT off, the kernel decides.
 //!
 //! So every first bind is the program's own, with its own rights, and a stranger on the port is an
@@ -43,7 +44,7 @@
 //! The sockets of an app at one TCP address are a group of the kernel's (SO_REUSEPORT), unless its
 //! balance is one socket for all. `steering.rs` mirrors the group's order and keeps a program
 //! attached to it, `steer.rs` says among whom it chooses, `health.rs` judges queues, `retire.rs`
-//! empties those of slots that leave. The order has to be known exactly, so a program's first
+//! empties those of slots that leave and of workers that are replaced. The order has to be known exactly, so a program's first
 //! `listen` is done here, on our duplicate, before the program does it again; and a socket that
 //! another of its slot has replaced is kept while a child has it open. Each entry into this module
 //! ends with [`Ports::steer`], which brings up to date what was marked.
@@ -119,6 +120,8 @@ pub struct Ports {
     groups: BTreeMap<steer::GroupId, steering::Steering>,
     /// Slots that leave.
     retiring: BTreeMap<Owner, retire::Retirement>,
+    /// Children whose replacements are ready.
+    relieved: BTreeMap<ChildId, retire::Retirement>,
     /// Our own network and mount namespaces, as keys name them.
     network: u64,
     mounts: u64,
@@ -154,6 +157,7 @@ impl Ports {
             balances: BTreeMap::new(),
             groups: BTreeMap::new(),
             retiring: BTreeMap::new(),
+            relieved: BTreeMap::new(),
             network,
             mounts,
             handover: handover::Handover::default(),
@@ -173,8 +177,8 @@ impl Ports {
         notify: OwnedFd,
     ) -> io::Result<()> {
         let listener = Some(Listener::new(notify)?);
-        let (forgotten, settled, settles) = (false, false, None);
-        let source = Source { owner, leader, listener, forgotten, settled, settles };
+        let (exited, forgotten, settled, settles) = (false, false, false, None);
+        let source = Source { owner, leader, listener, exited, forgotten, settled, settles };
         for (_, hold) in self.table.holds.iter_mut().filter(|(_, hold)| hold.owner == source.owner)
         {
             if hold.activates {
@@ -188,10 +192,15 @@ impl Ports {
         Ok(())
     }
 
-    /// A leader has exited: what there is to say about its last binds.
-    pub fn exited(&mut self) -> Vec<Event> {
+    /// A leader has exited: what there is to say about its last binds. What is left of its tree is
+    /// about to end, and no new connection should wait for it.
+    pub fn exited(&mut self, child: ChildId) -> Vec<Event> {
         self.handover.touched = true;
         let now = Instant::now();
+        if let Some(source) = self.sources.get_mut(&child) {
+            source.exited = true;
+            self.mark_own(child);
+        }
         let mut events = self.look_at_holds(now);
         events.extend(self.look_at_attempts(now));
         events.extend(self.steer());
@@ -276,6 +285,7 @@ impl Ports {
         events.extend(self.look_at_queues(now));
         events.extend(self.steer());
         events.extend(self.look_at_retiring(now));
+        events.extend(self.look_at_relieved(now));
         self.known(events)
     }
 

@@ -4,7 +4,7 @@
 use super::{Ports, hold::Hold, steer::queue_length};
 use crate::{
     balance::{Slot, Standing},
-    message::{Event, MAX_SLOTS, Owner},
+    message::{ChildId, Event, MAX_SLOTS, Owner},
 };
 use std::{
     collections::BTreeMap,
@@ -23,14 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Retirement {
     /// Its queues are not known to be empty.
-    Waiting { next: Instant, until: Instant, empty_since: Option<Instant> },
+    Waiting { next: Instant, until: Option<Instant>, empty_since: Option<Instant> },
     /// It was told; it stays left out.
     Told,
 }
 
 impl Retirement {
-    fn begin(now: Instant) -> Self {
-        Self::Waiting { next: now, until: now + PATIENCE, empty_since: None }
+    fn begin(now: Instant, patience: Option<Duration>) -> Self {
+        let until = patience.map(|patience| now + patience);
+        Self::Waiting { next: now, until, empty_since: None }
     }
 
     fn next(&self) -> Option<Instant> {
@@ -49,7 +50,7 @@ impl Retirement {
         *next = now + EVERY;
         *empty_since = if empty { empty_since.or(Some(now)) } else { None };
         let long = empty_since.is_some_and(|since| now >= since + EMPTY_FOR);
-        let over = long || now >= *until;
+        let over = long || until.is_some_and(|until| now >= until);
         if over {
             *self = Self::Told;
         }
@@ -66,7 +67,7 @@ impl Ports {
             return vec![Event::Retired { owner }];
         }
         let begun = self.retiring.entry(owner.clone());
-        *begun.or_insert(Retirement::Told) = Retirement::begin(Instant::now());
+        *begun.or_insert(Retirement::Told) = Retirement::begin(Instant::now(), Some(PATIENCE));
         self.mark_owner(&owner);
         self.steer()
     }
@@ -80,7 +81,7 @@ impl Ports {
     }
 
     pub(super) fn next_retirement(&self) -> Option<Instant> {
-        self.retiring.values().filter_map(Retirement::next).min()
+        self.retiring.values().chain(self.relieved.values()).filter_map(Retirement::next).min()
     }
 
     pub(super) fn look_at_retiring(&mut self, now: Instant) -> Vec<Event> {
@@ -97,14 +98,51 @@ impl Ports {
     }
 
     fn is_empty(&self, owner: &Owner) -> bool {
-        let mut mine = self.table.holds.values().filter(|hold| hold.owner == *owner);
+        let mut mine = self.table.serving().filter(|hold| hold.owner == *owner);
         mine.all(|hold| queue_length(hold) == 0)
+    }
+
+    /// Sends what comes from now on to a child's replacement. For [`crate::Request::Relieve`];
+    /// answered by [`Event::Relieved`], at once if the two have the same sockets.
+    pub fn relieve(&mut self, child: ChildId) -> Vec<Event> {
+        if !self.has_own(child) {
+            return vec![Event::Relieved { child }];
+        }
+        self.relieved.insert(child, Retirement::begin(Instant::now(), None));
+        self.mark_own(child);
+        self.steer()
+    }
+
+    /// Whether a child serves sockets that its slot has replaced.
+    fn has_own(&self, child: ChildId) -> bool {
+        self.table.ghosts.iter().any(|ghost| ghost.is_served_by(child))
+    }
+
+    pub(super) fn mark_own(&mut self, child: ChildId) {
+        let own = self.table.ghosts.iter().filter(|ghost| ghost.is_served_by(child));
+        self.table.marked.extend(own.filter_map(super::steer::group_of));
+    }
+
+    pub(super) fn look_at_relieved(&mut self, now: Instant) -> Vec<Event> {
+        let mut relieved = std::mem::take(&mut self.relieved);
+        relieved
+            .retain(|child, _| self.sources.get(child).is_some_and(|one| one.listener.is_some()));
+        let mut events = Vec::new();
+        for (child, relief) in &mut relieved {
+            let mut own = self.table.ghosts.iter().filter(|ghost| ghost.is_served_by(*child));
+            let due = relief.next().is_some_and(|next| next <= now);
+            if due && relief.look(own.all(|ghost| queue_length(ghost) == 0), now) {
+                events.push(Event::Relieved { child: *child });
+            }
+        }
+        self.relieved = relieved;
+        events
     }
 
     /// How full all slots' queues are. For [`crate::Request::Slots`].
     pub fn slots(&self, request: u64) -> Vec<Event> {
         let mut apps: BTreeMap<&str, BTreeMap<u32, Slot>> = BTreeMap::new();
-        for hold in self.table.holds.values() {
+        for hold in self.table.serving() {
             let slots = apps.entry(&hold.owner.app).or_default();
             let number = hold.owner.slot;
             let new = Slot { slot: number, waiting: 0, standing: self.standing(hold) };
@@ -150,7 +188,7 @@ mod tests {
     fn a_slot_is_told_once_its_queues_stayed_empty() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        let mut retirement = Retirement::begin(start);
+        let mut retirement = Retirement::begin(start, Some(PATIENCE));
         let looks = [(0, true), (20, false), (40, true), (100, true), (139, true), (160, true)];
         let told = looks.map(|(millis, empty)| retirement.look(empty, at(millis)));
         assert_eq!(told, [false, false, false, false, false, true]);
@@ -161,8 +199,10 @@ mod tests {
     #[test]
     fn a_full_queue_is_waited_for_a_second() {
         let start = Instant::now();
-        let mut retirement = Retirement::begin(start);
+        let mut retirement = Retirement::begin(start, Some(PATIENCE));
         assert!(!retirement.look(false, start + PATIENCE - Duration::from_millis(1)));
         assert!(retirement.look(false, start + PATIENCE + EVERY));
+        let mut retirement = Retirement::begin(start, None);
+        assert!(!retirement.look(false, start + PATIENCE * 1000));
     }
 }

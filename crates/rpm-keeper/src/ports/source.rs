@@ -25,6 +25,8 @@ pub(super) struct Source {
     pub(super) leader: i32,
     /// `None` once nobody is left who could call.
     pub(super) listener: Option<Listener>,
+    /// Its leader has.
+    pub(super) exited: bool,
     /// The daemon has forgotten it; what is left of its tree is answered still.
     pub(super) forgotten: bool,
     /// It binds nothing more that a predecessor had.

@@ -5,6 +5,9 @@
 //! entry into this module, brings the marked ones up to date. Of a group's members those are
 //! chosen that a living child serves, that are not blocked and not leaving; if that leaves nobody,
 //! the blocked ones as well, then the unserved ones: what waits there is served by the next worker.
+//!
+//! A program that binds while another of its slot still serves gets a socket of its own. Until the
+//! daemon relieves the other, new connections go to that one; from then on to the new one.
 
 use super::{
     Ports,
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     balance::{Balance, Fallback},
-    message::{Address, Event, Owner},
+    message::{Address, ChildId, Event, Owner},
 };
 use rpm_unix::socket;
 use std::{
@@ -50,6 +53,8 @@ impl AppBalance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Good,
+    /// A replacement beside the one that it replaces.
+    Unproven,
     Blocked,
     Unserved,
     Retiring,
@@ -248,14 +253,16 @@ impl Ports {
 
     /// The best that can be said of a socket: several slots may have it.
     fn rank(&self, group: &Steering, cookie: u64) -> Rank {
-        let slots = self.table.holds.values().filter(|hold| hold.cookie == cookie);
+        let slots = self.table.serving().filter(|hold| hold.cookie == cookie);
         let rank = |hold: &Hold| {
-            if self.retiring.contains_key(&hold.owner) {
+            if self.is_leaving(hold) {
                 Rank::Retiring
             } else if !hold.is_served() {
                 Rank::Unserved
             } else if group.health.is_blocked(cookie) {
                 Rank::Blocked
+            } else if self.is_unproven(group, hold) {
+                Rank::Unproven
             } else {
                 Rank::Good
             }
@@ -263,12 +270,35 @@ impl Ports {
         slots.map(rank).min().unwrap_or(Rank::Retiring)
     }
 
+    /// Its slot leaves, or its program has been relieved, or its slot has given it up.
+    fn is_leaving(&self, hold: &Hold) -> bool {
+        let relieved = |child: &ChildId| {
+            let source = self.sources.get(child);
+            source.is_none_or(|source| source.exited) || self.relieved.contains_key(child)
+        };
+        let is_ghost = self.table.find(&hold.owner, &hold.key) != Some(HoldId(hold.number));
+        let is_over = || {
+            let replaced = self.table.successor(hold).is_some();
+            !replaced || hold.servers().iter().all(relieved)
+        };
+        self.retiring.contains_key(&hold.owner) || (is_ghost && is_over())
+    }
+
+    /// Another program of its slot, on a socket of its own, has not been relieved yet.
+    fn is_unproven(&self, group: &Steering, hold: &Hold) -> bool {
+        self.table.predecessors(hold).any(|former| {
+            former.servers().is_disjoint(hold.servers())
+                && !self.is_leaving(former)
+                && !group.health.is_blocked(former.cookie)
+        })
+    }
+
     pub(super) fn of_group<'a, 'b>(
         &'a self,
         id: &'b GroupId,
     ) -> impl Iterator<Item = &'a Hold> + use<'a, 'b> {
         let here = move |hold: &&Hold| hold.owner.app == id.0 && hold.key == id.1;
-        self.table.holds.values().filter(here)
+        self.table.serving().filter(here)
     }
 
     /// Whether a hold's group waits for a connection to look again.

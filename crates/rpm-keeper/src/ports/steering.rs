@@ -5,7 +5,7 @@ use super::health::Health;
 use crate::balance::Balance;
 use rpm_unix::steer::{Group, Member, Members, Program, RoundRobin};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::fd::{AsFd, BorrowedFd},
 };
@@ -115,10 +115,14 @@ impl Steering {
         for slot in self.named.difference(&slots) {
             turns.remove(*slot)?;
         }
-        for seat in seats {
-            turns.put(seat.slot, seat.socket)?;
+        let (chosen, others): (Vec<_>, Vec<_>) =
+            seats.iter().partition(|seat| chosen.contains(&seat.cookie));
+        // Of a slot that is being replaced there are two; it has one turn.
+        let named: BTreeMap<u32, _> =
+            others.iter().chain(&chosen).map(|seat: &&Seat<'_>| (seat.slot, seat.socket)).collect();
+        for (slot, socket) in named {
+            turns.put(slot, socket)?;
         }
-        let chosen: Vec<_> = seats.iter().filter(|seat| chosen.contains(&seat.cookie)).collect();
         let healthy: Vec<u32> = chosen.iter().map(|seat| seat.slot).collect();
         turns.set_healthy(&healthy)?;
         let attached = self.applied.as_ref().map(|plan| plan.balance) == Some(Balance::RoundRobin);

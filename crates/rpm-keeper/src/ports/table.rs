@@ -55,17 +55,49 @@ impl Table {
     }
 
     /// Adds a hold as a former keeper had it.
-    pub(super) fn restore(&mut self, hold: Hold) {
+    pub(super) fn restore(&mut self, mut hold: Hold) {
+        hold.number = self.next;
         self.holds.insert(HoldId(self.next), hold);
         self.next += 1;
     }
 
-    /// Releases a hold; it is closed by [`super::Ports::bury`].
+    /// Releases a hold; it is closed by [`super::Ports::bury`]. If its program had taken the place
+    /// of another that serves still, the slot has the former socket again.
     pub(super) fn remove(&mut self, id: HoldId) {
-        if let Some(hold) = self.holds.remove(&id) {
-            self.marked.extend(group_of(&hold));
-            self.gone.push(hold);
+        let Some(hold) = self.holds.remove(&id) else { return };
+        self.marked.extend(group_of(&hold));
+        let former = |ghost: &Hold| {
+            ghost.owner == hold.owner
+                && ghost.key == hold.key
+                && ghost.cookie != hold.cookie
+                && ghost.is_served()
+                && ghost.listens()
+        };
+        if let Some(at) = self.ghosts.iter().rposition(former) {
+            let ghost = self.ghosts.swap_remove(at);
+            self.holds.insert(HoldId(ghost.number), ghost);
         }
+        self.gone.push(hold);
+    }
+
+    /// Holds, and replaced ones that a child serves still.
+    pub(super) fn serving(&self) -> impl Iterator<Item = &Hold> {
+        let served = |ghost: &&Hold| ghost.is_served() && ghost.listens();
+        self.holds.values().chain(self.ghosts.iter().filter(served))
+    }
+
+    /// The hold that took the place of this one in its slot.
+    pub(super) fn successor(&self, ghost: &Hold) -> Option<&Hold> {
+        let id = self.find(&ghost.owner, &ghost.key)?;
+        self.holds.get(&id).filter(|hold| hold.cookie != ghost.cookie)
+    }
+
+    /// Replaced holds of this one's slot that children serve still.
+    pub(super) fn predecessors<'a>(&'a self, hold: &'a Hold) -> impl Iterator<Item = &'a Hold> {
+        let same = |ghost: &&Hold| {
+            ghost.owner == hold.owner && ghost.key == hold.key && ghost.cookie != hold.cookie
+        };
+        self.ghosts.iter().filter(same).filter(|ghost| ghost.is_served() && ghost.listens())
     }
 
     /// Something of this hold changed.
@@ -123,7 +155,7 @@ impl Table {
         let attempts = self.attempts.iter().map(|attempt| (&attempt.owner, &attempt.key));
         let of_app = holds.chain(attempts).filter(|(owner, _)| owner.app == app);
         let addresses: BTreeSet<_> = of_app.map(|(_, key)| key).collect();
-        let used = self.holds.len() + self.attempts.len();
+        let used = self.holds.len() + self.ghosts.len() + self.attempts.len();
         used < MAX_SOCKETS && (addresses.contains(key) || addresses.len() < MAX_ADDRESSES)
     }
 
@@ -135,7 +167,9 @@ impl Table {
             }
         }
         for ghost in &mut self.ghosts {
-            ghost.forget(child);
+            if ghost.forget(child) {
+                self.marked.extend(group_of(ghost));
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Facts {
 pub(super) struct Held {
     pub(super) id: HoldId,
     /// Another child is using it and would suffer: it shuts listeners down, or the two differ in
-    /// O_NONBLOCK, which they would share.
+    /// O_NONBLOCK, which they would share, or it is to be left alone when this one is ready.
     pub(super) unshareable: bool,
 }
 

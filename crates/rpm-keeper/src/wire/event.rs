@@ -46,6 +46,7 @@ const SHARED: u8 = 25;
 const UNSHARED: u8 = 26;
 const SNAPSHOT: u8 = 27;
 const NOT_UPGRADED: u8 = 28;
+const RELIEVED: u8 = 29;
 
 /// `Event::Spawned`.
 pub(crate) fn spawned(child: &Child) -> Result<Packet<'_>, WireError> {
@@ -167,6 +168,10 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
             Ok(())
         }),
         Event::Retired { owner } => small(RETIRED, |writer| write_owner(writer, owner)),
+        Event::Relieved { child } => small(RELIEVED, |writer| {
+            writer.u64(child.0);
+            Ok(())
+        }),
         Event::Blocked { owner, blocked, waiting } => small(BLOCKED, |writer| {
             writer.bool(*blocked);
             writer.u32(*waiting);
@@ -336,6 +341,7 @@ fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
             holder: read_holder(reader)?,
         },
         RETIRED => Event::Retired { owner: read_owner(reader)? },
+        RELIEVED => Event::Relieved { child: read_child(reader)? },
         BLOCKED => {
             let (blocked, waiting) = (reader.bool("blocked")?, reader.u32()?);
             Event::Blocked { blocked, waiting, owner: read_owner(reader)? }

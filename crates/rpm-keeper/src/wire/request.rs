@@ -30,6 +30,7 @@ const ADOPT_SOCKET: u8 = 15;
 const ADOPTED: u8 = 16;
 const SNAPSHOT: u8 = 17;
 const UPGRADE: u8 = 18;
+const RELIEVE: u8 = 19;
 
 /// Lays a request out.
 pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
@@ -42,7 +43,9 @@ pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
             writer.bytes("label", label, MAX_LABEL)?;
             fds.push(spec.as_fd());
         }
-        Request::Acknowledge { child } | Request::Settled { child } => writer.u64(child.0),
+        Request::Acknowledge { child }
+        | Request::Settled { child }
+        | Request::Relieve { child } => writer.u64(child.0),
         Request::Listen { request, owner, address, only_v6, backlog, balance } => {
             writer.u64(*request);
             write_owner(&mut writer, owner)?;
@@ -87,6 +90,7 @@ fn tag(request: &Request) -> u8 {
         Request::Close { .. } => CLOSE,
         Request::Release { .. } => RELEASE,
         Request::Retire { .. } => RETIRE,
+        Request::Relieve { .. } => RELIEVE,
         Request::Slots { .. } => SLOTS,
         Request::Hold { .. } => HOLD,
         Request::Drop { .. } => DROP,
@@ -162,6 +166,7 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireErr
         CLOSE => Request::Close { owner: read_owner(reader)?, address: read_address(reader)? },
         RELEASE => Request::Release { owner: read_owner(reader)? },
         RETIRE => Request::Retire { owner: read_owner(reader)? },
+        RELIEVE => Request::Relieve { child: read_child(reader)? },
         SLOTS => Request::Slots { request: reader.u64()? },
         HOLD => Request::Hold { name: reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
         DROP => Request::Drop { name: reader.text("name", MAX_NAME)? },

@@ -95,6 +95,7 @@ fn request() -> impl Strategy<Value = Request> {
         (owner(), address()).prop_map(|(owner, address)| Request::Close { owner, address }),
         owner().prop_map(|owner| Request::Release { owner }),
         owner().prop_map(|owner| Request::Retire { owner }),
+        id().prop_map(|child| Request::Relieve { child }),
         any::<u64>().prop_map(|request| Request::Slots { request }),
         name().prop_map(|name| Request::Hold { name, fd: file(2) }),
         name().prop_map(|name| Request::Drop { name }),
@@ -186,6 +187,7 @@ fn event() -> impl Strategy<Value = Event> {
 fn sharing_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         owner().prop_map(|owner| Event::Retired { owner }),
+        id().prop_map(|child| Event::Relieved { child }),
         (owner(), any::<bool>(), any::<u32>())
             .prop_map(|(owner, blocked, waiting)| Event::Blocked { owner, blocked, waiting }),
         (name(), fallback()).prop_map(|(app, fallback)| Event::Unbalanced { app, fallback }),

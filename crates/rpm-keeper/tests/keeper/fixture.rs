@@ -282,7 +282,7 @@ pub(crate) fn program(words: &[&str]) -> SpawnSpec {
         credentials: None,
     };
     let balance = rpm_keeper::Balance::Even;
-    SpawnSpec { program, channel: false, share: None, activation: None, balance }
+    SpawnSpec { program, channel: false, share: None, activation: None, balance, input: false }
 }
 
 pub(crate) fn shell(script: &str) -> SpawnSpec {

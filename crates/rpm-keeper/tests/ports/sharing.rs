@@ -5,7 +5,7 @@ use crate::{
     programs::{ASYNCIO, C_SERVER, HTTP, NODE, compile, python},
     world::{NOBODY, World},
 };
-use rpm_keeper::{Address, Event, Owner};
+use rpm_keeper::{Address, ChildId, Event, Owner};
 use std::{collections::BTreeSet, net::TcpStream, os::fd::AsFd};
 
 fn http(port: &str) -> [&str; 5] {
@@ -87,16 +87,89 @@ fn of_two_slots_one_can_be_restarted_without_losing_a_connection() {
     }
 }
 
+/// Who answers so many requests.
+fn answering(port: u16, questions: usize) -> BTreeSet<i32> {
+    ask_often(port, questions).into_keys().collect()
+}
+
 #[test]
-fn a_reload_shares_the_slots_socket_until_the_old_one_is_gone() {
+fn a_replacement_gets_nothing_before_the_old_one_is_relieved_and_everything_after() {
+    let (mut world, port) = (World::new(), free_port());
+    let text = port.to_string();
+    let other = world.serve("app", 1, &http(&text));
+    let old = world.serve("app", 0, &http(&text));
+    let new = world.serve("app", 0, &http(&text));
+    let pids =
+        |world: &World, children: [ChildId; 2]| children.map(|child| world.pid(child)).into();
+    assert_eq!(answering(port, 200), pids(&world, [other, old]));
+    let events = world.ports.relieve(old);
+    assert!(events.is_empty(), "{events:?}");
+    assert_eq!(answering(port, 200), pids(&world, [other, new]));
+    let told = |event: &Event| matches!(event, Event::Relieved { child } if *child == old);
+    world.until("relieved", |world| world.events.iter().any(told));
+    world.kill(old);
+    assert_eq!(answering(port, 200), pids(&world, [other, new]));
+}
+
+#[test]
+fn a_relieved_program_is_waited_for_until_it_has_accepted_what_is_its_own() {
     let (mut world, port) = (World::new(), free_port());
     let text = port.to_string();
     let old = world.serve("app", 0, &http(&text));
+    world.signal(old, 19);
+    let waiting: Vec<_> = (0..5).map(|_| request(port)).collect();
     let new = world.serve("app", 0, &http(&text));
-    world.settled(new);
-    all_answer(port, &BTreeSet::from([world.pid(old), world.pid(new)]));
-    world.kill(old);
-    all_answer(port, &BTreeSet::from([world.pid(new)]));
+    world.ports.relieve(old);
+    let told = |event: &Event| matches!(event, Event::Relieved { child } if *child == old);
+    for _ in 0..20 {
+        assert_eq!(answering(port, 5), BTreeSet::from([world.pid(new)]));
+        world.events.extend(world.ports.on_timeout());
+    }
+    assert!(!world.events.iter().any(told), "{:?}", world.events);
+    world.signal(old, 18);
+    for stream in waiting {
+        assert_eq!(answer(stream), world.pid(old));
+    }
+    world.until("relieved", |world| world.events.iter().any(told));
+}
+
+/// Serves without calling listen on a socket that listens already, as gunicorn does.
+const LOOKS_FIRST: &str = r#"
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('0.0.0.0', port))
+if not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    s.listen(64)
+serve(s)
+"#;
+
+#[test]
+fn a_program_that_finds_its_socket_listening_serves_it_all_the_same() {
+    let (mut world, port) = (World::new(), free_port());
+    let (text, script) = (port.to_string(), python(LOOKS_FIRST));
+    let words = ["python3", "-c", &script, &text];
+    let other = world.serve("app", 1, &words);
+    let first = world.serve("app", 0, &words);
+    let second = world.restart(first, &words);
+    assert_eq!(answering(port, 100), BTreeSet::from([world.pid(other), world.pid(second)]));
+}
+
+#[test]
+fn a_replacement_that_fails_leaves_the_old_one_its_clients() {
+    let (mut world, port) = (World::new(), free_port());
+    let text = port.to_string();
+    let other = world.serve("app", 1, &http(&text));
+    let old = world.serve("app", 0, &http(&text));
+    world.settled(old);
+    let new = world.serve("app", 0, &http(&text));
+    world.kill(new);
+    let both = BTreeSet::from([world.pid(other), world.pid(old)]);
+    all_answer(port, &both);
+    // The slot has its socket again: the next one is beside it as the first one was.
+    let next = world.serve("app", 0, &http(&text));
+    assert_eq!(answering(port, 100), both);
+    world.ports.relieve(old);
+    assert_eq!(answering(port, 100), BTreeSet::from([world.pid(other), world.pid(next)]));
 }
 
 #[test]
@@ -235,14 +308,15 @@ fn many_slots_that_start_together_all_get_their_place() {
 }
 
 #[test]
-fn an_event_loop_is_reloaded_and_restarted_on_its_socket() {
+fn an_event_loop_is_reloaded_and_restarted() {
     let (mut world, port) = (World::new(), free_port());
     let text = port.to_string();
     let words = ["python3", "-c", ASYNCIO, &text];
     let mut old = world.serve("app", 0, &words);
     for _ in 0..3 {
         let new = world.serve("app", 0, &words);
-        all_answer(port, &BTreeSet::from([world.pid(old), world.pid(new)]));
+        world.ports.relieve(old);
+        assert_eq!(answering(port, 20), BTreeSet::from([world.pid(new)]));
         world.kill(old);
         old = new;
     }

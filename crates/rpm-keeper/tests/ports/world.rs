@@ -171,7 +171,7 @@ impl World {
             wait::End::Code(code) => code,
             wait::End::Signal(signal) => 128 + signal,
         });
-        self.events.extend(self.ports.exited());
+        self.events.extend(self.ports.exited(child));
         self.ports.remove_child(child);
     }
 

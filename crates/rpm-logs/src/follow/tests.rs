@@ -27,7 +27,7 @@ impl Logs {
     }
 
     fn follow(&self, names: &[&str]) -> Follower {
-        let source = |name: &&str| Source { path: self.path(name), from: None };
+        let source = |name: &&str| Source { path: self.path(name), from: Start::End };
         Follower::new(names.iter().map(source).collect()).unwrap()
     }
 }
@@ -65,11 +65,15 @@ async fn lines_come_as_they_are_completed() {
 async fn history_and_following_meet_without_gap_or_repetition() {
     let logs = Logs::new();
     logs.append("a.log", b"1\n2\n3");
-    let tail = crate::tail::last_lines(&logs.path("a.log"), 10).unwrap();
+    let query = history::Query::default();
+    let mut past = history::History::open(&logs.path("a.log"), query).unwrap();
     logs.append("a.log", b"3\n4\n");
-    let from = Some(tail.complete_to);
+    let lines: Vec<_> = std::iter::from_fn(|| past.next_line().unwrap()).collect();
+    let texts: Vec<_> = lines.into_iter().map(|line| line.text).collect();
+    assert_eq!(texts, [b"1".to_vec(), b"2".to_vec()]);
+    let (file, offset) = past.into_end().unwrap();
+    let from = Start::At(file, offset);
     let mut follower = Follower::new(vec![Source { path: logs.path("a.log"), from }]).unwrap();
-    assert_eq!(tail.lines, [b"1".to_vec(), b"2".to_vec()]);
     expect(&mut follower, &[(0, "33"), (0, "4")]).await;
 }
 
@@ -121,6 +125,47 @@ async fn a_rotation_loses_nothing_even_if_the_old_file_is_still_written() {
 }
 
 #[tokio::test]
+async fn files_that_were_rotated_while_nobody_looked_are_read_in_order() {
+    let logs = Logs::new();
+    logs.append("a.log", b"0\n");
+    let file = File::open(logs.path("a.log")).unwrap();
+    for round in 1..=6 {
+        logs.append("a.log", b"begin");
+        std::fs::rename(logs.path("a.log"), logs.path(&format!("a.log.{round}"))).unwrap();
+        logs.append("a.log", format!("ning\n{round}\n").as_bytes());
+    }
+    let packed = File::create(logs.path("a.log.3.gz")).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+    encoder.write_all(&std::fs::read(logs.path("a.log.3")).unwrap()).unwrap();
+    let packed = encoder.finish().unwrap();
+    let changed = logs.path("a.log.3").metadata().unwrap().modified().unwrap();
+    packed.set_modified(changed).unwrap();
+    std::fs::remove_file(logs.path("a.log.3")).unwrap();
+    let source = Source { path: logs.path("a.log"), from: Start::At(file, 0) };
+    let mut follower = Follower::new(vec![source]).unwrap();
+    expect(&mut follower, &[(0, "0")]).await;
+    for round in ["1", "2", "3", "4", "5", "6"] {
+        expect(&mut follower, &[(0, "beginning"), (0, round)]).await;
+    }
+    assert_eq!(follower.given_up(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_slower_than_rotation_gives_up_the_oldest() {
+    let logs = Logs::new();
+    logs.append("a.log", b"0\n");
+    let file = File::open(logs.path("a.log")).unwrap();
+    for round in 1..=MAX_UNREAD + 3 {
+        std::fs::rename(logs.path("a.log"), logs.path(&format!("a.log.{round:02}"))).unwrap();
+        logs.append("a.log", format!("{round}\n").as_bytes());
+    }
+    let source = Source { path: logs.path("a.log"), from: Start::At(file, 0) };
+    let mut follower = Follower::new(vec![source]).unwrap();
+    expect(&mut follower, &[(0, "3")]).await;
+    assert_eq!(follower.given_up(), 3);
+}
+
+#[tokio::test]
 async fn a_long_line_comes_in_marked_pieces_and_starves_nobody() {
     let logs = Logs::new();
     logs.append("a.log", b"");
@@ -150,7 +195,7 @@ async fn one_file_followed_twice() {
 
 #[tokio::test]
 async fn a_directory_that_does_not_exist_is_an_error() {
-    let source = Source { path: "/nowhere/a.log".into(), from: None };
+    let source = Source { path: "/nowhere/a.log".into(), from: Start::End };
     let error = Follower::new(vec![source]).err().unwrap();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }

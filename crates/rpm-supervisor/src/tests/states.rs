@@ -32,6 +32,10 @@ fn asked(mut bench: Bench, command: Command) -> Bench {
     bench
 }
 
+fn proxied() -> Policy {
+    Policy { proxied: true, ..fork() }
+}
+
 fn online() -> Bench {
     Bench::online(cluster(), 1)
 }
@@ -62,6 +66,7 @@ fn rows() -> Vec<Row> {
     removing.ask(Command::Scale { app: name("a"), instances: 1 });
     let mut rejected = reloading();
     rejected.exited(1, Exit::Code(1));
+    let draining = asked(Bench::online(proxied(), 1), Command::Reload(one()));
     let mut killed = asked(online(), Command::Stop(one()));
     killed.pass(1600);
     vec![
@@ -70,6 +75,8 @@ fn rows() -> Vec<Row> {
         row("Launching, must say `ready`", 0, Bench::launching(strict, 1)),
         row("Online", 0, online()),
         row("Online, fork mode", 0, Bench::online(fork(), 1)),
+        row("Online, behind a front", 0, Bench::online(proxied(), 1)),
+        row("Draining, behind a front", 0, draining),
         row("Stopping, asked", 0, asked(online(), Command::Stop(one()))),
         row("Stopping, killed", 0, killed),
         row("Stopping, crashed", 0, crashed),
@@ -122,6 +129,9 @@ fn describe(instance: &Instance) -> String {
         State::Stopped => "Stopped".into(),
         State::Launching { worker, .. } => format!("Launching {worker}"),
         State::Online { worker, .. } => format!("Online {worker}"),
+        State::Draining { worker, then, .. } => {
+            format!("Draining {worker}, then {}", describe_then(*then))
+        }
         State::Stopping { worker, then, .. } => {
             format!("Stopping {worker}, then {}", describe_then(*then))
         }

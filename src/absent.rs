@@ -1,0 +1,72 @@
+//! Commands of PM2 that do not exist here on purpose: its paid service and its modules. Each is
+//! told in one line, with what to use instead.
+
+use crate::error::CliError;
+
+const SERVICE: [&str; 12] = [
+    "link",
+    "unlink",
+    "monitor",
+    "unmonitor",
+    "open",
+    "plus",
+    "register",
+    "login",
+    "logout",
+    "interact",
+    "install-otel",
+    "uninstall-otel",
+];
+const MODULES: [&str; 13] = [
+    "install",
+    "uninstall",
+    "module:install",
+    "module:uninstall",
+    "module:update",
+    "module:generate",
+    "module:publish",
+    "module:configure",
+    "module:list",
+    "module:log",
+    "publish",
+    "package",
+    "autoinstall",
+];
+
+/// The refusal of `command`, if it is one of these.
+pub(crate) fn of(command: &str) -> Option<CliError> {
+    let refused = |what: &str, hint: &str| {
+        Some(CliError::failed(format!("rpm {command} does not exist: {what}"), hint))
+    };
+    if SERVICE.contains(&command) {
+        return refused("there is no service behind rpm", "rpm ls, rpm events and rpm jlist watch");
+    }
+    if MODULES.contains(&command) {
+        return refused("rpm has no modules", "log rotation is built in; else start it as an app");
+    }
+    match command {
+        "deepUpdate" => refused("rpm comes by itself", "install the new rpm, then: rpm update"),
+        "create" => refused("it only copied samples", "rpm examples, rpm init"),
+        "slist" | "sysinfos" => refused("rpm watches apps only", "use vmstat or a node exporter"),
+        "profile:cpu" | "profile:mem" => {
+            refused("the daemon is no Node program", "perf record -p $(rpm pid)")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn what_is_absent_is_not_there() {
+        let cli = Cli::command();
+        for command in SERVICE.iter().chain(&MODULES) {
+            assert!(cli.find_subcommand(command).is_none() && of(command).is_some(), "{command}");
+        }
+        assert!(of("start").is_none());
+    }
+}

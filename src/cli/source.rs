@@ -1,0 +1,11 @@
+//! What the commands about an app's git checkout take: `pull`, `forward`, `backward`.
+
+use clap::Args;
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Pull {
+    /// The app's name.
+    pub(crate) name: String,
+    /// The commit to go to; without one, the newest of its branch.
+    pub(crate) commit: Option<String>,
+}
