@@ -2,24 +2,28 @@
 //! each command takes is in a file beside this one.
 
 mod act;
+mod init;
 mod list;
 mod logs;
 mod look;
 mod more;
 mod serve;
 mod settings;
+mod shell;
 mod source;
 mod start;
 mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
+    init::Init,
     list::List,
     logs::Logs,
     look::{Describe, Events, Name, OptionalName, Targets},
     more::MoreFlags,
     serve::{Serve, ServeForeground, Site},
     settings::{Get, Multiset, Set, Unset},
+    shell::Shell,
     source::Pull,
     start::{AppFlags, FileOptions, Start},
     talk::{Attach, Send, SendSignal, Trigger},
@@ -84,6 +88,9 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Empty log files.
     Flush(Targets),
+    /// Open log files anew, after another program has moved them.
+    #[command(name = "reloadLogs")]
+    ReloadLogs,
     /// Write the list of apps to dump.pm2.
     #[command(visible_alias = "dump")]
     Save(Save),
@@ -127,6 +134,10 @@ pub(crate) enum Command {
     Inspect(Name),
     /// Show commands to try.
     Examples,
+    /// Print the line that lets a shell complete commands and apps.
+    Completion(Shell),
+    /// Print the manual page.
+    Man,
     /// Print what happens, as it happens.
     Events(Events),
     /// Print the ids of an app's instances.
@@ -144,6 +155,9 @@ pub(crate) enum Command {
     /// Send a signal to an app.
     #[command(name = "sendSignal", visible_alias = "signal")]
     SendSignal(SendSignal),
+    /// Write an ecosystem file to begin with.
+    #[command(visible_alias = "ecosystem")]
+    Init(Init),
     /// Serve a directory over HTTP.
     #[command(visible_alias = "expose")]
     Serve(Box<Serve>),

@@ -4,11 +4,14 @@
 mod absent;
 mod cli;
 mod command;
+mod completion;
 mod error;
+mod evaluate;
 mod fleet_file;
 mod launch;
 mod log_files;
 mod log_printer;
+mod node_version;
 mod render;
 mod role;
 mod run;

@@ -3,7 +3,7 @@
 use crate::{
     absent,
     cli::{Cli, Command},
-    command,
+    command, completion,
     error::CliError,
     render::problem::problem,
     session::Session,
@@ -18,6 +18,7 @@ use tokio::runtime::Builder;
 
 /// Runs the command line `words`, the program's name first.
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
+    completion::answer();
     let cli = match Cli::try_parse_from(words::ordered(words.collect())) {
         Ok(cli) => cli,
         // Help goes to standard output and is no error; the rest is wrong usage, exit code 2.

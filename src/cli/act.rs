@@ -1,12 +1,13 @@
 //! What the commands that change instances take: `stop`, `restart`, `scale`, `save` …
 
 use super::{AppFlags, FileOptions};
+use crate::completion::targets;
 use clap::Args;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Act {
     /// all, ids, names, /regex/, namespaces, or an ecosystem file.
-    #[arg(required = true)]
+    #[arg(required = true, add = targets())]
     pub(crate) targets: Vec<String>,
     #[command(flatten)]
     pub(crate) file: FileOptions,

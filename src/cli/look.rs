@@ -1,11 +1,12 @@
 //! What the commands that only look take: `describe`, `events`, `pid` …
 
+use crate::completion::targets;
 use clap::Args;
 
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct Describe {
     /// all, ids, names, /regex/ or namespaces.
-    #[arg(required = true)]
+    #[arg(required = true, add = targets())]
     pub(crate) targets: Vec<String>,
     /// Print JSON.
     #[arg(long)]

@@ -10,7 +10,7 @@ use crate::{
     fleet_file,
     session::{Session, targets},
 };
-use rpm_protocol::{Acted, Action, Client, Request, StartOrigin};
+use rpm_protocol::{Acted, Action, Client, InstanceView, Request, StartOrigin};
 use std::collections::BTreeMap;
 
 /// Does `action` to the targets; an ecosystem file means the apps it names.
@@ -21,9 +21,19 @@ pub(crate) async fn run(
     update_env: bool,
 ) -> Result<(), CliError> {
     let environment = environment(update_env, &options)?;
-    let words = words(&options)?;
+    let mut words = words(&options)?;
     let mut client = session.daemon().await?;
-    act(session, &mut client, action, words, environment).await?;
+    if options.targets.iter().any(|word| fleet_file::is_file(word)) {
+        // Of a file's apps those that are not there need nothing, as under PM2.
+        let fleet: Vec<InstanceView> = client.call(Request::List).await?;
+        let is_there = |word: &String| fleet.iter().any(|one| one.name.as_str() == word);
+        words.retain(|word| options.targets.contains(word) || is_there(word));
+    }
+    if words.is_empty() {
+        session.tell("none of these apps is there");
+    } else {
+        act(session, &mut client, action, words, environment).await?;
+    }
     session.show_table(&mut client).await
 }
 

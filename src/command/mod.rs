@@ -10,6 +10,7 @@ mod events;
 mod examples;
 mod flush;
 mod ids;
+mod init;
 mod inspect;
 mod kill;
 mod list;
@@ -17,6 +18,7 @@ mod log_stream;
 mod logs;
 mod ping;
 mod reload;
+mod reload_logs;
 mod report;
 mod scale;
 mod send;
@@ -90,9 +92,12 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Backward(options) => source::step(session, &options.name, -1).await,
         Command::Inspect(options) => inspect::run(session, &options.name).await,
         Command::Examples => examples::run(session),
+        Command::Completion(options) => crate::completion::script(session, &options.shell),
+        Command::Man => crate::completion::manual(session),
         Command::Describe(options) => describe::run(session, options).await,
         Command::Logs(options) => logs::run(session, options).await,
         Command::Flush(options) => flush::run(session, options).await,
+        Command::ReloadLogs => reload_logs::run(session).await,
         Command::Save(options) => dump::save(session, options.force).await,
         Command::Resurrect => dump::resurrect(session).await,
         Command::Update => update::run(session).await,
@@ -101,6 +106,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Events(options) => events::run(session, options).await,
         Command::Id(options) => ids::ids(session, &options.name).await,
         Command::Pid(options) => ids::pids(session, options.name.as_deref()).await,
+        Command::Init(options) => init::run(session, &options),
         Command::Serve(options) => serve::start(session, *options).await,
         // Has no part in the daemon; `run.rs` did it before.
         Command::ServeForeground(options) => serve::foreground(&options),

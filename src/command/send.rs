@@ -18,7 +18,7 @@ pub(crate) async fn run(session: &Session, options: Send) -> Result<(), CliError
     let mut client = session.daemon().await?;
     let targets = targets(vec![options.target]);
     let told: Vec<Told> = client.call(Request::Send { targets, text, way }).await?;
-    told.iter().filter(|one| one.failure.is_none()).for_each(|one| session.say(&sent(one)));
+    told.iter().filter(|one| one.failure.is_none()).for_each(|one| session.tell(&sent(one)));
     failure(&told)?;
     session.show_table(&mut client).await
 }

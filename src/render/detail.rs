@@ -88,6 +88,12 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(exit) = &view.last_exit {
         rows.push(("last exit", exit_line(exit)));
     }
+    if detail.view.log_trouble {
+        rows.push(("logs", "a file takes nothing: rpm events, rpm.log".to_owned()));
+    }
+    if detail.unshipped_log_lines > 0 {
+        rows.push(("log lines unsent", detail.unshipped_log_lines.to_string()));
+    }
     let actions: Vec<&str> =
         detail.offers.actions.iter().filter_map(|one| one.get("action_name")?.as_str()).collect();
     if !actions.is_empty() {

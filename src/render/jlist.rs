@@ -4,12 +4,7 @@ use rpm_config::{ExecMode, Ready};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
 
-/// The array, without a line end, as PM2.
-pub(crate) fn text(details: &[InstanceDetail]) -> String {
-    value(details).to_string()
-}
-
-/// The same, not yet as text.
+/// The array.
 pub(crate) fn value(details: &[InstanceDetail]) -> Value {
     Value::Array(details.iter().map(item).collect())
 }
@@ -124,7 +119,8 @@ fn policy(detail: &InstanceDetail) -> Value {
 
 fn state(detail: &InstanceDetail) -> Value {
     let view = &detail.view;
-    let back_off = (detail.previous_delay_ms > 0).then_some(detail.previous_delay_ms);
+    // As under PM2 it is there from the first restart on.
+    let back_off = (view.restarts > 0).then_some(detail.previous_delay_ms);
     json!({
         "status": view.status,
         "pm_uptime": view.started_at.unwrap_or(view.created_at),
@@ -180,15 +176,13 @@ mod tests {
                 "vizion_running": false, "pmx": false, "automation": false, "km_link": false,
                 "windowsHide": true, "filter_env": [],
                 "status": "online", "pm_uptime": 1000000, "created_at": 900000,
-                "restart_time": 3, "unstable_restarts": 0,
+                "restart_time": 3, "unstable_restarts": 0, "prev_restart_delay": 0,
                 "balance": "even", "queue": 0, "queue_state": "serving",
                 "exit_code": 137, "exit_signal": "SIGKILL"
             }
         }]"#;
         let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-        let text = text(&[detail]);
-        assert_eq!(parse(&text), parse(want));
-        assert!(!text.ends_with('\n'));
+        assert_eq!(value(&[detail]), parse(want));
     }
 
     #[test]
@@ -203,6 +197,6 @@ mod tests {
 
     #[test]
     fn no_apps_are_an_empty_array() {
-        assert_eq!(text(&[]), "[]");
+        assert_eq!(value(&[]).to_string(), "[]");
     }
 }

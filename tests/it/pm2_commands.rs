@@ -214,3 +214,30 @@ fn called_as_pm2_it_is_the_same() {
     assert!(home.single("streams").is_online());
     called(&["nonsense"]).refused_with(2, &["nonsense"]);
 }
+
+#[test]
+fn a_shell_completes_commands_and_apps() {
+    let home = one();
+    let line = home.rpm(["completion", "bash"]).success().stdout;
+    assert_eq!(line, "source <(COMPLETE=bash rpm)\n");
+    home.rpm(["completion", "tcsh"]).refused(&["tcsh", "fish"]);
+    // What the script that bash sources calls at a press of Tab.
+    let asked = |words: &[&str], index: &str| {
+        crate::harness::Rpm::new(&home, &[&[env!("CARGO_BIN_EXE_rpm"), "--"], words].concat())
+            .env("COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", index)
+            .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+            .env("_CLAP_IFS", "\n")
+            .success()
+            .stdout
+    };
+    assert_eq!(asked(&["rpm", "restart", "o"], "2"), "one");
+    assert!(asked(&["rpm", "startOr"], "1").contains("startOrRestart"));
+}
+
+#[test]
+fn the_manual_page_is_one_that_man_reads() {
+    let home = Home::new();
+    let page = home.rpm(["man"]).success().stdout;
+    assert!(page.contains(".TH rpm 1") && page.contains("startOrRestart"), "{page}");
+}

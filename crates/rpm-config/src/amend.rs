@@ -3,7 +3,7 @@
 
 use crate::{
     AppOptions, AppSpec, ConfigError, Context, ExecMode, Fault, LogFile, Ready, environment,
-    launch, listen, resolve, search::Search,
+    launch, listen, resolve, search::Search, watch,
 };
 
 /// `spec` with all that `options` ask for. Relative paths start at `context.cwd`.
@@ -46,6 +46,13 @@ fn apply(spec: &mut AppSpec, options: &AppOptions, context: &Context) -> Result<
     put(&mut spec.share_ports, &options.share_ports);
     put(&mut spec.max_surge, &options.max_surge);
     put(&mut spec.autostart, &options.autostart);
+    put(&mut spec.filter_env, &options.filter_env);
+    if let Some(pattern) = &options.cron_restart {
+        spec.cron_restart = Some(pattern.clone()).filter(|pattern| !pattern.is_empty());
+    }
+    if options.watch.is_some() {
+        spec.watch = watch::resolve(options, &search(spec, context));
+    }
     spec.increment_var = options.increment_var.clone().or(spec.increment_var.take());
     spec.listen_timeout = options.listen_timeout.or(spec.listen_timeout);
     spec.env.extend(options.env.clone());
@@ -109,6 +116,7 @@ fn output(spec: &mut AppSpec, options: &AppOptions, context: &Context) {
         (spec.logs.out, spec.logs.error) = (LogFile::Discard, LogFile::Discard);
     }
     put(&mut spec.logs.merge, &options.merge_logs);
+    crate::log_options::amend(&mut spec.logs.rules, options, &search);
 }
 
 fn policy(spec: &mut AppSpec, options: &AppOptions) {

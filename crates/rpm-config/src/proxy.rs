@@ -122,8 +122,12 @@ pub fn instance_port(spec: &AppSpec, slot: u32) -> Option<u16> {
     u16::try_from(port).ok().filter(|port| *port != 0)
 }
 
-/// What an app as a whole may ask for.
-pub(crate) fn check(spec: &AppSpec) -> Result<(), Fault> {
+/// What an app as a whole may ask for: each of its instances has a port, and none has that of
+/// `proxy`.
+///
+/// # Errors
+/// What is wrong, for an app with `proxy`.
+pub fn check_proxy(spec: &AppSpec) -> Result<(), Fault> {
     let Some(proxy) = &spec.proxy else { return Ok(()) };
     if spec.mode == ExecMode::Cluster {
         return Err(Fault::ProxyInCluster);

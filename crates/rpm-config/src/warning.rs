@@ -1,11 +1,13 @@
 //! [`Warning`]: what is worth saying, and no reason to refuse.
 
-use crate::AppName;
+use crate::{AppName, Problem};
 use std::fmt;
 
 /// Said once before a start. `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
+    /// Something in a file of a PM2 format that counts for nothing.
+    Ignored(Problem),
     /// `--env NAME`, but the app has no `env_NAME`.
     NoSuchEnv {
         /// Which app.
@@ -18,8 +20,8 @@ pub enum Warning {
         /// Which app.
         app: AppName,
     },
-    /// `balance = "least_conn"`, which is still to come.
-    LeastConnLater {
+    /// `balance = "least_conn"` without `proxy`.
+    LeastConnShared {
         /// Which app.
         app: AppName,
     },
@@ -28,14 +30,15 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Ignored(problem) => write!(f, "{problem}; it is ignored"),
             Self::NoSuchEnv { app, name } => {
                 write!(f, "app {app}: there is no `env_{name}`, only `env` is used")
             }
             Self::InterpreterArgsUnused { app } => {
                 write!(f, "app {app}: `node_args` are not used, no interpreter runs it")
             }
-            Self::LeastConnLater { app } => {
-                write!(f, "app {app}: `least_conn` is not available yet, `shared` is used")
+            Self::LeastConnShared { app } => {
+                write!(f, "app {app}: `least_conn` is for `proxy` only, `shared` is used")
             }
         }
     }

@@ -70,6 +70,10 @@ fn addresses(spec: &AppSpec) -> impl Iterator<Item = Address> {
 
 /// Why an app cannot have so many instances.
 pub(crate) fn refused_scale(spec: &AppSpec, instances: u32) -> Option<RpcError> {
+    let wanted = AppSpec { instances, ..spec.clone() };
+    if let Err(fault) = rpm_config::check_proxy(&wanted) {
+        return Some(RpcError::failed(format!("{}: {fault}", spec.name), fault.hint()));
+    }
     if spec.listen.is_empty() || spec.mode == ExecMode::Cluster || instances == 1 {
         return None;
     }

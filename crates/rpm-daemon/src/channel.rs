@@ -19,7 +19,7 @@ use rpm_cluster::{
     reply,
     worker::{Action, Conversation, ListenerRequest},
 };
-use rpm_config::{ExecMode, Ready};
+use rpm_config::{AppSpec, ExecMode, Ready};
 use rpm_keeper::{Address, ChildId, Request};
 use rpm_supervisor::{Event, WorkerId};
 use serde_json::Value;
@@ -225,9 +225,9 @@ impl Engine {
             self.answer_listener(worker, request.seq, Err((EINVAL, None)));
             return false;
         };
-        let process = self.workers.get_mut(worker).and_then(|known| known.process.as_mut());
-        if let Some(process) = process.filter(|process| process.asked.len() < MAX_ASKED) {
-            process.asked.insert(address.clone());
+        let record = self.workers.get_mut(worker).map(|known| &mut known.record);
+        if let Some(record) = record.filter(|record| record.asked.len() < MAX_ASKED) {
+            self.dirty.state |= record.asked.insert(listeners::text(&address));
         }
         let asked = Asked { worker, seq: request.seq, address: address.clone() };
         let number = self.listeners.ask(asked);
@@ -256,19 +256,35 @@ impl Engine {
 
     fn on_closed(&mut self, worker: WorkerId, endpoint: &Endpoint) {
         let Some(place) = self.fleet.worker(worker) else { return };
-        // A worker that drains closes too, and its replacement serves on.
-        if place.role != rpm_supervisor::Role::Current {
-            return;
-        }
+        let (role, slot) = (place.role, place.slot);
         let (Some(spec), Some(address)) = (self.spec_of(worker), address_of(endpoint)) else {
             return;
         };
+        if let Some(known) = self.workers.get_mut(worker) {
+            self.dirty.state |= known.record.asked.remove(&listeners::text(&address));
+        }
+        // A worker that drains closes too, and its replacement serves on; a replacement that looks
+        // whether its port is free closes what nobody else has.
+        match role {
+            rpm_supervisor::Role::Current => {}
+            rpm_supervisor::Role::Replacement if !self.serves(&spec, slot, &address) => {}
+            rpm_supervisor::Role::Replacement | rpm_supervisor::Role::Leaving => return,
+        }
         // What rpm bound for the app stays bound, whatever one worker does.
         if activation::meant(&spec, endpoint).is_some() {
             return;
         }
-        let owner = crate::launch::owner(&spec, place.slot);
+        let owner = crate::launch::owner(&spec, slot);
         self.keeper.send(Request::Close { owner, address });
+    }
+
+    /// Whether a worker of the slot has asked for this address and not closed it.
+    fn serves(&self, spec: &AppSpec, slot: u32, address: &Address) -> bool {
+        let text = listeners::text(address);
+        self.workers.iter().any(|(_, worker)| {
+            let mine = worker.label.app == spec.name && worker.label.slot == slot;
+            mine && worker.record.asked.contains(&text)
+        })
     }
 
     fn channel_of(&self, worker: WorkerId) -> Option<&ChannelHandle> {

@@ -96,6 +96,15 @@ pub(crate) fn system(errno: i32) -> String {
     io::Error::from_raw_os_error(errno).to_string()
 }
 
+/// The kernel or container has no filter for binds: what is shared all the same, and the way out.
+pub(crate) fn unfiltered(errno: i32) -> String {
+    format!(
+        "rpm cannot answer its binds here ({}), so only Node's own servers share their port; give \
+         other programs their sockets with `listen`, or a port each with `increment_var`",
+        system(errno)
+    )
+}
+
 /// An address that was refused.
 pub(crate) fn refused(address: &Address, errno: i32, holder: Option<&Owner>) -> String {
     let place = listeners::text(address);

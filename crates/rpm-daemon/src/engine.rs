@@ -6,6 +6,7 @@
 //! continued by its successor.
 
 use crate::{
+    chores::Chores,
     clock,
     control::Control,
     diagnose::Troubles,
@@ -17,7 +18,7 @@ use crate::{
     launch::Places,
     ledger::Ledger,
     listeners::Listeners,
-    log_files::LogFiles,
+    log_files::Logs,
     replies::Replies,
     sample::Sampler,
     sharing::Sharing,
@@ -40,6 +41,9 @@ const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
 /// a flood delays nothing else for longer.
 const MESSAGES_A_TURN: usize = 64;
 
+/// How long a daemon that ends waits for its threads to write.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// The fleet and all it takes to run it.
 pub(crate) struct Engine {
     pub(crate) home: Home,
@@ -52,7 +56,7 @@ pub(crate) struct Engine {
     pub(crate) keeper: KeeperLink,
     pub(crate) succession: Succession,
     pub(crate) listeners: Listeners,
-    pub(crate) files: LogFiles,
+    pub(crate) logs: Logs,
     pub(crate) replies: Replies,
     pub(crate) sampler: Sampler,
     pub(crate) sharing: Sharing,
@@ -61,6 +65,7 @@ pub(crate) struct Engine {
     pub(crate) triggers: Triggers,
     pub(crate) control: Control,
     pub(crate) inbox: Inbox,
+    pub(crate) chores: Chores,
     /// Events that performing an effect caused; stepped before the turn ends.
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.
@@ -111,9 +116,23 @@ impl Engine {
             self.rotate_all();
             self.commit()?;
         }
+        self.await_last_lines().await;
         self.keeper.send(Request::Shutdown);
         self.keeper.flush_all().await?;
         Ok(true)
+    }
+
+    /// Lets the threads write what the last workers said, unless a disk hangs.
+    async fn await_last_lines(&mut self) {
+        let all = async {
+            while self.logs.finishing > 0 {
+                let message = self.inbox.receive().await;
+                if matches!(message, Message::Logged { .. }) {
+                    self.on_message(message);
+                }
+            }
+        };
+        let _in_time = tokio::time::timeout(LAST_LINES, all).await;
     }
 
     fn is_done(&self) -> bool {
@@ -165,6 +184,11 @@ impl Engine {
             Message::Front { child, said } => self.on_front(child, *said),
             Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
+            Message::Logged { worker, spools } => self.on_logged(worker, spools),
+            Message::Log(news) => self.on_log_news(news),
+            Message::Reopen => self.reopen_logs(None),
+            Message::Due { app } => self.on_due(&app),
+            Message::Changed { app, path, at } => self.on_changed(&app, path, at),
             Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
@@ -219,6 +243,7 @@ impl Engine {
     pub(crate) fn saving(&self) -> Saving<'_> {
         Saving {
             version: store::VERSION,
+            written_at: clock::epoch_millis(),
             fleet: &self.fleet,
             workers: self.workers.records(),
             next_event: self.events.next(),

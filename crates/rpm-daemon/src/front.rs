@@ -7,11 +7,12 @@
 //! `link.rs`.
 //!
 //! ```text
-//! (none) ─first spawn of the app─► Starting ─spawned─► Serving ─app at rest─► Ending ─exited─► (none)
-//!                                     ▲  └─refused─► (none)│ exited
-//!                                     └──at once, or after RESPAWN_DELAY── Down
+//! (none) ─first spawn─► Starting ─spawned─► Serving ─app at rest─► Ending ─exited─► (none)
+//!                          ▲  └─refused─► (none)│ exited
+//!                          └────now or later─ Down
 //! ```
 
+mod adopt;
 mod child;
 mod link;
 mod rotation;
@@ -166,13 +167,13 @@ impl Engine {
         let Some(proxy) = spec.proxy.clone() else { return };
         let child = self.fronts.new_id();
         let former = self.fronts.all.remove(&spec.name);
-        let (waiting, stops) = former.map(|f| (f.waiting, f.rotation)).unwrap_or_default();
+        let waiting = former.map(|front| front.waiting).unwrap_or_default();
         let front = Front {
             child,
             since: clock::now(),
             phase: Phase::Starting,
             waiting,
-            rotation: stops.renewed(),
+            rotation: Rotation::default(),
             proxy: proxy.clone(),
         };
         self.fronts.all.insert(spec.name.clone(), front);
@@ -185,7 +186,8 @@ impl Engine {
     /// A front was executed, or found by a new daemon.
     pub(crate) fn on_front_spawned(&mut self, child: Child) {
         let Some(app) = self.fronts.app_of(child.child) else {
-            return self.acknowledge_front(child.child);
+            // Another one was wanted before this one ran.
+            return kill(&child.pidfd);
         };
         let sender = self.inbox.sender();
         let link = child.channel.and_then(|fd| Link::start(child.child, fd, sender).ok());
@@ -243,8 +245,11 @@ impl Engine {
     /// A front ended.
     pub(crate) fn on_front_exited(&mut self, child: ChildId, status: ExitStatus) {
         self.acknowledge_front(child);
-        if let Some(leaving) = self.fronts.leaving.remove(&child) {
-            return tracing::info!(app = %leaving.app, "a former front has ended");
+        if let Some(Leaving { app, .. }) = self.fronts.leaving.remove(&child) {
+            if !self.fronts.all.contains_key(&app) {
+                self.release_front(&app);
+            }
+            return tracing::info!(%app, "a former front has ended");
         }
         let Some(app) = self.fronts.app_of(child) else { return };
         let Some(front) = self.fronts.all.get_mut(&app) else { return };
@@ -272,6 +277,12 @@ impl Engine {
                 self.spawn_now(app.clone(), seat);
             }
         }
+    }
+
+    /// Nothing of a front is served any more.
+    fn release_front(&mut self, app: &AppName) {
+        self.replies.hold_back();
+        self.keeper.send(Request::Release { owner: owner(app) });
     }
 
     fn respawn_later(&self, app: AppName) {
@@ -346,49 +357,6 @@ impl Engine {
             }
         }
         self.go_on_without(rotation);
-    }
-
-    /// Takes over the fronts that a new daemon finds. The youngest of an app is its front; older
-    /// ones were told to end.
-    pub(crate) fn adopt_fronts(&mut self, mut found: Vec<(Child, Vec<u8>, Option<ExitStatus>)>) {
-        found.sort_by_key(|(child, ..)| std::cmp::Reverse(child.child));
-        for (child, label, status) in found {
-            let Ok(Label { front: app }) = serde_json::from_slice(&label) else { continue };
-            self.fronts.last_id = self.fronts.last_id.max(child.child.0 & !MARK);
-            let proxy = self.specs.get(&app).and_then(|spec| spec.proxy.clone());
-            match (status, proxy) {
-                (Some(_), _) => self.acknowledge_front(child.child),
-                (None, Some(proxy)) if !self.fronts.all.contains_key(&app) => {
-                    let (phase, since) = (Phase::Starting, clock::now());
-                    let (waiting, rotation) = (Vec::new(), Rotation::default());
-                    let front =
-                        Front { child: child.child, proxy, since, phase, waiting, rotation };
-                    self.fronts.all.insert(app, front);
-                    self.on_front_spawned(child);
-                }
-                (None, proxy) => {
-                    if proxy.is_none() {
-                        kill(&child.pidfd);
-                    }
-                    let leaving = Leaving { app, pid: child.pid, _link: None };
-                    self.fronts.leaving.insert(child.child, leaving);
-                }
-            }
-        }
-    }
-
-    /// After a recovery: each app that runs has its front, and no other.
-    pub(crate) fn check_fronts(&mut self) {
-        let apps: Vec<AppName> = self.specs.values().map(|spec| spec.name.clone()).collect();
-        for app in apps {
-            if self.fleet.apps.get(&app).is_none_or(is_at_rest) {
-                self.end_idle_front(&app);
-            } else if self.specs.get(&app).is_some_and(|spec| spec.proxy.is_some())
-                && !self.fronts.all.contains_key(&app)
-            {
-                self.respawn_front(&app);
-            }
-        }
     }
 }
 

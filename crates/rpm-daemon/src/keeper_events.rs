@@ -4,9 +4,7 @@ use crate::{
     diagnose,
     engine::Engine,
     front::is_front,
-    log_files,
-    output::Output,
-    package, store,
+    log_files, package, store,
     tree::{self, Leader},
     worker::Process,
 };
@@ -15,7 +13,7 @@ use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Event, Exit, WorkerId};
 use rpm_unix::procfd;
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 /// How many ends of workers are remembered for each instance.
 const EXITS_KEPT: usize = 5;
@@ -91,18 +89,15 @@ impl Engine {
         let Some(spec) = self.spec_of(worker) else { return };
         let Some(known) = self.workers.get(worker) else { return };
         let label = known.label.clone();
-        let paths = log_files::paths(&self.home, &spec, label.instance, label.slot);
-        let sinks = self.files.open(paths, &mut self.keeper);
         let pipes = [&child.stdout, &child.stderr].map(|pipe| procfd::inode(pipe).unwrap_or(0));
-        let output = Output::start(&spec.name, [child.stdout, child.stderr], sinks);
+        let output = self.start_output(worker, &label, &spec, [child.stdout, child.stderr]);
         let sender = self.inbox.sender();
         let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
         let token = crate::launch::token(&self.places, worker);
         let leader = Leader { pid: child.pid, start_time: child.start_time, token };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
-            let (exited, asked) = (false, BTreeSet::new());
-            known.process = Some(Process { leader, exited, pipes, output, asked, channel });
+            known.process = Some(Process { leader, exited: false, pipes, output, channel });
         }
     }
 
@@ -126,10 +121,8 @@ impl Engine {
             return self.acknowledge(worker);
         };
         process.exited = true;
-        if let Err(error) = process.output.drain().await {
-            tracing::warn!(%worker, "its last lines could not be read: {error}");
-        }
-        self.record_exit(worker, status);
+        let said = self.drain_output(worker).await;
+        self.record_exit(worker, status, said);
         self.on_triggered_exit(worker);
         self.step(Event::Exited { worker, exit: exit_of(status) });
         self.check_tree(worker);
@@ -150,14 +143,15 @@ impl Engine {
 
     fn finish(&mut self, worker: WorkerId) {
         self.step(Event::TreeGone { worker });
-        self.acknowledge(worker);
         self.listeners.forget_worker(worker);
-        let Some(gone) = self.workers.remove(worker) else { return };
-        if let Some(process) = gone.process {
-            self.remove_pid_file(&gone.label, process.leader.pid);
-            process.output.finish();
+        match self.workers.remove(worker).map(|gone| (gone.label, gone.process)) {
+            Some((label, Some(process))) => {
+                self.remove_pid_file(&label, process.leader.pid);
+                // Acknowledged when all it said is written.
+                self.finish_output(worker, process.output);
+            }
+            Some((_, None)) | None => self.acknowledge(worker),
         }
-        self.files.release_unused(&mut self.keeper);
     }
 
     /// Tells the keeper that an exit is recorded; sent after the state that records it.
@@ -165,8 +159,8 @@ impl Engine {
         self.keeper.send(Request::Acknowledge { child: ChildId(worker.0) });
     }
 
-    fn record_exit(&mut self, worker: WorkerId, status: ExitStatus) {
-        let stderr = self.last_stderr(worker);
+    fn record_exit(&mut self, worker: WorkerId, status: ExitStatus, said: Option<Vec<String>>) {
+        let stderr = said.unwrap_or_else(|| self.last_stderr(worker));
         let Some(known) = self.workers.get(worker) else { return };
         let exits = self.exits.entry(known.label.instance).or_default();
         exits.insert(0, exit_view(status, stderr));
@@ -201,7 +195,10 @@ impl Engine {
 
     /// Whether the preload will say what this listener is worth: that of a server of Node's own.
     fn is_for_preload(&self, worker: WorkerId, address: &Address) -> bool {
-        let asked = self.workers.process(worker).is_some_and(|p| p.asked.contains(address));
+        let asked = self
+            .workers
+            .get(worker)
+            .is_some_and(|known| known.record.asked.contains(&crate::listeners::text(address)));
         asked && self.spec_of(worker).is_some_and(|spec| crate::launch::wants_preload(&spec))
     }
 
@@ -218,9 +215,12 @@ impl Engine {
     /// A worker runs without the filter that lets it share ports (traps B6).
     fn on_unfiltered(&mut self, worker: WorkerId, errno: i32) {
         let Some(known) = self.workers.get(worker) else { return };
-        let error = std::io::Error::from_raw_os_error(errno);
-        let app = &known.label.app;
-        tracing::warn!(%app, "its ports are not shared: no bind filter ({error})");
+        let app = known.label.app.clone();
+        let trouble = diagnose::unfiltered(errno);
+        if self.sharing.note_unfiltered(&app, errno) {
+            tracing::warn!(%app, "{trouble}");
+        }
+        self.troubles.note(worker, trouble);
     }
 
     /// A worker was refused an address: remembered, because it will hardly live without it.

@@ -74,6 +74,13 @@ impl KeeperLink {
         self.turn.push_front(request);
     }
 
+    /// Sends `request` at once, ahead of this turn, if nothing of former ones waits.
+    pub(crate) fn send_now(&mut self, request: Request) {
+        self.outbox.push_back(request);
+        // What fails here fails again when the turn is committed, and is told then.
+        let _later = Self::write_out(&self.link, &mut self.outbox);
+    }
+
     /// Commits the turn: its requests go out now, as far as the socket takes them.
     pub(crate) fn release(&mut self) -> io::Result<()> {
         self.outbox.append(&mut self.turn);

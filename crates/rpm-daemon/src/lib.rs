@@ -7,6 +7,7 @@
 mod activation;
 mod async_fd;
 mod channel;
+mod chores;
 mod clock;
 mod control;
 mod diagnose;
@@ -48,6 +49,7 @@ mod tree;
 mod triggers;
 mod update;
 mod view;
+mod watch;
 mod worker;
 
 pub use ledger::exists as left_survivors;

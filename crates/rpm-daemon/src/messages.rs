@@ -1,5 +1,5 @@
-//! What apps say on their channels beside node:cluster's own talk: `ready`, what they offer, replies
-//! to triggered actions, and anything else, which goes to who listens to the events.
+//! What apps say on their channels beside node:cluster's own talk: `ready`, what they offer,
+//! replies to triggered actions, and anything else, which goes to who listens to the events.
 
 use crate::{
     engine::Engine,

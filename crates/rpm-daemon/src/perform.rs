@@ -89,6 +89,7 @@ impl Engine {
             listening: activation::texts(spec),
             offers: Offers::default(),
             version: None,
+            asked: Default::default(),
         }
     }
 
@@ -180,6 +181,7 @@ impl Engine {
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
         self.ledger.touch_specs();
+        self.tend();
         self.end_idle_front(app);
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);

@@ -12,7 +12,6 @@ use crate::{
     tree,
     worker::Worker,
 };
-use rpm_config::Ready;
 use rpm_keeper::{Child, Event, ExitStatus, Request};
 use rpm_supervisor::WorkerId;
 use rpm_unix::home::Home;
@@ -47,7 +46,6 @@ pub(crate) struct Found {
     pub(crate) child: Child,
     pub(crate) label: Vec<u8>,
     pub(crate) status: Option<ExitStatus>,
-    pub(crate) listening: bool,
 }
 
 /// Greets the keeper and asks for everything it keeps.
@@ -58,8 +56,9 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
     let mut all = Inventory::default();
     loop {
         match keeper.receive().await? {
-            Event::Known { child, label, status, listening } => {
-                all.children.push(Found { child, label, status, listening });
+            // Where it has listened is told once more after the inventory, as it was when it did.
+            Event::Known { child, label, status, listening: _ } => {
+                all.children.push(Found { child, label, status });
             }
             Event::Held { name, fd } => drop(all.held.insert(name, fd)),
             Event::Exited { child, status } => drop(all.exits.insert(child.0, status)),
@@ -137,10 +136,11 @@ impl Inventory {
         self.held.remove(name)
     }
 
-    /// Takes the log files out, by path.
-    pub(crate) fn take_logs(&mut self) -> BTreeMap<String, OwnedFd> {
-        let held = std::mem::take(&mut self.held).into_iter();
-        held.filter_map(|(name, fd)| Some((name.strip_prefix(store::LOG)?.to_owned(), fd)))
+    /// Takes the spools of streams out, by their names without the prefix.
+    pub(crate) fn take_spools(&mut self) -> BTreeMap<String, OwnedFd> {
+        let spools = self.held.extract_if(.., |name, _| name.starts_with(store::SPOOL));
+        spools
+            .filter_map(|(name, fd)| Some((name.strip_prefix(store::SPOOL)?.to_owned(), fd)))
             .collect()
     }
 }
@@ -153,13 +153,21 @@ impl Engine {
         let mut ended = Vec::new();
         let (fronts, children): (Vec<_>, Vec<_>) =
             inventory.children.into_iter().partition(|found| is_front(found.child.child));
-        self.adopt_fronts(fronts.into_iter().map(|f| (f.child, f.label, f.status)).collect());
+        let exit = |id: u64| inventory.exits.get(&id).copied();
+        let fronts = fronts.into_iter().map(|found| {
+            let status = found.status.or_else(|| exit(found.child.child.0));
+            (found.child, found.label, status)
+        });
+        // In safe mode they go on as they are; what they say stays in their pipes.
+        if !self.safe {
+            self.adopt_fronts(fronts.collect());
+        }
         for mut found in children {
             let worker = worker_of(found.child.child);
             found.status = found.status.or_else(|| inventory.exits.get(&worker.0).copied());
             let Ok(label) = serde_json::from_slice::<Label>(&found.label) else { continue };
             if !self.safe && self.fleet.worker(worker).is_none() {
-                self.remove_stray(worker, &label, &found);
+                self.remove_stray(worker, label, found);
                 continue;
             }
             alive.insert(worker);
@@ -167,9 +175,6 @@ impl Engine {
             let record = records.get(&worker).cloned().unwrap_or_default();
             self.workers.insert(worker, Worker { label, record, process: None });
             self.attach(found.child);
-            if found.listening && !self.safe {
-                self.on_proof(worker, Ready::Listening);
-            }
         }
         if self.safe {
             return;
@@ -180,20 +185,30 @@ impl Engine {
         for (worker, status) in ended {
             self.on_exited(worker, status).await;
         }
+        self.logs.release_unused(&mut self.keeper);
         self.check_fronts();
         self.rotate_all();
     }
 
     /// A child that no state knows: its app was deleted while no daemon lived. It is ended.
-    fn remove_stray(&mut self, worker: WorkerId, label: &Label, found: &Found) {
+    fn remove_stray(&mut self, worker: WorkerId, label: Label, found: Found) {
         tracing::warn!(app = %label.app, pid = found.child.pid, "ending a worker nobody wants");
         let token = crate::launch::token(&self.places, worker);
         let leader =
             tree::Leader { pid: found.child.pid, start_time: found.child.start_time, token };
         tree::signal_all(&tree::members(&leader, &[]), SIGKILL);
         // Its exit is acknowledged when it comes, as that of any worker nobody knows.
-        if found.status.is_some() {
-            self.keeper.send(Request::Acknowledge { child: found.child.child });
+        if found.status.is_none() {
+            return;
         }
+        // The predecessor may have been killed before all it said was written.
+        let output = match self.specs.get(&label.app).cloned() {
+            Some(spec) => {
+                let pipes = [found.child.stdout, found.child.stderr];
+                self.start_output(worker, &label, &spec, pipes)
+            }
+            None => crate::output::Output::default(),
+        };
+        self.finish_output(worker, output);
     }
 }

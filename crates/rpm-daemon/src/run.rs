@@ -1,6 +1,7 @@
 //! Brings a daemon up: everything it needs is made or taken over, then the engine runs.
 
 use crate::{
+    chores::Chores,
     control::Control,
     diagnose::Troubles,
     engine::{Dirty, Engine},
@@ -12,7 +13,7 @@ use crate::{
     launch::Places,
     ledger::{self, Ledger},
     listeners::Listeners,
-    log_files::LogFiles,
+    log_files::Logs,
     recover,
     replies::Replies,
     sample::Sampler,
@@ -111,6 +112,17 @@ fn watch_for_the_end(engine: mpsc::Sender<Message>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Takes SIGUSR2 from now on, as PM2 does: log files are opened anew.
+fn watch_for_logrotate(engine: mpsc::Sender<Message>) -> std::io::Result<()> {
+    let mut signals = signal(SignalKind::user_defined2())?;
+    tokio::task::spawn_local(async move {
+        while signals.recv().await.is_some() {
+            let _ = engine.send(Message::Reopen).await;
+        }
+    });
+    Ok(())
+}
+
 /// Leaves room for the descriptors of thousands of apps, and lets the kernel kill apps first. Both
 /// are as far as this user may.
 fn claim_resources() {
@@ -125,6 +137,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     let inbox = Inbox::new();
     // Before the keeper is greeted: it passes a signal on to each daemon it greets.
     watch_for_the_end(inbox.sender()).map_err(Error::Home)?;
+    watch_for_logrotate(inbox.sender()).map_err(Error::Home)?;
     let mut keeper = KeeperLink::new(Link::adopt()?)?;
     let mut inventory = recover::inventory(&mut keeper).await?;
     let safe = inventory.is_crash_loop();
@@ -153,8 +166,10 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     )
     .map_err(Error::Home)?;
     let succession = Succession::new(legacy, inventory.keeper)?;
+    let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
         succession,
+        chores: Chores::since(written_at),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
         exits: inventory.exits(),
@@ -162,7 +177,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
             .as_ref()
             .map(|saved| Listeners::new(saved.keys.clone(), saved.ports.clone()))
             .unwrap_or_default(),
-        files: LogFiles::adopt(inventory.take_logs()),
+        logs: Logs::adopt(inventory.take_spools()),
         events: EventLog::starting_at(next_event),
         replies: Replies::starting_at(next_ticket),
         workers: Workers::default(),
@@ -184,6 +199,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         inbox,
     };
     engine.adopt(inventory, saved).await;
+    engine.tend();
     fs::write(engine.home.pid_file(), std::process::id().to_string()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)

@@ -94,12 +94,23 @@ impl Engine {
                 self.on_sample(*sample);
                 false
             }
+            Message::Log(news) => {
+                self.on_log_news(news);
+                false
+            }
+            Message::Reopen => {
+                self.reopen_logs(None);
+                false
+            }
             Message::Channel { .. }
             | Message::Control(_)
             | Message::TreeChanged { .. }
             | Message::Checked(_)
             | Message::Front { .. }
             | Message::FrontDue { .. }
+            | Message::Logged { .. }
+            | Message::Due { .. }
+            | Message::Changed { .. }
             | Message::TriggerExpired { .. }
             | Message::Expired { .. } => false,
         }

@@ -19,6 +19,8 @@ pub(crate) struct Sharing {
     slots: BTreeMap<Owner, Slot>,
     arriving: BTreeMap<Owner, Slot>,
     fallbacks: BTreeMap<String, Fallback>,
+    /// Apps whose binds cannot be answered, and why.
+    unfiltered: BTreeMap<String, i32>,
     /// The question about slots that is not answered.
     asked: Option<u64>,
     next: u64,
@@ -54,8 +56,14 @@ impl Sharing {
         self.asked.is_some()
     }
 
+    /// An app's binds cannot be answered; true the first time.
+    pub(crate) fn note_unfiltered(&mut self, app: &AppName, errno: i32) -> bool {
+        self.unfiltered.insert(app.to_string(), errno).is_none()
+    }
+
     /// An app is gone.
     pub(crate) fn forget(&mut self, app: &AppName) {
+        self.unfiltered.remove(app.as_str());
         self.fallbacks.remove(app.as_str());
         self.slots.retain(|owner, _| owner.app != app.as_str());
     }
@@ -66,9 +74,16 @@ impl Sharing {
             return None;
         }
         if spec.balance == rpm_config::Balance::LeastConn {
-            return Some("shared (least_conn is not available yet)".to_owned());
+            return Some("shared (least_conn is for `proxy` only)".to_owned());
         }
         let fallback = self.fallbacks.get(spec.name.as_str());
+        if let Some(errno) = self.unfiltered.get(spec.name.as_str()) {
+            let error = io::Error::from_raw_os_error(*errno);
+            return Some(format!(
+                "{} (Node's own servers only: no bind filter, {error})",
+                spec.balance
+            ));
+        }
         Some(match fallback {
             Some(fallback) => format!("even ({})", reason(spec, *fallback)),
             None => spec.balance.to_string(),

@@ -9,7 +9,11 @@ use rpm_config::{AppName, AppSpec};
 use rpm_protocol::{ExitView, Offers};
 use rpm_supervisor::{Fleet, InstanceId, WorkerId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, io, os::fd::OwnedFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::fd::OwnedFd,
+};
 
 /// The version of [`Saved`]. A daemon reads its own and older ones.
 pub(crate) const VERSION: u32 = 1;
@@ -23,13 +27,16 @@ pub(crate) const EXITS: &str = "exits";
 pub(crate) const CONTROL: &str = "control";
 /// Prefix of the names of specs.
 pub(crate) const SPEC: &str = "spec:";
-/// Prefix of the names of log files.
-pub(crate) const LOG: &str = "log:";
+/// Prefix of the names of what is between pipes and log files.
+pub(crate) const SPOOL: &str = "spool:";
 
 /// The state of a daemon, as its successor reads it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Saved {
     version: u32,
+    /// When it was written, in epoch milliseconds; 0 in states of older versions.
+    #[serde(default)]
+    pub(crate) written_at: u64,
     /// All policy's state.
     pub(crate) fleet: Fleet,
     /// What the engine knows of workers and the supervisor need not.
@@ -48,6 +55,7 @@ pub(crate) struct Saved {
 #[derive(Debug, Serialize)]
 pub(crate) struct Saving<'a> {
     pub(crate) version: u32,
+    pub(crate) written_at: u64,
     pub(crate) fleet: &'a Fleet,
     pub(crate) workers: BTreeMap<WorkerId, &'a WorkerRecord>,
     pub(crate) next_event: u64,
@@ -72,6 +80,9 @@ pub(crate) struct WorkerRecord {
     /// Its app's version when it was started; absent in states of older versions.
     #[serde(default)]
     pub(crate) version: Option<String>,
+    /// Addresses it asked for over its channel: that it listens there proves nothing yet.
+    #[serde(default)]
+    pub(crate) asked: BTreeSet<String>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -134,9 +145,11 @@ mod tests {
             listening: vec!["x".into()],
             offers: Offers::default(),
             version: Some("1.2.3".into()),
+            asked: BTreeSet::new(),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
+            written_at: 7,
             version: VERSION,
             fleet: &fleet,
             workers: BTreeMap::from([(WorkerId(1), &record)]),
@@ -150,6 +163,7 @@ mod tests {
         let (version, next_event, next_ticket) = (VERSION, 7, 8);
         let fleet = fleet.clone();
         let expected = Saved {
+            written_at: 7,
             version,
             fleet,
             workers,

@@ -109,11 +109,9 @@ impl Survivors {
     fn adopt(&self, entry: &ProcessEntry) -> io::Result<(Request, Found)> {
         let child = self.child(entry)?;
         let label = serde_json::to_vec(&entry.label)?;
-        let record = self.entries.state.workers.get(&entry.worker);
-        let listening = record.is_some_and(|record| !record.listening.is_empty());
-        let found =
-            Found { child: child.duplicate()?, label: label.clone(), status: None, listening };
-        Ok((Request::Adopt { child, label, status: None, listening }, found))
+        let found = Found { child: child.duplicate()?, label: label.clone(), status: None };
+        // What followed from where it listened stands in the state.
+        Ok((Request::Adopt { child, label, status: None, listening: false }, found))
     }
 
     fn child(&self, entry: &ProcessEntry) -> io::Result<Child> {

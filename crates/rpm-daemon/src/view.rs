@@ -36,6 +36,7 @@ pub(crate) fn instance(
         cpu: usage.cpu,
         memory: usage.memory,
         user: spec.inherited_env.get("USER").cloned().unwrap_or_else(|| "root".to_owned()),
+        log_trouble: process.is_some_and(|process| process.output.is_troubled()),
         last_exit: instance.last_exit.map(|(exit, at)| exit_view(exit, at)),
         queue: engine.sharing.waiting(&launch::owner(spec, slot)),
         leaving: leaving_of(instance).filter_map(|one| leaving(engine, &one)).collect(),
@@ -72,6 +73,9 @@ pub(crate) fn detail(
         dropped_log_bytes: known
             .and_then(|worker| worker.process.as_ref())
             .map_or(0, |process| process.output.dropped()),
+        unshipped_log_lines: known
+            .and_then(|worker| worker.process.as_ref())
+            .map_or(0, |process| process.output.unshipped()),
         offers: known.map(|worker| worker.record.offers.clone()).unwrap_or_default(),
     })
 }

@@ -7,9 +7,8 @@ use crate::{
     store::{Label, WorkerRecord},
     tree::Leader,
 };
-use rpm_keeper::Address;
 use rpm_supervisor::WorkerId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// One spawned process tree.
 pub(crate) struct Worker {
@@ -31,8 +30,6 @@ pub(crate) struct Process {
     pub(crate) pipes: [u64; 2],
     /// Its streams on their way to files.
     pub(crate) output: Output,
-    /// Addresses it asked for over its channel: that it listens there proves nothing yet.
-    pub(crate) asked: BTreeSet<Address>,
     /// Its Node IPC channel.
     pub(crate) channel: Option<ChannelHandle>,
 }

@@ -4,7 +4,8 @@
 //! {"id":1,"upstreams":[{"id":0,"address":"127.0.0.1:3000","weight":1,"state":"up"}]}
 //! {"id":1,"ok":true}
 //! {"stats":true}
-//! {"stats":{"connections":2,"waiting":0,"accepted":9,"given_up":0,"draining":false,"upstreams":[…]}}
+//! {"stats":{"connections":2,"waiting":0,"accepted":9,"given_up":0,"draining":false,
+//!  "upstreams":[…]}}    (on one line)
 //! nonsense
 //! {"error":"expected ident at line 1 column 2"}
 //! ```

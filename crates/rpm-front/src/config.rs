@@ -25,10 +25,10 @@ const MAX_QUEUE_TIMEOUT_MS: u64 = 3_600_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Addresses to bind. Port 0 lets the kernel choose; the first line on the control channel tells.
+    /// Addresses to bind. Port 0 lets the kernel choose; the first line on the channel tells.
     pub listen: Vec<Address>,
-    /// How many listening sockets were inherited, from descriptor 3 on. `None`: as `LISTEN_FDS` says
-    /// if `LISTEN_PID` is this process.
+    /// How many listening sockets were inherited, from descriptor 3 on. `None`: as `LISTEN_FDS`
+    /// says, if `LISTEN_PID` is this process.
     pub inherited: Option<u32>,
     /// The descriptor of the control channel, a connected unix stream socket. `None`: as
     /// `NODE_CHANNEL_FD` says, else standard input if it is such a socket, else there is none.
@@ -39,7 +39,7 @@ pub struct Config {
     pub upstreams: Vec<UpstreamSpec>,
     /// Milliseconds after which an upstream that has not accepted is down; 1 to 60,000.
     pub connect_timeout_ms: u64,
-    /// Milliseconds that a client waits for an upstream to come up; at most 3,600,000. 0: not at all.
+    /// Milliseconds that a client waits for an upstream to come up; at most 3,600,000. 0: none.
     pub queue_timeout_ms: u64,
     /// Connections at once, 1 to [`MAX_CONNECTIONS`]; further ones wait in the kernel's queue.
     pub max_connections: u32,

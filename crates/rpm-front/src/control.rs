@@ -17,7 +17,7 @@ use tokio::{
 
 /// What is read at once.
 const READ_BYTES: usize = 4 << 10;
-/// Commands between the channel and the engine; the channel waits for each answer before it reads on.
+/// Commands between channel and engine; the channel waits for each answer before it reads on.
 pub(crate) const MAX_ASKED: usize = 2;
 
 /// The channel that the configuration, the environment or standard input names.

@@ -269,7 +269,7 @@ impl Engine {
         self.paused = Some(Instant::now() + PAUSE);
     }
 
-    /// Whether one more client fits. Those that do not wait in the kernel's queue: nobody is refused.
+    /// Whether one more client fits. Others wait in the kernel's queue: nobody is refused.
     fn may_accept(&self) -> bool {
         !self.draining && self.paused.is_none() && self.connections() < self.max_connections
     }

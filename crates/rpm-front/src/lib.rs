@@ -1,9 +1,9 @@
 //! A front for the instances of an app: accepts TCP and unix connections and splices each to one of
-//! several upstreams, chosen by a policy (`least_conn`, `round_robin`, `random`, `ip_hash`, `even`).
+//! several upstreams, chosen by a policy: `least_conn`, `round_robin`, `random`, `ip_hash`, `even`.
 //!
-//! It is a process of its own, `rpm __front`, so that neither the daemon nor its death is in the way
-//! of a byte. Who its upstreams are it is told over a control channel; what an app is, and why an
-//! upstream comes or goes, it does not know. It never looks into what it passes on.
+//! It is a process of its own, `rpm __front`, so that neither the daemon nor its death is in the
+//! way of a byte. Who its upstreams are it is told over a control channel; what an app is, and why
+//! an upstream comes or goes, it does not know. It never looks into what it passes on.
 //!
 //! ```text
 //! control ──► engine: owns the pool of upstreams, the queue and the listening sockets

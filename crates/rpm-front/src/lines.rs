@@ -20,8 +20,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// The lines that end in `bytes`. Empty ones are left out: a new peer begins with an empty line,
-    /// to end what its predecessor may have left half said.
+    /// The lines that end in `bytes`. Empty ones are left out: a new peer begins with an empty
+    /// line, to end what its predecessor may have left half said.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
         let mut found = Vec::new();
         let mut pieces = bytes.split(|byte| *byte == b'\n').peekable();
@@ -76,7 +76,10 @@ mod tests {
     proptest! {
         /// However the bytes are cut, the lines are the same.
         #[test]
-        fn cuts_do_not_matter(text in "[ab\n]{0,60}", cuts in prop::collection::vec(0_usize..7, 0..30)) {
+        fn cuts_do_not_matter(
+            text in "[ab\n]{0,60}",
+            cuts in prop::collection::vec(0_usize..7, 0..30),
+        ) {
             let mut lines = Lines::default();
             let (mut found, mut rest) = (Vec::new(), text.as_bytes());
             for cut in cuts {

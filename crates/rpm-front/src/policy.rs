@@ -233,7 +233,8 @@ mod tests {
                 let pick = bench.pick(Client::default()).unwrap();
                 bench.open[pick] += 1;
             }
-            let (least, most) = (bench.open.iter().min().unwrap(), bench.open.iter().max().unwrap());
+            let least = bench.open.iter().min().unwrap();
+            let most = bench.open.iter().max().unwrap();
             prop_assert!(most - least <= 1);
         }
     }

@@ -35,8 +35,8 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Stream {
     socket: Socket,
-    /// A write has met a reset. The kernel tells it once, and whoever reads next would take it for an
-    /// end: the reading side must know.
+    /// A write has met a reset. The kernel tells it once, and whoever reads next would take it for
+    /// an end: the reading side must know.
     reset: AtomicBool,
 }
 
@@ -144,7 +144,7 @@ pub(crate) struct ReadSide<'a> {
 }
 
 impl ReadSide<'_> {
-    /// Reads once, at most `limit` bytes and [`COPY_BYTES`], and hands them to `take`; none: the end.
+    /// Reads once, at most `limit` bytes and [`COPY_BYTES`], and hands them to `take`; none: end.
     /// Dropping the future loses nothing.
     pub(crate) async fn read<T>(
         &mut self,
@@ -270,7 +270,7 @@ impl WriteSide<'_> {
         })
     }
 
-    /// What was written. A connection that ended before it was reset says EPIPE, and its end counts.
+    /// What was written. A connection that ended before its reset says EPIPE, and its end counts.
     fn judge(&self, written: io::Result<usize>) -> io::Result<usize> {
         written.inspect_err(|error| {
             if error.kind() == io::ErrorKind::ConnectionReset {

@@ -17,17 +17,11 @@ const ENOSYS: i32 = 38;
 
 impl Keeper {
     /// Keeps a child that runs, or has ended, and answers its calls once all is handed over.
-    pub(crate) fn adopt(
-        &mut self,
-        child: Child,
-        label: Vec<u8>,
-        status: Option<ExitStatus>,
-        listening: bool,
-    ) {
+    pub(crate) fn adopt(&mut self, child: Child, label: Vec<u8>, status: Option<ExitStatus>) {
         if let Some(share) = &child.share {
             self.share_again(&child, share);
         }
-        let foster = !is_ours(&child);
+        let (foster, listening) = (!is_ours(&child), Vec::new());
         self.children.adopt(Entry { child, label, status, listening, foster });
     }
 

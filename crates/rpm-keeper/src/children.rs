@@ -2,7 +2,7 @@
 
 use crate::{
     balance::Balance,
-    message::{Child, ChildId, ExitStatus, Owner, Share},
+    message::{Address, Child, ChildId, ExitStatus, Owner, Share},
     spawner::{Failure, Kept},
 };
 use rpm_unix::{
@@ -17,6 +17,9 @@ use std::{
 
 /// How many children there may be: each has four descriptors, and a pid limit is rarely above this.
 pub(crate) const MAX_CHILDREN: usize = 16_384;
+
+/// How many addresses of a child are remembered, for a daemon that was not there when it listened.
+pub(crate) const MAX_LISTENING: usize = 32;
 
 /// All children.
 #[derive(Debug, Default)]
@@ -45,7 +48,7 @@ pub(crate) struct Entry {
     pub(crate) child: Child,
     pub(crate) label: Vec<u8>,
     pub(crate) status: Option<ExitStatus>,
-    pub(crate) listening: bool,
+    pub(crate) listening: Vec<Address>,
     /// It is the child of a former keeper: its end is seen by its pidfd, its exit code by nobody.
     pub(crate) foster: bool,
 }
@@ -109,7 +112,7 @@ impl Children {
                     child: Child { share, ..start.kept.into_child(child, spawned) },
                     label: start.label,
                     status: None,
-                    listening: false,
+                    listening: Vec::new(),
                     foster: false,
                 };
                 self.executed.insert(child, entry);
@@ -162,10 +165,20 @@ impl Children {
         true
     }
 
-    pub(crate) fn has_listened(&mut self, child: ChildId) {
-        if let Some(entry) = self.executed.get_mut(&child) {
-            entry.listening = true;
+    pub(crate) fn has_listened(&mut self, child: ChildId, address: &Address) {
+        let Some(entry) = self.executed.get_mut(&child) else { return };
+        if entry.listening.len() < MAX_LISTENING && !entry.listening.contains(address) {
+            entry.listening.push(address.clone());
         }
+    }
+
+    /// Where children have listened.
+    pub(crate) fn listening(&self) -> Vec<(ChildId, Address)> {
+        let all = self.executed.iter();
+        all.flat_map(|(child, entry)| {
+            entry.listening.iter().map(|address| (*child, address.clone()))
+        })
+        .collect()
     }
 
     /// Forgets a child and closes what was kept for it.

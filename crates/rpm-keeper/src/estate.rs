@@ -3,7 +3,10 @@
 //!
 //! It is filled by what passes over the link and knows nothing of what is in it.
 
-use crate::message::{Child, ChildId, Event, ExitStatus, Owner, Request, Share};
+use crate::{
+    children::MAX_LISTENING,
+    message::{Address, Child, ChildId, Event, ExitStatus, Owner, Request, Share},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io,
@@ -28,7 +31,7 @@ pub(crate) struct Estate {
 struct Kept {
     child: Child,
     status: Option<ExitStatus>,
-    listening: bool,
+    listening: Vec<Address>,
 }
 
 impl Estate {
@@ -67,10 +70,11 @@ impl Estate {
             }
             Request::Hold { name, fd } => drop(self.held.insert(name.clone(), fd.try_clone()?)),
             Request::Drop { name } => drop(self.held.remove(name)),
-            Request::Adopt { child, label, status, listening } => {
+            Request::Adopt { child, label, status, listening: _ } => {
                 self.labels.insert(child.child, label.clone());
-                self.keep(child, *status, *listening)?;
+                self.keep(child, *status)?;
             }
+            Request::Listened { child, address } => self.listened(*child, address),
             // The keeper tells of its sockets itself.
             Request::AdoptSocket { .. }
             | Request::Adopted
@@ -113,15 +117,15 @@ impl Estate {
                 if let Some(share) = &child.share {
                     self.retired.remove(&share.owner);
                 }
-                self.keep(child, None, false)?;
+                self.keep(child, None)?;
             }
             Event::SpawnFailed { child, .. } => {
                 self.spawns.remove(child);
                 self.labels.remove(child);
             }
-            Event::Known { child, label, status, listening } => {
+            Event::Known { child, label, status, listening: _ } => {
                 self.labels.insert(child.child, label.clone());
-                self.keep(child, *status, *listening)?;
+                self.keep(child, *status)?;
             }
             Event::Exited { child, status } => {
                 self.children
@@ -129,9 +133,7 @@ impl Estate {
                     .into_iter()
                     .for_each(|kept| kept.status = Some(*status));
             }
-            Event::Listening { child, .. } => {
-                self.children.get_mut(child).into_iter().for_each(|kept| kept.listening = true);
-            }
+            Event::Listening { child, address } => self.listened(*child, address),
             Event::Listener { request, .. } | Event::ListenFailed { request, .. } => {
                 self.listens.remove(request);
             }
@@ -156,15 +158,17 @@ impl Estate {
         Ok(())
     }
 
-    fn keep(
-        &mut self,
-        child: &Child,
-        status: Option<ExitStatus>,
-        listening: bool,
-    ) -> io::Result<()> {
-        let kept = Kept { child: child.duplicate()?, status, listening };
+    fn keep(&mut self, child: &Child, status: Option<ExitStatus>) -> io::Result<()> {
+        let kept = Kept { child: child.duplicate()?, status, listening: Vec::new() };
         self.children.insert(child.child, kept);
         Ok(())
+    }
+
+    fn listened(&mut self, child: ChildId, address: &Address) {
+        let Some(Kept { listening, .. }) = self.children.get_mut(&child) else { return };
+        if listening.len() < MAX_LISTENING && !listening.contains(address) {
+            listening.push(address.clone());
+        }
     }
 
     /// Spawns that were asked for and not answered: they may have been done.
@@ -178,7 +182,10 @@ impl Estate {
         for (id, kept) in self.children {
             let Kept { child, status, listening } = kept;
             let label = self.labels.remove(&id).unwrap_or_default();
-            all.push_back(Request::Adopt { child, label, status, listening });
+            let has_listened = !listening.is_empty();
+            all.push_back(Request::Adopt { child, label, status, listening: has_listened });
+            let each = listening.into_iter();
+            all.extend(each.map(|address| Request::Listened { child: id, address }));
         }
         let sockets = self.sockets.into_values();
         all.extend(sockets.map(|(record, socket)| Request::AdoptSocket { record, socket }));

@@ -66,9 +66,12 @@ impl<'a> Next<'a> {
     pub(crate) fn packet(&self) -> Option<Result<Packet<'a>, WireError>> {
         match self {
             Self::Wait => None,
-            Self::Child(entry) => {
-                Some(wire::known(&entry.child, &entry.label, entry.status, entry.listening))
-            }
+            Self::Child(entry) => Some(wire::known(
+                &entry.child,
+                &entry.label,
+                entry.status,
+                !entry.listening.is_empty(),
+            )),
             Self::Held(name, fd) => Some(wire::held(name, *fd)),
             Self::End => Some(wire::encode_event(&Event::InventoryEnd)),
         }

@@ -93,8 +93,8 @@ impl Keeper {
 
     /// Tells the daemon, if there is one; the next one learns it from the inventory.
     pub(crate) fn tell(&mut self, event: Event) {
-        if let Event::Listening { child, .. } = &event {
-            self.children.has_listened(*child);
+        if let Event::Listening { child, address } = &event {
+            self.children.has_listened(*child, address);
         }
         if self.link.is_some() {
             self.outbox.push(event);

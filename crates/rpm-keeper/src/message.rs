@@ -157,8 +157,15 @@ pub enum Request {
         label: Vec<u8>,
         /// How it ended, if it has and that was not acknowledged.
         status: Option<ExitStatus>,
-        /// It has listened.
+        /// It has listened; a [`Request::Listened`] for each address comes next.
         listening: bool,
+    },
+    /// Where an adopted child has listened.
+    Listened {
+        /// Which.
+        child: ChildId,
+        /// Where.
+        address: Address,
     },
     /// A socket that a former keeper held, as it told in [`Event::Shared`].
     AdoptSocket {
@@ -332,7 +339,7 @@ pub enum Event {
         label: Vec<u8>,
         /// How it ended, if it has and that was not acknowledged.
         status: Option<ExitStatus>,
-        /// It has listened.
+        /// It has listened; a `Listening` for each address comes after the inventory.
         listening: bool,
     },
     /// One held descriptor of the inventory.

@@ -103,9 +103,14 @@ impl Keeper {
             Request::Inventory => {
                 self.ports.tell_all_again();
                 self.outbox.inventory();
+                // The daemon that was told of these may have died before it acted.
+                for (child, address) in self.children.listening() {
+                    self.outbox.push(Event::Listening { child, address });
+                }
             }
-            Request::Adopt { child, label, status, listening } => {
-                self.adopt(child, label, status, listening);
+            Request::Listened { child, address } => self.children.has_listened(child, &address),
+            Request::Adopt { child, label, status, listening: _ } => {
+                self.adopt(child, label, status);
             }
             Request::AdoptSocket { record, socket } => self.adopt_socket(&record, socket),
             Request::Adopted => self.adopted(),

@@ -7,6 +7,7 @@
 //! it is asked before ([`check_snapshot`]).
 
 use crate::{
+    children::Entry,
     codec::{Reader, WireError, Writer},
     keeper::{Keeper, SIGKILL},
     log::note,
@@ -36,8 +37,8 @@ use std::{
 const FORMAT: u8 = 1;
 /// The largest snapshot: some hundred bytes for each of tens of thousands of children and sockets.
 const MAX_BYTES: usize = 64 << 20;
-/// How many requests one has at most: [`wire`]'s bounds on children, sockets and names.
-const MAX_REQUESTS: u32 = 65_536;
+/// How many requests one has at most: [`wire`]'s bounds on children, their addresses, sockets and names.
+const MAX_REQUESTS: u32 = 1 << 20;
 /// The role that continues.
 const ROLE: &std::ffi::CStr = c"__resume";
 /// "Invalid argument".
@@ -137,12 +138,15 @@ impl Keeper {
         &'a self,
         records: &[(Vec<u8>, &'a OwnedFd)],
     ) -> Result<Vec<Packet<'a>>, WireError> {
-        let children = self
-            .children
-            .executed()
-            .map(|entry| wire::adopt(&entry.child, &entry.label, entry.status, entry.listening));
+        let mut all = Vec::new();
+        for entry in self.children.executed() {
+            let Entry { child, label, status, listening, .. } = entry;
+            all.push(wire::adopt(child, label, *status, !listening.is_empty())?);
+            for address in listening {
+                all.push(wire::listened(child.child, address)?);
+            }
+        }
         let held = self.holder.all().map(|(name, fd)| wire::hold(name, fd));
-        let mut all = children.collect::<Result<Vec<_>, _>>()?;
         for (record, socket) in records {
             let socket: &'a OwnedFd = socket;
             all.push(wire::adopt_socket(record, socket.as_fd())?);

@@ -112,6 +112,8 @@ pub enum Request {
         /// The binary, absolute.
         program: PathBuf,
     },
+    /// Opens all log files anew: an outside logrotate has moved them.
+    ReloadLogs,
     /// Stops everything, then daemon and keeper; answered before they go.
     Kill,
 }
@@ -135,6 +137,7 @@ impl Request {
             | Self::Resurrect
             | Self::Events { .. }
             | Self::Update { .. }
+            | Self::ReloadLogs
             | Self::Kill => false,
         }
     }
@@ -198,7 +201,7 @@ pub enum StartOrigin {
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 18] = [
+    pub const METHODS: [&str; 19] = [
         "hello",
         "ping",
         "start",
@@ -216,6 +219,7 @@ impl Request {
         "resurrect",
         "events",
         "update",
+        "reload_logs",
         "kill",
     ];
 
@@ -239,6 +243,7 @@ impl Request {
             Self::Resurrect => "resurrect",
             Self::Events { .. } => "events",
             Self::Update { .. } => "update",
+            Self::ReloadLogs => "reload_logs",
             Self::Kill => "kill",
         }
     }

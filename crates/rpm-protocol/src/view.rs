@@ -93,6 +93,9 @@ pub struct InstanceView {
     /// How many connections wait in its slot's queues; `None` where rpm holds no sockets of it.
     #[serde(default)]
     pub queue: Option<u32>,
+    /// A log file of it takes nothing now.
+    #[serde(default)]
+    pub log_trouble: bool,
     /// How the last worker ended.
     pub last_exit: Option<ExitView>,
     /// Former workers that are still finishing.
@@ -159,6 +162,9 @@ pub struct InstanceDetail {
     pub previous_delay_ms: u64,
     /// Bytes of its logs that could not be written.
     pub dropped_log_bytes: u64,
+    /// Lines that a collector of `log_ship` did not get.
+    #[serde(default)]
+    pub unshipped_log_lines: u64,
     /// What it offers over its channel.
     #[serde(default)]
     pub offers: Offers,

@@ -161,7 +161,7 @@ impl Instance {
         turn.push(Effect::Stop { worker });
     }
 
-    /// Has the current worker finish its connections, then stop: its successor cannot run beside it.
+    /// Has the current worker finish, then stop: its successor cannot run beside it.
     fn drain_current(&mut self, worker: WorkerId, then: Then, seat: &Seat<'_>, turn: &mut Turn) {
         let until = turn.now.plus(seat.policy.stop.drain_timeout);
         self.state = State::Draining { worker, until, then };

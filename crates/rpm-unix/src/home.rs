@@ -72,6 +72,11 @@ impl Home {
         self.root.join("state")
     }
 
+    /// Versions of Node executables, as far as they were asked for.
+    pub fn node_versions(&self) -> PathBuf {
+        self.state().join("node-versions.json")
+    }
+
     /// Locked as long as a keeper or daemon of this home lives.
     pub fn lock(&self) -> PathBuf {
         self.state().join("lock")

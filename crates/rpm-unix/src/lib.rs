@@ -4,6 +4,7 @@
 
 pub mod atomic;
 pub mod caller;
+pub mod epoll;
 pub mod fd;
 pub mod fdpass;
 pub mod home;
@@ -24,4 +25,5 @@ pub mod spawn;
 pub mod steer;
 mod syscall;
 pub mod time;
+pub mod user;
 pub mod wait;

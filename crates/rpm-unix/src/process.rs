@@ -75,6 +75,20 @@ pub fn set_oom_score_adj(value: i32) -> io::Result<()> {
     fs::write("/proc/self/oom_score_adj", value.to_string())
 }
 
+/// Puts the calling thread behind all others, for the processor and for the disk.
+pub fn lower_priority() -> io::Result<()> {
+    /// The lowest, from setpriority(2), which on Linux means the thread alone.
+    const NICE: libc::c_int = 19;
+    // From linux/ioprio.h: IOPRIO_WHO_PROCESS, and IOPRIO_CLASS_IDLE in the upper three bits.
+    const WHO_PROCESS: libc::c_long = 1;
+    const IDLE: libc::c_long = 3 << 13;
+    // SAFETY: takes integers.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) }.into())?;
+    // SAFETY: takes integers.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0 as libc::c_long, IDLE) })?;
+    Ok(())
+}
+
 /// The file mode mask. For a process without other threads: it is set to be read.
 pub fn umask() -> u32 {
     let mask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());

@@ -28,6 +28,6 @@ mod tests;
 
 pub use group::Group;
 pub use members::{MAX_MEMBERS, Member, Members, Unfit};
-pub use option::detach;
+pub use option::{deafen, detach, hear};
 pub use program::Program;
 pub use round_robin::RoundRobin;

@@ -31,11 +31,21 @@ fn defaults_are_pm2s() {
         instances: 1,
         instance_var: "NODE_APP_INSTANCE".into(),
         increment_var: None,
+        env_files: vec![],
+        filter_env: crate::FilterEnv::Nothing,
+        user: None,
+        cron_restart: None,
+        watch: None,
         share_ports: false,
         listen: vec![],
         proxy: None,
         balance: crate::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: true },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: true,
+            rules: crate::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: vec![],
@@ -136,7 +146,7 @@ fn balance_is_for_shared_ports() {
     assert_eq!(machine().spec(&cluster(None)).balance, Even);
     assert_eq!(machine().spec(&cluster(Some(Random))).balance, Random);
     let later = resolve(&cluster(Some(LeastConn)), &machine().context()).unwrap();
-    let warning = Warning::LeastConnLater { app: later.spec.name.clone() };
+    let warning = Warning::LeastConnShared { app: later.spec.name.clone() };
     assert_eq!(later.warnings, [warning]);
     let fork = AppOptions { balance: Some(Even), ..options() };
     assert_eq!(app(&fork, &machine().context()), Err(Fault::BalanceInFork));

@@ -33,13 +33,6 @@ enum Step {
     Stop,
 }
 
-impl Rotation {
-    /// For a new front, which was told nothing.
-    pub(super) fn renewed(self) -> Self {
-        Self { told: None, last: 0, obeyed: 0, stats: None, ..self }
-    }
-}
-
 /// The upstreams of an app: who is ready, and who drains.
 fn upstreams(spec: &AppSpec, app: &App) -> Vec<UpstreamSpec> {
     let upstream = |slot: u32, state: Wish| {
@@ -110,7 +103,7 @@ impl Engine {
         let Some(app) = self.workers.get(worker).map(|known| known.label.app.clone()) else {
             return false;
         };
-        if !self.fronts.all.get(&app).is_some_and(|front| front.running().is_some()) {
+        if self.fronts.all.get(&app).and_then(Front::running).is_none() {
             return false;
         }
         self.rotate(&app);

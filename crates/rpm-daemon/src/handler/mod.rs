@@ -5,6 +5,7 @@ mod answer;
 mod fleet_file;
 mod look;
 mod rename;
+mod reopen;
 mod say;
 mod signal;
 mod start;
@@ -35,7 +36,8 @@ impl Engine {
             Request::Rename { app, to: name } => self.rename(&app, name, to),
             Request::List => self.list(to),
             Request::Describe { targets } => self.describe(&targets, to),
-            Request::Logs { targets } => respond(to, self.log_sources(&targets)),
+            Request::Logs { targets } => self.logs(&targets, to),
+            Request::ReloadLogs => self.reopen_logs(Some(to)),
             Request::Flush { targets } => respond(to, self.flush(&targets)),
             Request::Send { targets, text, way } => respond(to, self.say(&targets, &text, way)),
             Request::Trigger { targets, action, param } => {

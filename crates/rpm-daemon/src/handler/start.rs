@@ -56,6 +56,10 @@ impl Engine {
         let seat =
             launch::Seat { instance: InstanceId(0), slot: 0, worker: rpm_supervisor::WorkerId(0) };
         launch::spawn_spec(spec, &self.places, seat)
+            .map(drop)
+            .and_then(|()| {
+                crate::log_files::courses(&self.home, spec, seat.instance, seat.slot).map(drop)
+            })
             .map_err(|reason| RpcError::failed(format!("{}: {reason}", spec.name), None))?;
         if origin == StartOrigin::CommandLine && self.is_running(&spec.name) {
             let message = format!("{} is running already", spec.name);
@@ -115,6 +119,7 @@ impl Engine {
         }
         self.specs.insert(spec.name.clone(), Arc::new(spec));
         self.ledger.touch_specs();
+        self.tend();
     }
 
     /// Ends the wait for `ticket` after `limit`, if it still waits then.

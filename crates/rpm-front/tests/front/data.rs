@@ -1,6 +1,6 @@
 //! Bytes on their way: all of them, in both directions, ends and resets included.
 
-use crate::harness::{Front, answer, finish, listen, servers, set, within};
+use crate::harness::{Front, answer, finish, listen, serve, servers, set, within};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::{io::ErrorKind, net::SocketAddr};
@@ -122,7 +122,9 @@ async fn a_slow_reader_holds_up_its_writer_and_costs_no_memory() {
             tokio::select! {
                 // As long as the writer may write, the reader does not read.
                 biased;
-                wrote = upstream.write(&piece), if written < BYTES => written += wrote.unwrap() as u64,
+                wrote = upstream.write(&piece), if written < BYTES => {
+                    written += wrote.unwrap() as u64;
+                }
                 got = client.read(&mut place) => read += got.unwrap() as u64,
             }
             assert!(written - read < UNDER_WAY, "{written} written, {read} read");
@@ -327,6 +329,19 @@ async fn ipv6_and_several_listeners() {
         let client = TcpStream::connect(taken.local_addr().unwrap()).await.unwrap();
         drop(taken.accept().await.unwrap());
         finish(client).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn localhost_is_either_family() {
+    within(async {
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        serve(listener, 6);
+        let upstreams = json!([{"id": 0, "address": format!("localhost:{port}")}]);
+        let front = Front::start(json!({"upstreams": upstreams})).await;
+        assert_eq!(front.ask().await, "6");
     })
     .await;
 }

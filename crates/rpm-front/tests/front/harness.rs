@@ -215,7 +215,7 @@ pub(crate) async fn who(stream: &mut TcpStream) -> String {
     }
 }
 
-/// Asks who is there and ends the connection in order: when this returns the front has ended it too.
+/// Asks who is there and ends the connection in order: when this returns the front has, too.
 pub(crate) async fn ask(mut stream: TcpStream) -> String {
     let answer = who(&mut stream).await;
     finish(stream).await;

@@ -234,3 +234,30 @@ async fn nobody_is_left_for_one_client_and_the_next_one_waits_for_a_new_worker()
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_may_be_done_twice_is_not_said_twice() {
+    within(async {
+        let (bad, mut told) = failing(4, After::Closes).await;
+        let good = counting().await;
+        let front = Front::over(&[bad, good], in_turn()).await;
+        for (request, repeated) in [("POST / HTTP/1.1\r\n", false), ("PUT / HTTP/1.1\r\n", true)] {
+            let mut answers = Vec::new();
+            for _ in 0..2 {
+                let mut client = front.connect().await;
+                client.write_all(request.as_bytes()).await.unwrap();
+                client.shutdown().await.unwrap();
+                let mut answer = String::new();
+                // A client that is given up may see an end or a reset.
+                let _reset = client.read_to_string(&mut answer).await;
+                answers.push(answer);
+            }
+            assert_eq!(told.recv().await.unwrap(), request.as_bytes()[..4]);
+            answers.sort();
+            let count = request.len().to_string();
+            let first = if repeated { count.clone() } else { String::new() };
+            assert_eq!(answers, [first, count], "{request}");
+        }
+    })
+    .await;
+}

@@ -15,6 +15,7 @@ use std::{
     fs, io,
     os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::Path,
+    time::Instant,
 };
 
 impl Ports {
@@ -107,7 +108,8 @@ impl Ports {
         self.open_address(&owner.app, &key, None);
         let near = |attempt: &Attempt| attempt.owner.app == owner.app && attempt.key.overlaps(&key);
         let reuse_port = other.is_some() || self.table.attempts.iter().any(near);
-        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog, owner: user };
+        let veiled = self.takes_from_others(&owner.app, &key);
+        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog, owner: user, deaf: veiled };
         let socket = match &key.address {
             Address::Unix(path) => {
                 open_path(path, || socket::open_listener(&key.endpoint(), &fresh))?
@@ -116,6 +118,9 @@ impl Ports {
         };
         let mut hold = Hold::new(owner, key, socket, Phase::Listening)?;
         (hold.made, hold.backlog) = (true, backlog);
+        if veiled {
+            hold.veil(Instant::now());
+        }
         hold.file = own_file(&hold.key.address);
         Ok(hold)
     }

@@ -30,6 +30,8 @@ pub(super) struct Attempt {
     pub(super) nonblocking: Option<bool>,
     /// Its socket had SO_REUSEPORT when its bind was let through, so others need not wait for it.
     pub(super) joins: bool,
+    /// It was deafened: it may be a mere look whether the port is free.
+    pub(super) veiled: bool,
     /// It was seen to be bound.
     pub(super) bound: bool,
     pub(super) schedule: Schedule,
@@ -61,6 +63,7 @@ impl Attempt {
             wants,
             nonblocking: socket::is_nonblocking(&caller.socket).ok(),
             joins,
+            veiled: false,
             bound: false,
             schedule: Schedule::from(Instant::now()),
         }

@@ -12,11 +12,17 @@ use super::{
 };
 use crate::message::{Address, ChildId, Event, Owner};
 use rpm_unix::{
-    caller,
+    caller, epoll,
+    procfd::Place,
     seccomp::{Answer, Notification},
     socket::{self, SocketName, Transport},
+    steer,
 };
-use std::{io, os::fd::AsFd, time::Instant};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    time::Instant,
+};
 
 impl Ports {
     /// The kernel decides.
@@ -109,7 +115,14 @@ impl Ports {
         let listener = source.listener.as_ref().ok_or_else(gone)?;
         socket::copy_options(&caller.socket, &hold.socket, caller.transport, blocking)?;
         let close_on_exec = caller::closes_on_exec(caller.place.pid, caller.place.fd);
-        listener.replace_fd(&caller.note, hold.socket.as_fd(), close_on_exec.unwrap_or(true))
+        let Place { pid, fd } = caller.place;
+        let watches = epoll::watches(pid, fd);
+        listener.replace_fd(&caller.note, hold.socket.as_fd(), close_on_exec.unwrap_or(true))?;
+        for watch in watches {
+            // Its epoll is gone, or has it already: the call was repeated.
+            let _ = epoll::renew(pid, watch, fd, hold.socket.as_fd());
+        }
+        Ok(())
     }
 
     /// Notes the new user; a slot that got another slot's socket (a path) has its own hold of it.
@@ -137,7 +150,25 @@ impl Ports {
             // A refusal (no such option) shows in the bind itself.
             let _ = socket::set_reuse_port(&caller.socket, true);
         }
-        self.attempt(claim, true)
+        let veiled = self.veil(caller.socket.as_fd(), &caller.owner.app, &claim.key);
+        let events = self.attempt(claim, true);
+        if let Some(attempt) = self.table.attempts.last_mut() {
+            attempt.veiled = veiled;
+        }
+        events
+    }
+
+    /// Deafens a socket that would take connections from those that serve every address of the
+    /// port: it may be a probe, which is closed at once, and what had come to it would be reset
+    /// (traps A1). Whether it is deaf now.
+    fn veil(&self, socket: BorrowedFd<'_>, app: &str, key: &Key) -> bool {
+        self.takes_from_others(app, key) && steer::deafen(socket, key.is_ipv6()).is_ok()
+    }
+
+    /// Whether the app serves every address of the port, and this one would be taken from that.
+    pub(super) fn takes_from_others(&self, app: &str, key: &Key) -> bool {
+        let mut rivals = self.table.rivals(app, key);
+        rivals.any(|(_, hold)| key.is_within(&hold.key) && hold.listens())
     }
 
     /// Lets others of this user have the address, too.

@@ -4,7 +4,7 @@ use super::{key::Key, schedule::Schedule};
 use crate::message::{ChildId, Owner};
 use rpm_unix::{
     procfd::{self, Place},
-    socket,
+    socket, steer,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +27,10 @@ const REVIVES_AFTER: Duration = Duration::from_millis(10);
 /// How long after it was given a listening socket a program that does not call `listen` counts as
 /// listening. Those that do call it so soon that a loaded machine makes no difference.
 const LISTENS_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a socket that may be a probe hears nothing. A client that asks in that time waits for a
+/// second, until its kernel asks again.
+const VEILED_FOR: Duration = Duration::from_millis(250);
 
 /// A socket kept for a slot.
 #[derive(Debug)]
@@ -63,8 +67,12 @@ pub(super) struct Hold {
     /// Children that were given it as it listened, until they call `listen`; when they count as if
     /// they had. Some look first (gunicorn) and never do.
     given: BTreeMap<ChildId, Instant>,
+    /// It hears nothing until this moment: it may be a probe.
+    veiled: Option<Instant>,
     /// Programs of the slot inherit it, and need not call `listen`.
     pub(super) activates: bool,
+    /// Nobody seems to have it open since it was replaced; when it may be closed.
+    pub(super) lingers: Option<Instant>,
     /// It was lent to somebody whose life is not seen.
     lent_unseen: bool,
 }
@@ -102,6 +110,8 @@ impl Hold {
             revivals: 0,
             servers: BTreeSet::new(),
             given: BTreeMap::new(),
+            veiled: None,
+            lingers: None,
             activates: false,
             lent_unseen: false,
         })
@@ -163,6 +173,23 @@ impl Hold {
         }
     }
 
+    /// It was deafened; who listens on it is not told before it hears.
+    pub(super) fn veil(&mut self, now: Instant) {
+        self.veiled = Some(now + VEILED_FOR);
+    }
+
+    /// Lets it hear again when its time is up. `None`: nobody has it any more, so it was a probe.
+    fn unveil(&mut self, now: Instant) -> Option<()> {
+        if self.veiled.is_none_or(|until| now < until) {
+            return Some(());
+        }
+        let mut users = self.users.values();
+        let open = self.asked || users.any(|place| procfd::is_at(*place, self.inode));
+        self.veiled = None;
+        open.then_some(())?;
+        steer::hear(self.socket.as_fd(), self.key.is_ipv6()).ok()
+    }
+
     /// Children whose time to call `listen` is up, and that have it still.
     fn take_given(&mut self, now: Instant) {
         for (child, _) in self.given.extract_if(.., |_, at| *at <= now) {
@@ -208,6 +235,10 @@ impl Hold {
     /// the children that serve from this moment on.
     pub(super) fn look(&mut self, now: Instant) -> Option<BTreeSet<ChildId>> {
         self.take_given(now);
+        self.unveil(now)?;
+        if self.veiled.is_some() {
+            return Some(BTreeSet::new());
+        }
         match self.phase {
             Phase::Announced(_) if self.listens() => self.phase = Phase::Listening,
             Phase::Announced(mut schedule) => {
@@ -252,7 +283,7 @@ impl Hold {
             Phase::Listening => None,
             Phase::ShutDown(until) => Some(*until),
         };
-        self.given.values().copied().chain(phase).min()
+        self.given.values().copied().chain(phase).chain(self.veiled).min()
     }
 
     /// Makes it listen, if it does not, with the backlog it had.

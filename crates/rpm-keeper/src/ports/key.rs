@@ -37,6 +37,22 @@ impl Key {
         }
     }
 
+    /// Whether it takes what would otherwise come to `other`, which is every address of the port.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        let wildcard = |key: &Self| match &key.address {
+            Address::Tcp(address) => Some(address.ip().is_unspecified()),
+            Address::Udp(_) | Address::Unix(_) => None,
+        };
+        wildcard(self) == Some(false) && wildcard(other) == Some(true) && self.overlaps(other)
+    }
+
+    pub(super) fn is_ipv6(&self) -> bool {
+        match &self.address {
+            Address::Tcp(address) | Address::Udp(address) => address.is_ipv6(),
+            Address::Unix(_) => false,
+        }
+    }
+
     pub(super) fn is_unix(&self) -> bool {
         matches!(self.address, Address::Unix(_))
     }

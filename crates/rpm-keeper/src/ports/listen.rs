@@ -81,6 +81,9 @@ impl Ports {
         let phase = Phase::Announced(Schedule::from(now));
         let mut hold = Hold::new(attempt.owner, attempt.key, caller.socket, phase).ok()?;
         (hold.file, hold.nonblocking) = (file, attempt.nonblocking);
+        if attempt.veiled {
+            hold.veil(now);
+        }
         Some(self.table.insert(hold))
     }
 }

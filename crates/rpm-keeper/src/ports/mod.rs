@@ -47,7 +47,7 @@
 //! empties those of slots that leave and of workers that are replaced. The order has to be known exactly, so a program's first
 //! `listen` is done here, on our duplicate, before the program does it again; and a socket that
 //! another of its slot has replaced is kept while a child has it open. Each entry into this module
-//! ends with [`Ports::steer`], which brings up to date what was marked.
+//! ends with `Ports::steer`, which brings up to date what was marked.
 //!
 //! # Repeated calls
 //! A signal makes a thread issue its call again as a new notification, at any point. Nothing is
@@ -55,10 +55,10 @@
 //! call finds what the first one left.
 //!
 //! # Known weaknesses
-//! Binds by io_uring or through a 32-bit or x32 call are not seen. A socket put into an epoll
-//! before its bind is replaced behind epoll's back. A listen on port 0 is not told. A connection
-//! made to a probe socket, before the program closes it, is reset when its hold goes. The keeper
-//! waits for the calling thread to be scheduled while it puts a held socket in its place.
+//! Binds by io_uring or through a 32-bit or x32 call are not seen. A listen on port 0 is not told.
+//! A probe of the very address that is held takes what comes before it is closed. What waits in a
+//! replaced socket is reset when its program ends before it accepted that. The keeper waits for the
+//! calling thread to be scheduled while it puts a held socket in its place.
 
 mod activated;
 mod asked;
@@ -269,7 +269,8 @@ impl Ports {
         let attempts = self.table.attempts.iter().filter_map(attempt::Attempt::next);
         let holds = self.table.holds.values().filter_map(hold::Hold::next);
         let settles = self.sources.values().filter_map(|source| source.settles);
-        let looks = [self.waiting.next(), self.next_look(), self.next_retirement()];
+        let burial = self.next_burial();
+        let looks = [self.waiting.next(), self.next_look(), self.next_retirement(), burial];
         let looks = looks.into_iter().flatten();
         let next = attempts.chain(holds).chain(settles).chain(looks).min()?;
         Some(next.saturating_duration_since(Instant::now()))
@@ -283,6 +284,7 @@ impl Ports {
         events.extend(self.look_at_attempts(now));
         events.extend(self.again());
         events.extend(self.look_at_queues(now));
+        self.look_at_ghosts(now);
         events.extend(self.steer());
         events.extend(self.look_at_retiring(now));
         events.extend(self.look_at_relieved(now));

@@ -27,11 +27,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     os::fd::AsFd,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Names a group: an app and an address.
 pub(super) type GroupId = (String, Key);
+
+/// How long a replaced socket is kept after its last program was seen to end. A process that ends
+/// has its descriptors until it has left memory, but since Linux 6.11 its filter goes before, and
+/// `/proc` tells nothing of it any more: that long the socket is a member of its group.
+const LINGERS: Duration = Duration::from_secs(1);
 
 /// With `ip_hash`, queues shorter than this block nobody: moving clients costs them their session.
 const STICKY_BLOCKED_FROM: u32 = 4;
@@ -129,15 +134,30 @@ impl Ports {
         if !std::mem::take(&mut self.table.recalled) {
             return;
         }
-        let mut censuses = Censuses::default();
-        for hold in std::mem::take(&mut self.table.ghosts) {
+        let (mut censuses, now) = (Censuses::default(), Instant::now());
+        for mut hold in std::mem::take(&mut self.table.ghosts) {
             let member = group_of(&hold).is_some_and(|id| self.is_member(&id, hold.cookie));
-            if member && self.is_open(&hold, &mut censuses) {
+            let open = member && self.is_open(&hold, &mut censuses);
+            // Once its slot is gone, others may want the address.
+            let replaced = member && self.table.find(&hold.owner, &hold.key).is_some();
+            let lingers = hold.lingers.unwrap_or(now + LINGERS);
+            hold.lingers = (!open).then_some(lingers);
+            if open || (replaced && now < lingers) {
                 self.table.ghosts.push(hold);
             } else {
                 self.close_member(hold);
             }
         }
+    }
+
+    /// When to look again at a replaced socket that nobody seems to have open.
+    pub(super) fn next_burial(&self) -> Option<Instant> {
+        self.table.ghosts.iter().filter_map(|ghost| ghost.lingers).min()
+    }
+
+    /// Looks at replaced sockets whose time is up, at the end of this turn.
+    pub(super) fn look_at_ghosts(&mut self, now: Instant) {
+        self.table.recalled |= self.next_burial().is_some_and(|next| next <= now);
     }
 
     /// Children may have closed what only they had kept open.

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     balance::Balance,
-    codec::WireError,
-    message::{Child, ExitStatus, MAX_LABEL, MAX_NAME, MAX_RECORD, Request},
+    codec::{WireError, Writer},
+    message::{Address, Child, ChildId, ExitStatus, MAX_LABEL, MAX_NAME, MAX_RECORD, Request},
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -31,6 +31,7 @@ const ADOPTED: u8 = 16;
 const SNAPSHOT: u8 = 17;
 const UPGRADE: u8 = 18;
 const RELIEVE: u8 = 19;
+const LISTENED: u8 = 20;
 
 /// Lays a request out.
 pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
@@ -70,6 +71,7 @@ pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
         Request::Adopt { child, label, status, listening } => {
             fds = write_kept(&mut writer, child, label, *status, *listening)?;
         }
+        Request::Listened { child, address } => write_listened(&mut writer, *child, address)?,
         Request::AdoptSocket { record, socket } => {
             writer.bytes("record", record, MAX_RECORD)?;
             fds.push(socket.as_fd());
@@ -96,6 +98,7 @@ fn tag(request: &Request) -> u8 {
         Request::Drop { .. } => DROP,
         Request::Inventory => INVENTORY,
         Request::Adopt { .. } => ADOPT,
+        Request::Listened { .. } => LISTENED,
         Request::AdoptSocket { .. } => ADOPT_SOCKET,
         Request::Adopted => ADOPTED,
         Request::Snapshot => SNAPSHOT,
@@ -114,6 +117,18 @@ pub(crate) fn adopt<'a>(
     let mut writer = begin(ADOPT);
     let fds = write_kept(&mut writer, child, label, status, listening)?;
     Packet::new(writer, fds)
+}
+
+/// `Request::Listened`.
+pub(crate) fn listened<'a>(child: ChildId, address: &Address) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(LISTENED);
+    write_listened(&mut writer, child, address)?;
+    Packet::new(writer, Vec::new())
+}
+
+fn write_listened(writer: &mut Writer, child: ChildId, address: &Address) -> Result<(), WireError> {
+    writer.u64(child.0);
+    write_address(writer, address)
 }
 
 /// `Request::AdoptSocket`.
@@ -171,6 +186,9 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireErr
         HOLD => Request::Hold { name: reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
         DROP => Request::Drop { name: reader.text("name", MAX_NAME)? },
         INVENTORY => Request::Inventory,
+        LISTENED => {
+            Request::Listened { child: read_child(reader)?, address: read_address(reader)? }
+        }
         ADOPT_SOCKET => Request::AdoptSocket {
             record: reader.bytes("record", MAX_RECORD)?.to_vec(),
             socket: parcel.fd()?,

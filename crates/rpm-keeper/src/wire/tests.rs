@@ -110,6 +110,7 @@ fn adoption() -> impl Strategy<Value = Request> {
         (child(), label(), prop::option::of(status()), any::<bool>()).prop_map(
             |(child, label, status, listening)| Request::Adopt { child, label, status, listening }
         ),
+        (id(), address()).prop_map(|(child, address)| Request::Listened { child, address }),
         label().prop_map(|record| Request::AdoptSocket { record, socket: file(8) }),
         Just(()).prop_map(|()| Request::Adopted),
         Just(()).prop_map(|()| Request::Snapshot),

@@ -36,10 +36,23 @@ pub(super) fn attach_loaded(member: BorrowedFd<'_>, program: BorrowedFd<'_>) -> 
     set(member, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program.as_raw_fd())
 }
 
+/// Ends what [`deafen`] did.
+pub fn hear(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+    set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &0)?;
+    if v6 {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &0)?;
+    }
+    let unused: c_int = 0;
+    match set(socket, SOL_SOCKET, libc::SO_DETACH_FILTER, &unused) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        result => result,
+    }
+}
+
 /// Lets a TCP socket see no packet: what is sent to it is lost, and sent again. Without
 /// `CAP_NET_ADMIN` newer kernels refuse the filter; then packets with the greatest possible
 /// lifetime (TTL 255) are still seen, which hardly anybody sends.
-pub(super) fn deafen(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+pub fn deafen(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     // Packets with a shorter lifetime are dropped (RFC 5082). An IPv6 socket may get IPv4 ones too.
     set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &255)?;
     if v6 {

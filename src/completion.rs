@@ -1,0 +1,67 @@
+//! Completions for shells. The shell asks this program itself while a person types, so that the
+//! names of apps are among them.
+
+use crate::{cli::Cli, error::CliError, session::Session};
+use clap::CommandFactory;
+use clap_complete::{
+    CompleteEnv,
+    engine::{ArgValueCompleter, CompletionCandidate},
+};
+use rpm_protocol::{Client, InstanceView, Request};
+use std::{collections::BTreeSet, ffi::OsStr, time::Duration};
+
+/// A person who waits for a completion waits no longer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Answers a shell that asks, and exits; returns where none does.
+pub(crate) fn answer() {
+    CompleteEnv::with_factory(Cli::command).complete();
+}
+
+/// What completes a target: the names of apps, and `all`.
+pub(crate) fn targets() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let names = names().unwrap_or_default();
+        let typed = typed.to_string_lossy().into_owned();
+        let all = names.into_iter().chain(["all".to_owned()]);
+        let fitting = all.filter(|name| name.starts_with(&typed));
+        fitting.map(CompletionCandidate::new).collect::<Vec<_>>()
+    })
+}
+
+/// The names of the apps, if a daemon runs and answers at once.
+fn names() -> Option<BTreeSet<String>> {
+    let session = Session::new(&crate::cli::Global::default()).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let ask = async {
+        let mut client = Client::connect(&session.home.socket()).await.ok()?;
+        client.hello().await.ok()?;
+        client.call::<Vec<InstanceView>>(Request::List).await.ok()
+    };
+    let fleet = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await.ok()? })?;
+    Some(fleet.iter().map(|one| one.name.to_string()).collect())
+}
+
+/// Prints the line that a shell's start file takes: it asks for the script each time, so that the
+/// script is that of the installed rpm.
+pub(crate) fn script(session: &Session, shell: &str) -> Result<(), CliError> {
+    let line = match shell {
+        "bash" => "source <(COMPLETE=bash rpm)\n",
+        "zsh" => "source <(COMPLETE=zsh rpm)\n",
+        "fish" => "COMPLETE=fish rpm | source\n",
+        "elvish" => "eval (E:COMPLETE=elvish rpm | slurp)\n",
+        other => {
+            let message = format!("there are no completions for {other}");
+            return Err(CliError::failed(message, "bash, zsh, fish and elvish have them"));
+        }
+    };
+    session.print(line)
+}
+
+/// Prints the manual page, in the language of man(7).
+pub(crate) fn manual(session: &Session) -> Result<(), CliError> {
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+    rendered.map_err(|error| CliError::io("the manual page", &error))?;
+    session.print(&String::from_utf8_lossy(&page))
+}
