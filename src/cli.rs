@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Save(Save),
     /// Start what dump.pm2 lists and is not there.
     Resurrect,
+    /// Replace keeper and daemon by this program; apps run on.
+    Update,
     /// Stop everything, the daemon included.
     Kill,
     /// Say whether the daemon answers.

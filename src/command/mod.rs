@@ -29,6 +29,7 @@ mod source;
 mod start;
 mod start_options;
 mod trigger;
+mod update;
 
 use crate::{
     cli::{Command, Start, StartOr},
@@ -99,6 +100,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::ReloadLogs => reload_logs::run(session).await,
         Command::Save(options) => dump::save(session, options.force).await,
         Command::Resurrect => dump::resurrect(session).await,
+        Command::Update => update::run(session).await,
         Command::Kill => kill::run(session).await,
         Command::Ping => ping::run(session).await,
         Command::Events(options) => events::run(session, options).await,

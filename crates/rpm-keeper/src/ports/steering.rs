@@ -20,9 +20,9 @@ pub(super) struct Steering {
     /// Slots that `turns` has sockets for.
     named: BTreeSet<u32>,
     applied: Option<Plan>,
-    /// A program of ours is attached: the kernel keeps it when members leave, and whoever joins
-    /// comes under it.
-    programmed: bool,
+    /// A program is attached, or a former keeper may have left one: the kernel keeps it when members
+    /// leave, and whoever joins comes under it.
+    pub(super) programmed: bool,
 }
 
 /// A member that has a slot, and its socket.
