@@ -9,6 +9,7 @@ use crate::{
 use rpm_config::AppName;
 use rpm_protocol::{Acted, FailureView, RpcError, Started};
 use rpm_supervisor::{Answer, Failure, InstanceId, State, Ticket, WorkerId};
+use rpm_unix::{procfd, procfs};
 use std::collections::BTreeMap;
 
 /// Names of instances when a request came.
@@ -71,7 +72,20 @@ impl Engine {
         let stderr = self.stderr_of(failure.instance, failure.worker);
         let shares = self.specs.get(app).is_some_and(|spec| crate::launch::shares_ports(spec));
         let trouble = failure.worker.and_then(|worker| self.troubles.of(worker));
+        let unseen = || self.unseen_bind(app, &stderr).filter(|_| shares);
+        let trouble = trouble.or_else(unseen);
         Some(diagnose::failure(app, failure, (stderr, trouble), shares))
+    }
+
+    /// The port a worker complained of, if another of its app has it: then its bind was not seen,
+    /// or the two would share it.
+    fn unseen_bind(&self, app: &AppName, stderr: &[String]) -> Option<String> {
+        let port = diagnose::port_complained_of(stderr)?;
+        let (pid, command) = procfd::port_holder(port)?;
+        let session = procfs::process(pid)?.session;
+        let label = &self.workers.get(self.workers.led_by(session)?)?.label;
+        let instance = Some(label.instance).filter(|_| label.app == *app)?;
+        Some(diagnose::unseen(port, (pid, command), instance))
     }
 
     /// The last lines of standard error of a living worker, or of the instance's last dead one.

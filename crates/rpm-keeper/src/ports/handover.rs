@@ -167,7 +167,7 @@ impl Ports {
         for (id, _, cookie) in ranks {
             let group = self.groups.entry(id.clone()).or_default();
             group.order.joined(cookie);
-            group.inherited = true;
+            group.programmed = true;
             self.table.marked.insert(id);
         }
     }
