@@ -13,6 +13,7 @@ mod log_files;
 mod log_printer;
 mod node_version;
 mod render;
+mod repository;
 mod role;
 mod run;
 mod session;

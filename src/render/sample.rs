@@ -24,6 +24,7 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         cpu: 2.2,
         memory: 54_083_584,
         user: "me".into(),
+        watching: false,
         queue: Some(0),
         log_trouble: false,
         last_exit: None,
