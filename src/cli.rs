@@ -2,6 +2,7 @@
 //! each command takes is in a file beside this one.
 
 mod act;
+mod apply;
 mod init;
 mod list;
 mod logs;
@@ -16,6 +17,7 @@ mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
+    apply::{Apply, Diff},
     init::Init,
     list::List,
     logs::Logs,
@@ -72,6 +74,10 @@ pub(crate) enum Command {
     /// Start a file's apps, or reload those that are there.
     #[command(name = "startOrReload", visible_alias = "startOrGracefulReload")]
     StartOrReload(StartOr),
+    /// Make the running apps equal an ecosystem file; what is equal already is left alone.
+    Apply(Apply),
+    /// Show in what running apps differ from their ecosystem file.
+    Diff(Diff),
     /// Stop and forget.
     #[command(visible_alias = "del")]
     Delete(Act),

@@ -1,9 +1,11 @@
 //! One file per kind of command; this one tells them apart.
 
 mod act;
+mod apply;
 mod attach;
 mod change;
 mod describe;
+mod diff;
 mod dump;
 mod environment;
 mod events;
@@ -68,6 +70,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::StartOrReload(options) => {
             start::run_as(session, file_start(options), StartOrigin::Reload).await
         }
+        Command::Apply(options) => apply::run(session, options).await,
+        Command::Diff(options) => diff::run(session, options).await,
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
         Command::Send(options) => send::run(session, options).await,

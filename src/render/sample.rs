@@ -58,6 +58,7 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
 fn spec(name: &str) -> AppSpec {
     AppSpec {
         name: AppName::new(name).unwrap(),
+        file: None,
         namespace: "default".into(),
         launch: Launch {
             script: "/srv/app.js".into(),

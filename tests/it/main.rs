@@ -8,6 +8,7 @@
 mod harness;
 
 mod activation;
+mod apply;
 mod bad_input;
 mod balance;
 mod change;

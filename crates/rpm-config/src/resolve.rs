@@ -55,6 +55,7 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
     let mode = mode(options)?;
     let listen = listen::resolve(options.listen.as_deref().unwrap_or_default(), &search);
     let spec = AppSpec {
+        file: None,
         namespace: namespace(options)?,
         instances: options.instances.map_or(1, |instances| instances.count(context.cpus)),
         instance_var: options.instance_var.clone().unwrap_or_else(|| INSTANCE_VAR.into()),
