@@ -13,6 +13,7 @@ mod settings;
 mod shell;
 mod source;
 mod start;
+mod startup;
 mod talk;
 
 pub(crate) use self::{
@@ -28,6 +29,7 @@ pub(crate) use self::{
     shell::Shell,
     source::Pull,
     start::{AppFlags, FileOptions, Start},
+    startup::{Startup, Unstartup},
     talk::{Attach, Send, SendSignal, Trigger},
 };
 
@@ -35,7 +37,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// A process manager for programs in any language.
 #[derive(Debug, PartialEq, Parser)]
-#[command(name = "rpm", version, disable_version_flag = true, max_term_width = 100)]
+#[command(name = "rpm", version, disable_version_flag = true, disable_help_flag = true)]
+#[command(max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -55,6 +58,9 @@ pub(crate) struct Global {
     /// No colours; `NO_COLOR=1` says the same.
     #[arg(long, global = true, display_order = 101)]
     pub(crate) no_color: bool,
+    /// Print this help.
+    #[arg(short, long, global = true, display_order = 102, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 #[derive(Debug, PartialEq, Subcommand)]
@@ -102,6 +108,10 @@ pub(crate) enum Command {
     Save(Save),
     /// Start what dump.pm2 lists and is not there.
     Resurrect,
+    /// Have rpm and the saved apps started at boot.
+    Startup(Startup),
+    /// Undo `startup`.
+    Unstartup(Unstartup),
     /// Stop everything, the daemon included.
     Kill,
     /// Say whether the daemon answers.

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod absent;
+mod boot;
 mod cli;
 mod command;
 mod completion;
 mod error;
 mod evaluate;
 mod fleet_file;
+mod help;
 mod launch;
 mod log_files;
 mod log_printer;

@@ -185,6 +185,9 @@ mod tests {
             ("w/.git", "gitdir: ../main/.git/worktrees/w\n"),
         ]);
         let found = find(&place.path().join("w")).unwrap();
-        assert_eq!((found.branch.as_deref(), found.revision.as_deref()), (Some("work"), Some("99")));
+        assert_eq!(
+            (found.branch.as_deref(), found.revision.as_deref()),
+            (Some("work"), Some("99"))
+        );
     }
 }

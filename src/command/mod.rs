@@ -30,6 +30,7 @@ mod settings;
 mod source;
 mod start;
 mod start_options;
+mod startup;
 mod trigger;
 
 use crate::{
@@ -103,6 +104,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::ReloadLogs => reload_logs::run(session).await,
         Command::Save(options) => dump::save(session, options.force).await,
         Command::Resurrect => dump::resurrect(session).await,
+        Command::Startup(options) => startup::run(session, &options),
+        Command::Unstartup(options) => startup::undo(session, &options),
         Command::Kill => kill::run(session).await,
         Command::Ping => ping::run(session).await,
         Command::Events(options) => events::run(session, options).await,

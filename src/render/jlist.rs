@@ -1,5 +1,6 @@
 //! `jlist`: PM2's JSON, field by field, for the programs that read it.
 
+use crate::repository;
 use rpm_config::{AppSpec, ExecMode, FilterEnv, Ready};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
@@ -42,7 +43,7 @@ fn environment(detail: &InstanceDetail) -> Map<String, Value> {
         policy(detail),
         by_itself(&detail.spec),
         state(detail),
-        json!({ "versioning": crate::repository::find(&detail.spec.cwd).map(|found| found.json()) }),
+        json!({ "versioning": repository::find(&detail.spec.cwd).map(|found| found.json()) }),
     ];
     for part in parts {
         if let Value::Object(part) = part {

@@ -213,17 +213,27 @@ mod tests {
 
     #[test]
     fn a_pipe_gets_every_column() {
-        let want = "\
-┌────┬──────┬───────────┬─────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┬──────────┐
-│ id │ name │ namespace │ version │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │ watching │
-├────┼──────┼───────────┼─────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┼──────────┤
-│ 0  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │ disabled │
-│ 1  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │ disabled │
-│ 2  │ work │ default   │ 3.2.1   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │ disabled │
-└────┴──────┴───────────┴─────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┴──────────┘";
+        let left = "\
+┌────┬──────┬───────────┬─────────┬─────────┬──────┬────────
+│ id │ name │ namespace │ version │ mode    │ pid  │ uptime 
+├────┼──────┼───────────┼─────────┼─────────┼──────┼────────
+│ 0  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    
+│ 1  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    
+│ 2  │ work │ default   │ 3.2.1   │ fork    │ 0    │ 0      
+└────┴──────┴───────────┴─────────┴─────────┴──────┴────────";
+        let right = "\
+┬───┬─────────┬──────┬────────┬──────┬──────────┐
+│ ↺ │ status  │ cpu  │ mem    │ user │ watching │
+┼───┼─────────┼──────┼────────┼──────┼──────────┤
+│ 3 │ online  │ 2.2% │ 51.5mb │ me   │ disabled │
+│ 3 │ online  │ 2.2% │ 51.5mb │ me   │ disabled │
+│ 3 │ stopped │ 0.0% │ 0b     │ me   │ disabled │
+┴───┴─────────┴──────┴────────┴──────┴──────────┘";
+        let want: Vec<String> =
+            left.lines().zip(right.lines()).map(|(left, right)| format!("{left}{right}")).collect();
         let mut fleet = fleet_of_three();
         fleet[2] = InstanceView { name: AppName::new("work").unwrap(), ..fleet[2].clone() };
-        assert_eq!(at(&fleet, None, Colors::Off, NOW), want);
+        assert_eq!(at(&fleet, None, Colors::Off, NOW), want.join("\n"));
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod pm2_commands;
 mod reload;
 mod slots;
 mod start;
+mod startup;
 mod sticky;
 mod supervise;
 mod survive;

@@ -118,6 +118,13 @@ impl Keeper {
         }
         let deaths = self.daemon.history.deaths(boot_milliseconds());
         self.tell(Event::Welcome { version: VERSION, deaths });
+        if self.ready.is_waited_for() {
+            // Under systemd the command line that started us is about to exit: we are the service.
+            let state = format!("MAINPID={}", std::process::id());
+            if let Err(error) = rpm_unix::notify::tell(&state) {
+                crate::log::note(format_args!("the service manager was not told: {error}"));
+            }
+        }
         self.ready.tell(ready::OK);
         self.greeted = true;
         if self.end_wanted {
