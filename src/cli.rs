@@ -112,6 +112,8 @@ pub(crate) enum Command {
     Startup(Startup),
     /// Undo `startup`.
     Unstartup(Unstartup),
+    /// Replace keeper and daemon by this program; apps run on.
+    Update,
     /// Stop everything, the daemon included.
     Kill,
     /// Say whether the daemon answers.

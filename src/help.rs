@@ -25,7 +25,7 @@ const EXPLAINED: [&str; 13] = [
 const OF_THE_APP: &str = "The app";
 
 /// Commands that `rpm --help` explains; the others are named.
-const COMMON: [&str; 28] = [
+const COMMON: [&str; 29] = [
     "start",
     "stop",
     "restart",
@@ -41,6 +41,7 @@ const COMMON: [&str; 28] = [
     "save",
     "resurrect",
     "startup",
+    "update",
     "kill",
     "jlist",
     "env",
@@ -84,6 +85,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("resurrect", "rpm resurrect"),
     ("startup", "rpm startup\nsudo rpm startup systemd -u deploy --hp /home/deploy"),
     ("unstartup", "rpm unstartup"),
+    ("update", "rpm update"),
     ("kill", "rpm kill"),
     ("ping", "rpm ping"),
     ("jlist", "rpm jlist"),

@@ -32,6 +32,7 @@ mod start;
 mod start_options;
 mod startup;
 mod trigger;
+mod update;
 
 use crate::{
     cli::{Command, Start, StartOr},
@@ -106,6 +107,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Resurrect => dump::resurrect(session).await,
         Command::Startup(options) => startup::run(session, &options),
         Command::Unstartup(options) => startup::undo(session, &options),
+        Command::Update => update::run(session).await,
         Command::Kill => kill::run(session).await,
         Command::Ping => ping::run(session).await,
         Command::Events(options) => events::run(session, options).await,

@@ -109,9 +109,14 @@ pub(crate) fn seal<T: Serialize>(value: &T) -> io::Result<OwnedFd> {
     rpm_unix::memfd::seal(&serde_json::to_vec(value)?)
 }
 
+/// The bytes of such a file.
+pub(crate) fn bytes(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    rpm_unix::memfd::read(file, MAX_BYTES)
+}
+
 /// The content of such a file.
 pub(crate) fn open<T: DeserializeOwned>(file: &OwnedFd) -> io::Result<T> {
-    Ok(serde_json::from_slice(&rpm_unix::memfd::read(file, MAX_BYTES)?)?)
+    Ok(serde_json::from_slice(&bytes(file)?)?)
 }
 
 /// A spec from its held file.

@@ -14,6 +14,9 @@ pub struct Welcome {
     pub program: String,
     /// The daemon's pid.
     pub pid: i32,
+    /// What everybody who asks should know: that the daemon is in safe mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// The answer to `start`.

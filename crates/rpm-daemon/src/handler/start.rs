@@ -142,6 +142,7 @@ impl Engine {
             Err(error) => tracing::error!(app = %spec.name, "description not kept: {error}"),
         }
         self.specs.insert(spec.name.clone(), Arc::new(spec));
+        self.ledger.touch_specs();
         self.tend();
     }
 

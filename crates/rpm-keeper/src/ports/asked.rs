@@ -37,6 +37,7 @@ impl Ports {
             return Event::ListenFailed { request, errno: socket::ADDRESS_IN_USE, holder };
         }
         let asked = self.asked(owner, key, backlog, None);
+        self.handover.touched = true;
         let _told_later = self.steer();
         match asked {
             Ok(fd) => Event::Listener { request, fd },
@@ -125,6 +126,7 @@ impl Ports {
     }
 
     fn drop_holds(&mut self, which: impl Fn(&Hold) -> bool) {
+        self.handover.touched = true;
         let gone: Vec<_> = self.table.holds.extract_if(.., |_, hold| which(hold)).collect();
         for (_, hold) in gone {
             self.unlink(&hold);

@@ -20,6 +20,8 @@ pub(super) struct Steering {
     /// Slots that `turns` has sockets for.
     named: BTreeSet<u32>,
     applied: Option<Plan>,
+    /// A former keeper may have left a program in it.
+    pub(super) inherited: bool,
 }
 
 /// A member that has a slot, and its socket.
@@ -82,7 +84,9 @@ impl Steering {
             Balance::Random => Program::random(&members),
             Balance::IpHash => Program::ip_hash(&members),
             // The kernel's own hash is in force already.
-            Balance::Even | Balance::Shared if all && self.applied.is_none() => return Ok(()),
+            Balance::Even | Balance::Shared if all && self.applied.is_none() && !self.inherited => {
+                return Ok(());
+            }
             Balance::Even | Balance::Shared | Balance::RoundRobin => Program::even(&members),
         };
         let any = seats.iter().find(|seat| chosen.contains(&seat.cookie));
