@@ -177,7 +177,7 @@ pub struct Watch {
     /// Files, directories with all below them, or patterns; absolute.
     pub paths: Vec<PathBuf>,
     /// Patterns of what does not count; relative ones start at the app's `cwd`. `None`: the
-    /// defaults of [`crate::watch`].
+    /// defaults, which leave out `node_modules`, `.git` and logs.
     pub ignore: Option<Vec<String>>,
     /// From the first change to the restart: what changes meanwhile belongs to it.
     #[serde(with = "millis")]

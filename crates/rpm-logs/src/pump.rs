@@ -1,4 +1,4 @@
-//! [`Pump`]: moves one stream into its files until it is told to finish.
+//! `Pump`: moves one stream into its files until it is told to finish.
 //!
 //! Straight from the pipe into one file where nothing is to be done to its lines, else by way of a
 //! spool. What a full or broken disk refuses is thrown away and counted, or left in the pipe, as

@@ -1,4 +1,4 @@
-//! [`Shipper`]: lines on their way to another collector, beside the files: syslog or journald.
+//! `Shipper`: lines on their way to another collector, beside the files: syslog or journald.
 //!
 //! Each has a task and a bounded queue. A collector that is slow or away fills the queue; what does
 //! not fit is dropped and counted, and nobody waits: the files are the record, this is a copy.

@@ -58,7 +58,7 @@ struct Record {
 }
 
 impl Ports {
-    /// Ports that are about to be taken over: no call is answered before [`Self::adopted`].
+    /// Ports that are about to be taken over: no call is answered before `adopted`.
     pub fn awaiting() -> Self {
         let mut ports = Self::new();
         ports.handover.adopting = true;
