@@ -8,6 +8,7 @@
 mod harness;
 
 mod activation;
+mod apply;
 mod bad_input;
 mod balance;
 mod change;
@@ -33,6 +34,7 @@ mod pm2_commands;
 mod reload;
 mod slots;
 mod start;
+mod startup;
 mod sticky;
 mod supervise;
 mod survive;

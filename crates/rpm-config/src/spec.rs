@@ -83,6 +83,9 @@ impl std::error::Error for InvalidName {}
 pub struct AppSpec {
     /// Unique in the fleet.
     pub name: AppName,
+    /// The ecosystem file that describes it, absolute; `None`: a command line.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
     /// A group that commands may target; `default` unless given.
     pub namespace: String,
     /// What is executed.

@@ -16,6 +16,7 @@ fn defaults_are_pm2s() {
     let machine = machine();
     let want = AppSpec {
         name: AppName::new("server").unwrap(),
+        file: None,
         namespace: "default".into(),
         launch: crate::Launch {
             script: machine.app().join("server.js"),

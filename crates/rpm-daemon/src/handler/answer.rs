@@ -33,7 +33,10 @@ impl Engine {
             }
         };
         match question {
-            Question::Start { app, restarted, strict } => {
+            Question::Start { app, restarted, strict, fallback } => {
+                if let Some(fallback) = fallback.filter(|_| failure.is_some()) {
+                    self.fall_back(fallback);
+                }
                 let failure = failure.or_else(|| strict.then(|| self.not_online(&touched))?);
                 let instances = self.ids_of(&app);
                 self.replies.respond(to, Started { app, restarted, instances, failure });
