@@ -45,7 +45,11 @@ mod tests {
         assert_eq!(look(|| 1), Some(1));
         let (goes_on, waits) = channel::<()>();
         let (at_work, works) = channel();
-        assert_eq!(look(move || drop((at_work.send(()), waits.recv()))), None);
+        let hang = move || {
+            at_work.send(()).unwrap();
+            waits.recv().unwrap_err();
+        };
+        assert_eq!(look(hang), None);
         works.recv().unwrap();
         let (done, queued) = channel();
         assert_eq!(look(move || done.send(()).unwrap()), None);
