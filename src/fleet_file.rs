@@ -1,6 +1,8 @@
 //! Ecosystem files named on a command line: which words are files, and the chosen apps in them.
 
-use crate::{cli::FileOptions, error::CliError, render::problem::ECOSYSTEM_FILES};
+use crate::{
+    cli::FileOptions, error::CliError, evaluate::evaluate, render::problem::ECOSYSTEM_FILES,
+};
 use rpm_config::{Context, Ecosystem, Format, nearest};
 use std::{
     io::Read,
@@ -28,7 +30,7 @@ pub(crate) fn read(
     context: &Context,
 ) -> Result<Ecosystem, CliError> {
     let mut ecosystem =
-        if word == STDIN { read_stdin()? } else { Ecosystem::read(Path::new(word))? };
+        if word == STDIN { read_stdin()? } else { Ecosystem::read(Path::new(word), evaluate)? };
     if let Some(only) = &options.only {
         choose(&mut ecosystem, only, context)?;
     }
@@ -39,9 +41,7 @@ fn read_stdin() -> Result<Ecosystem, CliError> {
     let mut text = String::new();
     let read = std::io::stdin().take(rpm_config::MAX_FILE_BYTES).read_to_string(&mut text);
     read.map_err(|error| CliError::io("standard input cannot be read", &error))?;
-    let is_json = text.trim_start().starts_with(['{', '[']);
-    let format = if is_json { Format::Json } else { Format::Toml };
-    Ok(Ecosystem::parse(&text, format, Path::new(STDIN))?)
+    Ok(Ecosystem::parse(&text, Format::of_text(&text), Path::new(STDIN))?)
 }
 
 /// Leaves the apps that `only` names; each name must be in the file.
@@ -115,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn toml_is_preferred_and_nothing_is_an_error() {
+    fn pm2s_file_is_preferred_and_nothing_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let found = || of_directory(directory.path());
         assert!(matches!(found(), Err(CliError::NoEcosystem { .. })));
-        for name in ["ecosystem.json", "ecosystem.config.js", "ecosystem.toml"] {
+        for name in ["ecosystem.json", "ecosystem.toml", "ecosystem.config.js"] {
             fs::write(directory.path().join(name), "").unwrap();
             assert_eq!(found().unwrap(), directory.path().join(name));
         }

@@ -119,13 +119,23 @@ impl Session {
         printed.map_err(|error| CliError::io("cannot print", &error))
     }
 
+    /// Warns of log files that take nothing.
+    pub(crate) fn warn_of_logs(&self, instances: &[InstanceView]) {
+        for one in instances.iter().filter(|one| one.log_trouble) {
+            let (name, id) = (&one.name, one.id);
+            self.warn(&format!("a log file of {name} takes nothing: rpm show {id}"));
+        }
+    }
+
     /// Prints the table of all instances.
     pub(crate) async fn show_table(&self, client: &mut Client) -> Result<(), CliError> {
         if self.silent {
             return Ok(());
         }
         let instances: Vec<InstanceView> = client.call(Request::List).await?;
-        self.show(&crate::render::table::fleet(&instances, self.width, self.out))
+        self.show(&crate::render::table::fleet(&instances, self.width, self.out))?;
+        self.warn_of_logs(&instances);
+        Ok(())
     }
 }
 

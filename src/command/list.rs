@@ -52,6 +52,7 @@ async fn text(
     if let Some(order) = order {
         order.sort(&mut instances);
     }
+    session.warn_of_logs(&instances);
     Ok(table::fleet(&instances, session.width, session.out))
 }
 

@@ -1,15 +1,18 @@
 //! One file per kind of command; this one tells them apart.
 
 mod act;
+mod apply;
 mod attach;
 mod change;
 mod describe;
+mod diff;
 mod dump;
 mod environment;
 mod events;
 mod examples;
 mod flush;
 mod ids;
+mod init;
 mod inspect;
 mod kill;
 mod list;
@@ -17,6 +20,7 @@ mod log_stream;
 mod logs;
 mod ping;
 mod reload;
+mod reload_logs;
 mod report;
 mod scale;
 mod send;
@@ -26,7 +30,9 @@ mod settings;
 mod source;
 mod start;
 mod start_options;
+mod startup;
 mod trigger;
+mod update;
 
 use crate::{
     cli::{Command, Start, StartOr},
@@ -66,6 +72,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::StartOrReload(options) => {
             start::run_as(session, file_start(options), StartOrigin::Reload).await
         }
+        Command::Apply(options) => apply::run(session, options).await,
+        Command::Diff(options) => diff::run(session, options).await,
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
         Command::Send(options) => send::run(session, options).await,
@@ -94,13 +102,18 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Describe(options) => describe::run(session, options).await,
         Command::Logs(options) => logs::run(session, options).await,
         Command::Flush(options) => flush::run(session, options).await,
+        Command::ReloadLogs => reload_logs::run(session).await,
         Command::Save(options) => dump::save(session, options.force).await,
         Command::Resurrect => dump::resurrect(session).await,
+        Command::Startup(options) => startup::run(session, &options),
+        Command::Unstartup(options) => startup::undo(session, &options),
+        Command::Update => update::run(session).await,
         Command::Kill => kill::run(session).await,
         Command::Ping => ping::run(session).await,
         Command::Events(options) => events::run(session, options).await,
         Command::Id(options) => ids::ids(session, &options.name).await,
         Command::Pid(options) => ids::pids(session, options.name.as_deref()).await,
+        Command::Init(options) => init::run(session, &options),
         Command::Serve(options) => serve::start(session, *options).await,
         // Has no part in the daemon; `run.rs` did it before.
         Command::ServeForeground(options) => serve::foreground(&options),

@@ -88,11 +88,11 @@ fn is_error(line: &str) -> bool {
 
 /// The names `rpm start` looks for by itself.
 pub(crate) const ECOSYSTEM_FILES: [&str; 9] = [
-    "ecosystem.toml",
     "ecosystem.config.js",
     "ecosystem.config.cjs",
     "ecosystem.config.mjs",
     "ecosystem.config.ts",
+    "ecosystem.toml",
     "ecosystem.json",
     "ecosystem.json5",
     "ecosystem.yaml",
@@ -100,8 +100,7 @@ pub(crate) const ECOSYSTEM_FILES: [&str; 9] = [
 ];
 
 fn looked_for() -> String {
-    "looked for ecosystem.toml, ecosystem.config.{js,cjs,mjs,ts}, ecosystem.{json,json5,yaml,yml}"
-        .into()
+    "looked for ecosystem.config.{js,cjs,mjs,ts}, ecosystem.{toml,json,json5,yaml,yml}".into()
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         cpu: 2.2,
         memory: 54_083_584,
         user: "me".into(),
+        watching: false,
         queue: Some(0),
+        log_trouble: false,
         last_exit: None,
         leaving: Vec::new(),
     }
@@ -48,6 +50,7 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         exits: Vec::new(),
         previous_delay_ms: 0,
         dropped_log_bytes: 0,
+        unshipped_log_lines: 0,
         offers: Default::default(),
     }
 }
@@ -55,6 +58,7 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
 fn spec(name: &str) -> AppSpec {
     AppSpec {
         name: AppName::new(name).unwrap(),
+        file: None,
         namespace: "default".into(),
         launch: Launch {
             script: "/srv/app.js".into(),
@@ -70,11 +74,21 @@ fn spec(name: &str) -> AppSpec {
         instances: 2,
         instance_var: "NODE_APP_INSTANCE".into(),
         increment_var: None,
+        env_files: vec![],
+        filter_env: rpm_config::FilterEnv::Nothing,
+        user: None,
+        cron_restart: None,
+        watch: None,
         share_ports: true,
         listen: Vec::new(),
         proxy: None,
         balance: rpm_config::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: false,
+            rules: rpm_config::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: Vec::new(),

@@ -95,21 +95,11 @@ fn command_and_its_other_names_are_script() {
 
 #[test]
 fn a_typo_is_refused_with_file_line_and_suggestion() {
-    for (file, text, line) in [
-        ("ecosystem.toml", "[[apps]]\nname = \"app\"\nscript = \"a.js\"\ninstnaces = 4\n", 4),
-        (
-            "eco.json",
-            "{\"apps\": [{\"name\": \"app\",\n\"instnaces\": 4, \"script\": \"a.js\"}]}",
-            2,
-        ),
-    ] {
-        let home = Home::new();
-        home.write(file, text);
-        home.write("a.js", "");
-        let words = [&format!("{file}:{line}"), "instnaces", "instances"];
-        home.rpm(["start", file]).refused(&words);
-        assert_eq!(home.jlist(), []);
-    }
+    let home = Home::new();
+    home.write("ecosystem.toml", "[[apps]]\nname = \"app\"\nscript = \"a.js\"\ninstnaces = 4\n");
+    home.write("a.js", "");
+    home.rpm(["start", "ecosystem.toml"]).refused(&["ecosystem.toml:4", "instnaces", "instances"]);
+    assert_eq!(home.jlist(), []);
 }
 
 #[test]

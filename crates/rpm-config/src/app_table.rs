@@ -40,6 +40,11 @@ impl AppTable {
             return self.env_set(name, entry);
         }
         let key = entry.key.clone();
+        if let Some(why) = keys::ignored(&key) {
+            // What is switched off asks for nothing.
+            let off = entry.value.data == Data::Bool(false);
+            return if off { Ok(()) } else { Err(Fault::IgnoredKey { key, why }) };
+        }
         match keys::is_later(&key) {
             true if entry.value.data == Data::Bool(false) => Ok(()),
             true => Err(Fault::LaterKey { key }),
@@ -48,9 +53,10 @@ impl AppTable {
     }
 
     fn key(&mut self, key: &'static Key, entry: &Entry) -> Result<(), Fault> {
-        if let Some(first) = self.seen.insert(key.name, entry.key.clone()) {
-            return Err(Fault::KeyTwice { key: entry.key.clone(), first });
+        if let Some(first) = self.seen.get(key.name) {
+            return Err(Fault::KeyTwice { key: entry.key.clone(), first: first.clone() });
         }
+        self.seen.insert(key.name, entry.key.clone());
         if let Some(line) = entry.value.line {
             self.lines.insert(key.name, line);
         }

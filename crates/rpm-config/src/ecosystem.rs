@@ -5,7 +5,7 @@
 use crate::{
     AppOptions, AppSpec, ConfigError, Context, Fault, Format, Place, Problem, Warning,
     error::MAX_FILE_BYTES,
-    format::{NoTree, Syntax},
+    format::Syntax,
     resolve::{self, Resolved},
     root::Reader,
     tree::Node,
@@ -24,6 +24,8 @@ pub struct Ecosystem {
     pub path: PathBuf,
     /// Its apps, in its order; at least one.
     pub apps: Vec<App>,
+    /// What of it counts for nothing.
+    pub warnings: Vec<Warning>,
 }
 
 /// One app of a file.
@@ -47,11 +49,20 @@ pub struct ResolvedFile {
 }
 
 impl Ecosystem {
-    /// Reads the file at `path`, at most [`MAX_FILE_BYTES`]; its name tells the format.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let Some(format) = Format::of(path) else {
-            return Err(ConfigError::UnknownFormat { path: path.to_owned() });
-        };
+    /// Reads the file at `path`, at most [`MAX_FILE_BYTES`]; its name tells the format. This crate
+    /// runs no programs: `evaluate` gives what a JavaScript file exports, as JSON.
+    pub fn read(
+        path: &Path,
+        evaluate: impl FnOnce(&Path) -> Result<String, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        match Format::of(path) {
+            None => Err(ConfigError::UnknownFormat { path: path.to_owned() }),
+            Some(Format::JavaScript) => Self::parse(&evaluate(path)?, Format::JavaScript, path),
+            Some(format) => Self::parse(&Self::text(path)?, format, path),
+        }
+    }
+
+    fn text(path: &Path) -> Result<String, ConfigError> {
         let unreadable = |reason: std::io::Error| ConfigError::Unreadable {
             path: path.to_owned(),
             reason: reason.to_string(),
@@ -62,28 +73,29 @@ impl Ecosystem {
         if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
             return Err(ConfigError::TooLarge { path: path.to_owned() });
         }
-        let text = String::from_utf8(bytes).map_err(|error| {
+        String::from_utf8(bytes).map_err(|error| {
             unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error()))
-        })?;
-        Self::parse(&text, format, path)
+        })
     }
 
     /// Reads `text`, which came from `origin` (`-` for standard input).
     pub fn parse(text: &str, format: Format, origin: &Path) -> Result<Self, ConfigError> {
         let path = origin.to_owned();
-        let root = format.tree(text).map_err(|no_tree| match no_tree {
-            NoTree::NotSupportedYet => ConfigError::FormatNotSupported { path, format },
-            NoTree::Syntax(Syntax { line, reason }) => {
-                ConfigError::Syntax { path, line, format, reason }
-            }
+        let root = format.tree(text).map_err(|Syntax { line, reason }| ConfigError::Syntax {
+            path,
+            line,
+            format,
+            reason,
         })?;
-        Self::of_tree(&root, origin)
+        Self::of_tree(&root, format.is_strict(), origin)
     }
 
-    fn of_tree(root: &Node, origin: &Path) -> Result<Self, ConfigError> {
-        let Reader { apps, mut problems, .. } = Reader::read(origin, root);
+    fn of_tree(root: &Node, strict: bool, origin: &Path) -> Result<Self, ConfigError> {
+        let Reader { apps, mut problems, mut ignored, .. } = Reader::read(origin, strict, root);
         if problems.is_empty() {
-            return Ok(Self { path: origin.to_owned(), apps });
+            ignored.sort_by_key(|problem| problem.place.line);
+            let warnings = ignored.into_iter().map(Warning::Ignored).collect();
+            return Ok(Self { path: origin.to_owned(), apps, warnings });
         }
         problems.sort_by_key(|problem| problem.place.line);
         Err(ConfigError::Problems(problems))
@@ -100,8 +112,9 @@ impl Ecosystem {
     ///
     /// Relative paths start at the file's directory (PM2: at the caller's).
     pub fn resolve(&self, context: &Context) -> Result<ResolvedFile, ConfigError> {
+        let from = self.file(context);
         let context = self.context(context);
-        let mut file = ResolvedFile { specs: Vec::new(), warnings: Vec::new() };
+        let mut file = ResolvedFile { specs: Vec::new(), warnings: self.warnings.clone() };
         let mut problems = Vec::new();
         let mut lines = BTreeMap::new();
         for app in &self.apps {
@@ -112,13 +125,18 @@ impl Ecosystem {
             }
             match resolve::app(&app.options, &context) {
                 Ok(Resolved { spec, warnings }) => {
-                    file.specs.push(spec);
+                    file.specs.push(AppSpec { file: from.clone(), ..spec });
                     file.warnings.extend(warnings);
                 }
                 Err(fault) => problems.push(self.problem(app, &name, fault)),
             }
         }
         if problems.is_empty() { Ok(file) } else { Err(ConfigError::Problems(problems)) }
+    }
+
+    /// Where the file is, absolute; `None`: it came from standard input.
+    pub fn file(&self, context: &Context) -> Option<PathBuf> {
+        (self.path != Path::new("-")).then(|| context.cwd.join(&self.path).components().collect())
     }
 
     fn problem(&self, app: &App, name: &str, fault: Fault) -> Problem {

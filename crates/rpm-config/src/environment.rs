@@ -1,6 +1,6 @@
 //! The two halves of an app's environment: what is declared, and what is inherited.
 
-use crate::{AppOptions, Context, Fault};
+use crate::{AppOptions, Context, Fault, FilterEnv};
 use std::{collections::BTreeMap, path::Path};
 
 type Variables = BTreeMap<String, String>;
@@ -22,14 +22,16 @@ const OF_ONE_PROCESS: [&str; 12] = [
     "pm_id",
 ];
 
-/// `env`, overlaid with the chosen `env_NAME`, overlaid with `port`. `false` beside it: there is no
-/// such set.
+/// The root's `deploy.NAME.env`, overlaid with `env`, then with the chosen `env_NAME`, then with
+/// `port`. `false` beside it: there is no such set.
 pub(crate) fn declared(options: &AppOptions, name: Option<&str>) -> (Variables, bool) {
-    let mut env = options.env.clone();
+    let deployed = name.and_then(|name| options.deploy_env.get(name));
+    let mut env = deployed.cloned().unwrap_or_default();
+    env.extend(options.env.clone());
     let set = name.and_then(|name| options.env_sets.get(name));
     env.extend(set.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
     env.extend(options.port.map(|port| ("PORT".to_owned(), port.to_string())));
-    (env, name.is_none() || set.is_some())
+    (env, name.is_none() || set.is_some() || deployed.is_some())
 }
 
 /// Where programs are looked for by a caller without PATH: what a shell would assume.
@@ -45,6 +47,18 @@ pub(crate) fn inherited(context: &Context, cwd: &Path) -> Variables {
         cwd.clone_into(pwd);
     }
     env
+}
+
+/// What `filter` leaves of the inherited variables.
+pub(crate) fn filtered(inherited: &Variables, filter: &FilterEnv) -> Variables {
+    let stays = |name: &str| match filter {
+        FilterEnv::Nothing => true,
+        FilterEnv::All => name == "PATH",
+        FilterEnv::Name(out) => name != out,
+        FilterEnv::Containing(parts) => !parts.iter().any(|part| name.contains(part.as_str())),
+    };
+    let kept = inherited.iter().filter(|(name, _)| stays(name));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Checks that a process can be given these variables, and the ones named by `names`.

@@ -30,12 +30,16 @@ pub enum ConfigError {
         /// Which.
         path: PathBuf,
     },
-    /// A format of a later version.
-    FormatNotSupported {
+    /// What evaluates a JavaScript file did not give its apps.
+    Evaluation {
         /// Which file.
         path: PathBuf,
-        /// Its format.
-        format: Format,
+        /// Where it threw, counted from 1.
+        line: Option<u32>,
+        /// Why: its exception, or what became of the evaluation; may be several lines.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
     },
     /// The text breaks the rules of its format.
     Syntax {
@@ -77,13 +81,12 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreadable { .. } | Self::TooLarge { .. } => None,
-            Self::UnknownFormat { .. } => Some("ecosystem files are *.toml or *.json".into()),
-            Self::FormatNotSupported { .. } => {
-                Some("write it as ecosystem.toml or ecosystem.json".into())
-            }
-            Self::Syntax { format: Format::Json, .. } => {
-                Some("JSON takes no comments and no trailing commas; ecosystem.toml does".into())
-            }
+            Self::UnknownFormat { .. } => Some(
+                "ecosystem files are *.toml, *.json, *.json5, *.yaml, *.yml and *.config.js, .cjs, \
+                 .mjs or .ts"
+                    .into(),
+            ),
+            Self::Evaluation { hint, .. } => hint.clone(),
             Self::Syntax { .. } => None,
             Self::Problems(problems) => problems.iter().find_map(|problem| problem.fault.hint()),
         }
@@ -106,8 +109,9 @@ impl fmt::Display for ConfigError {
                 write!(f, "{} is larger than {} MiB", path.display(), MAX_FILE_BYTES >> 20)
             }
             Self::UnknownFormat { path } => write!(f, "{} is no ecosystem file", path.display()),
-            Self::FormatNotSupported { path, format } => {
-                write!(f, "{}: {format} is not supported yet", path.display())
+            Self::Evaluation { path, line, reason, .. } => {
+                let place = Place { file: Some(path.clone()), line: *line, app: None };
+                write!(f, "{place}{reason}")
             }
             Self::Syntax { path, line, format, reason } => {
                 let place = Place { file: Some(path.clone()), line: *line, app: None };

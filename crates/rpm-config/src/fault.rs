@@ -19,6 +19,22 @@ pub enum Fault {
         /// As written.
         key: String,
     },
+    /// A key of PM2 that means nothing here; never more than a warning.
+    IgnoredKey {
+        /// As written.
+        key: String,
+        /// Why it means nothing.
+        why: &'static str,
+    },
+    /// `uid` or `gid` without the right to change to another user.
+    UserNotRoot,
+    /// A file of variables that cannot be read.
+    EnvFile {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A key of an app beside `apps`.
     KeyOutsideApp {
         /// As written.
@@ -161,6 +177,9 @@ impl Fault {
                 Some("let `proxy` listen elsewhere, clients need its port only".into())
             }
             Self::ListenPathTooLong { .. } | Self::ListenTooMany => None,
+            Self::IgnoredKey { .. } => None,
+            Self::UserNotRoot => Some("run rpm as root, or remove `uid` and `gid`".into()),
+            Self::EnvFile { .. } => Some("create it, or correct `env_file`".into()),
             Self::LaterKey { .. } => Some("remove it, or set it to false".into()),
             Self::KeyOutsideApp { .. } => Some("move it below [[apps]]".into()),
             Self::KeyTwice { .. } => Some("keep one of them".into()),
@@ -180,6 +199,21 @@ impl Fault {
         }
     }
 
+    /// Whether a file of a PM2 format may have it: what it is about counts for nothing there. A
+    /// password that nobody is asked for is no such thing.
+    pub(crate) fn is_ignorable(&self) -> bool {
+        match self {
+            Self::LaterKey { key } => key != "basic_auth",
+            Self::UnknownKey { .. } | Self::KeyOutsideApp { .. } | Self::KeyTwice { .. } => true,
+            other => other.is_mere_warning(),
+        }
+    }
+
+    /// Whether it is no reason to refuse a file of any format.
+    pub(crate) fn is_mere_warning(&self) -> bool {
+        matches!(self, Self::IgnoredKey { .. })
+    }
+
     /// The key the fault is about, by its first name, where the key itself is written correctly.
     pub(crate) fn key(&self) -> Option<&'static str> {
         match self {
@@ -187,6 +221,8 @@ impl Fault {
             Self::Namespace { .. } => Some("namespace"),
             Self::Script(fault) => Some(fault.key()),
             Self::Cwd { .. } => Some("cwd"),
+            Self::UserNotRoot => Some("uid"),
+            Self::EnvFile { .. } => Some("env_file"),
             Self::IncrementInCluster | Self::IncrementNoNumber { .. } => Some("increment_var"),
             Self::ListenInFork { .. }
             | Self::ListenTwice { .. }
@@ -201,6 +237,7 @@ impl Fault {
             Self::Argument { .. } => Some("args"),
             Self::Variable { .. } => Some("env"),
             Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
+            Self::IgnoredKey { .. } => None,
             Self::KeyOutsideApp { .. } | Self::Value { .. } | Self::Shape { .. } | Self::NoApps => {
                 None
             }
@@ -222,6 +259,11 @@ impl fmt::Display for Fault {
             }
             Self::UnknownKey { key, meant: None } => write!(f, "unknown key `{key}`"),
             Self::LaterKey { key } => write!(f, "key `{key}` is not supported yet"),
+            Self::IgnoredKey { key, why } => write!(f, "key `{key}` means nothing here: {why}"),
+            Self::UserNotRoot => f.write_str("only root may run an app as another user"),
+            Self::EnvFile { path, why } => {
+                write!(f, "env_file {} cannot be read: {why}", path.display())
+            }
             Self::KeyOutsideApp { key } => write!(f, "key `{key}` must stand in an app"),
             Self::KeyTwice { key, first } => write!(f, "`{key}` is the same key as `{first}`"),
             Self::Value { key, error } => write!(f, "`{key}` {error}"),

@@ -1,25 +1,26 @@
 //! [`Format`]: which syntax an ecosystem file has, told from its name, and its reading to a tree.
 
-use crate::{json_file, toml_file, tree::Node};
+use crate::{json_file, toml_file, tree::Node, yaml_file};
 use std::{fmt, path::Path};
 
-/// The syntaxes of ecosystem files. Only [`Format::Toml`] and [`Format::Json`] can be read so far.
+/// The syntaxes of ecosystem files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `*.toml`.
     Toml,
-    /// `*.json`, strict: no comments, no trailing commas.
+    /// `*.json`; comments and trailing commas are taken as in JSON5.
     Json,
     /// `*.json5`.
     Json5,
     /// `*.yaml`, `*.yml`.
     Yaml,
-    /// `*.config.js`, `.cjs`, `.mjs` or `.ts`: evaluated by the user's Node.
+    /// `*.config.js`, `.cjs`, `.mjs`, `.ts` …: evaluated by the user's Node or Bun, whose answer is
+    /// what this crate reads, as JSON.
     JavaScript,
 }
 
 /// Ends of file names and what they mean. A plain `ecosystem.js` is a script, as under PM2.
-const ENDINGS: [(&str, Format); 9] = [
+const ENDINGS: [(&str, Format); 11] = [
     (".toml", Format::Toml),
     (".json", Format::Json),
     (".json5", Format::Json5),
@@ -29,6 +30,8 @@ const ENDINGS: [(&str, Format); 9] = [
     (".config.cjs", Format::JavaScript),
     (".config.mjs", Format::JavaScript),
     (".config.ts", Format::JavaScript),
+    (".config.mts", Format::JavaScript),
+    (".config.cts", Format::JavaScript),
 ];
 
 /// Why a text is no file of its format.
@@ -40,15 +43,6 @@ pub(crate) struct Syntax {
     pub(crate) reason: String,
 }
 
-/// Why there is no tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NoTree {
-    /// The format comes in a later version of rpm.
-    NotSupportedYet,
-    /// The text breaks the format's rules.
-    Syntax(Syntax),
-}
-
 impl Format {
     /// The format of the file called `path`; `None`: it is no ecosystem file, but a script, say.
     pub fn of(path: &Path) -> Option<Self> {
@@ -56,13 +50,37 @@ impl Format {
         ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| *format)
     }
 
-    pub(crate) fn tree(self, text: &str) -> Result<Node, NoTree> {
+    /// The format of a text whose file has no name, told from its first line that says something.
+    pub fn of_text(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let says = |line: &&str| !line.is_empty() && !line.starts_with(['#', '/', '*']);
+        let line = text.lines().map(str::trim).find(says).unwrap_or_default();
+        let before = |mark: char| line.split(mark).next().is_some_and(|key| key.len() < line.len());
+        let is_array_of_tables = line.starts_with("[[") && line.ends_with("]]");
+        let is_header = line.starts_with('[') && line.ends_with(']') && !line.contains(['{', '"']);
+        match line.chars().next() {
+            Some('[') if is_array_of_tables || is_header && line.len() > 2 => Self::Toml,
+            Some('{' | '[') => Self::Json,
+            Some('-') => Self::Yaml,
+            _ if before('=') && line.find('=') < line.find(':').or(Some(usize::MAX)) => Self::Toml,
+            _ if before(':') => Self::Yaml,
+            _ => Self::Toml,
+        }
+    }
+
+    /// Whether unknown keys are refused: the PM2 formats have files that are older than rpm.
+    pub(crate) fn is_strict(self) -> bool {
+        self == Self::Toml
+    }
+
+    pub(crate) fn tree(self, text: &str) -> Result<Node, Syntax> {
         // Windows editors put a byte order mark in front; it means nothing.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         match self {
-            Self::Toml => toml_file::parse(text).map_err(NoTree::Syntax),
-            Self::Json => json_file::parse(text).map_err(NoTree::Syntax),
-            Self::Json5 | Self::Yaml | Self::JavaScript => Err(NoTree::NotSupportedYet),
+            Self::Toml => toml_file::parse(text),
+            Self::Json | Self::Json5 => json_file::parse(text),
+            Self::Yaml => yaml_file::parse(text),
+            Self::JavaScript => json_file::parse_generated(text),
         }
     }
 }
@@ -95,6 +113,7 @@ mod tests {
             ("ecosystem.config.cjs", Some(Format::JavaScript)),
             ("ecosystem.config.mjs", Some(Format::JavaScript)),
             ("ecosystem.config.ts", Some(Format::JavaScript)),
+            ("ecosystem.config.mts", Some(Format::JavaScript)),
             ("ecosystem.js", None),
             ("server", None),
             ("process.json.bak", None),
@@ -106,9 +125,23 @@ mod tests {
     }
 
     #[test]
-    fn later_formats_say_so() {
-        for format in [Format::Json5, Format::Yaml, Format::JavaScript] {
-            assert_eq!(format.tree("x"), Err(NoTree::NotSupportedYet));
+    fn a_text_without_a_name_tells_its_format() {
+        let table = [
+            ("[[apps]]\nname = 'a'", Format::Toml),
+            ("# comment\n\nscript = 'a: b'", Format::Toml),
+            ("[apps]\nscript = 'a'", Format::Toml),
+            ("{\"apps\": []}", Format::Json),
+            ("  [{script: 'a'}]", Format::Json),
+            ("[\n{}]", Format::Json),
+            ("// c\n{apps: []}", Format::Json),
+            ("apps:\n  - script: a", Format::Yaml),
+            ("- script: a=b", Format::Yaml),
+            ("---\napps:", Format::Yaml),
+            ("script: a=b", Format::Yaml),
+            ("", Format::Toml),
+        ];
+        for (text, want) in table {
+            assert_eq!(Format::of_text(text), want, "{text:?}");
         }
     }
 

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 /// Stands for the slot in values of `env`, arguments and log paths.
 pub(crate) const INSTANCE: &str = "{instance}";
 
-/// The environment of the instance in `slot`: what is inherited, then `env`, then `increment_var`
-/// counted up by the slot, then `instance_var`.
+/// The environment of the instance in `slot`: what is inherited and not filtered, then `env`, then
+/// `increment_var` counted up by the slot, then `instance_var`.
 pub fn instance_environment(spec: &AppSpec, slot: u32) -> BTreeMap<String, String> {
-    let mut env = spec.inherited_env.clone();
+    let mut env = environment::filtered(&spec.inherited_env, &spec.filter_env);
     env.extend(spec.env.iter().map(|(key, value)| (key.clone(), with_slot(value, slot))));
     if let Some(variable) = &spec.increment_var {
         // `resolve` has checked that it is a number.

@@ -29,8 +29,19 @@ macro_rules! key {
     };
 }
 
+/// The same through `log_value::$reader`.
+macro_rules! log_key {
+    ($name:literal, $field:ident, $reader:ident $(, $alias:literal)*) => {
+        Key {
+            name: $name,
+            aliases: &[$($alias),*],
+            read: |node, options| put(&mut options.$field, crate::log_value::$reader(node)),
+        }
+    };
+}
+
 /// Every key of an app but `env_NAME`. Each may also be written in camelCase.
-pub(crate) const KEYS: [Key; 39] = [
+pub(crate) const KEYS: &[Key] = &[
     key!("name", name, text),
     key!("namespace", namespace, text),
     key!("script", script, text, "exec", "cmd", "command"),
@@ -68,6 +79,15 @@ pub(crate) const KEYS: [Key; 39] = [
     key!("error_file", error_file, text, "error", "err", "err_file", "err_log"),
     key!("merge_logs", merge_logs, truth, "combine_logs"),
     key!("disable_logs", disable_logs, truth),
+    log_key!("log_type", log_json, log_type),
+    key!("log_date_format", log_date_format, text),
+    key!("time", time, truth),
+    log_key!("log_file", log_file, log_file, "log"),
+    log_key!("rotate", rotate, rotate),
+    log_key!("log_full", log_full, when_full),
+    log_key!("log_mode", log_mode, mode),
+    log_key!("log_group", log_group, group),
+    log_key!("log_ship", log_ship, collectors),
     key!("autorestart", autorestart, truth),
     key!("autostart", autostart, truth),
     key!("stop_exit_codes", stop_exit_codes, exit_codes),
@@ -91,55 +111,53 @@ pub(crate) const KEYS: [Key; 39] = [
     key!("max_surge", max_surge, positive),
     key!("treekill", treekill, truth),
     key!("shutdown_with_message", shutdown_with_message, truth),
+    key!("env_file", env_files, texts),
+    key!("filter_env", filter_env, filter_env),
+    key!("uid", uid, account, "user"),
+    key!("gid", gid, account),
+    key!("cron_restart", cron_restart, cron, "cron"),
+    key!("watch", watch, watch),
+    key!("ignore_watch", ignore_watch, ignore_watch),
+    key!("watch_delay", watch_delay, duration),
+    key!("watch_options", watch_follow_links, follow_links),
+    key!("source_map_support", source_map_support, truth),
+    key!("execute_command", execute_command, truth),
+];
+
+/// Keys of PM2 that are taken and mean nothing here, and why.
+pub(crate) const IGNORED: &[(&str, &str)] = &[
+    ("automation", "it is for PM2's paid service"),
+    ("deep_monitoring", "it is for PM2's paid service"),
+    ("disable_source_map_support", "source maps are off unless source_map_support is true"),
+    ("disable_trace", "it is for PM2's paid service"),
+    ("event_loop_inspector", "it is for PM2's paid service"),
+    ("force", "an app of a file always replaces the one of its name"),
+    ("install_url", "it is for PM2's modules"),
+    ("io", "it is for PM2's paid service"),
+    ("kill_retry_time", "rpm is told when a process ends, and does not ask"),
+    ("name_prefix", "it is for PM2's modules"),
+    ("pmx", "nothing is injected into apps for PM2's paid service"),
+    ("post_update", "rpm does not deploy"),
+    ("trace", "it is for PM2's paid service"),
+    ("username", "the user who runs it is shown"),
+    ("v8", "it is for PM2's paid service"),
+    ("vizion", "rpm does not look into repositories"),
+    ("windows_hide", "there are no windows to hide"),
+    ("write", "the file is there already"),
+    ("pid_file", "pid files are RPM_HOME/pids/NAME-ID.pid"),
 ];
 
 /// Keys of PM2 and of `INTERFACE.md` that this version does not know yet. They are told apart from
 /// typos, and accepted where they ask for nothing (`watch: false`).
-const LATER: [&str; 43] = [
-    "automation",
-    "cron",
-    "cron_restart",
-    "deep_monitoring",
-    "depends_on",
-    "disable_source_map_support",
-    "disable_trace",
-    "env_file",
-    "event_loop_inspector",
-    "execute_command",
-    "filter_env",
-    "force",
-    "gid",
-    "health",
-    "ignore_watch",
-    "install_url",
-    "io",
-    "kill_retry_time",
-    "limits",
-    "log",
-    "log_date_format",
-    "log_file",
-    "log_type",
-    "name_prefix",
-    "on",
-    "pid",
-    "pid_file",
-    "pmx",
-    "post_update",
-    "rotate",
-    "source_map_support",
-    "time",
-    "trace",
-    "uid",
-    "user",
-    "username",
-    "v8",
-    "vizion",
-    "watch",
-    "watch_delay",
-    "watch_options",
-    "windows_hide",
-    "write",
-];
+const LATER: &[&str] = &["depends_on", "health", "limits", "on"];
+
+/// Why `written`, a key of PM2, means nothing here.
+pub(crate) fn ignored(written: &str) -> Option<&'static str> {
+    let is = |name: &str| name == written || camel_case(name) == written;
+    // PM2's other name of `pid_file`.
+    let written_so = |name: &str| is(name) || name == "pid_file" && written == "pid";
+    IGNORED.iter().find(|(name, _)| written_so(name)).map(|(_, why)| *why)
+}
 
 /// The key called `written`, by name, alias or the camelCase of either.
 pub(crate) fn find(written: &str) -> Option<&'static Key> {
@@ -154,7 +172,7 @@ pub(crate) fn is_later(written: &str) -> bool {
 
 /// `env_production` is the set `production`.
 pub(crate) fn env_set(written: &str) -> Option<&str> {
-    written.strip_prefix("env_").filter(|name| !name.is_empty() && !is_later(written))
+    written.strip_prefix("env_").filter(|name| !name.is_empty() && find(written).is_none())
 }
 
 /// The key that was meant by `written`; in camelCase if that is how it was written.
@@ -209,15 +227,57 @@ mod tests {
         let mut names: Vec<String> = KEYS
             .iter()
             .flat_map(|key| std::iter::once(&key.name).chain(key.aliases))
-            .chain(&LATER)
+            .chain(LATER)
+            .chain(IGNORED.iter().map(|(name, _)| name))
             .flat_map(|name| [(*name).to_owned(), camel_case(name)])
             .collect();
         names.sort();
         names.dedup();
-        let words = |names: &[&str]| names.iter().map(|n| 1 + usize::from(n.contains('_'))).sum();
+        let words = |names: &[&str]| -> usize {
+            names.iter().map(|n| 1 + usize::from(n.contains('_'))).sum()
+        };
         let keys: usize = KEYS.iter().map(|k| words(&[k.name]) + words(k.aliases)).sum();
-        let later: usize = words(&LATER);
-        assert_eq!(names.len(), keys + later);
+        let later: usize = words(LATER);
+        let ignored: usize = IGNORED.iter().map(|(name, _)| words(&[*name])).sum();
+        assert_eq!(names.len(), keys + later + ignored);
+    }
+
+    /// Every key and alias of PM2 7.0.4, from its schema (`lib/API/schema.json`) and its options.
+    const OF_PM2: &str = "script exec cmd command name namespace cwd args exec_interpreter \
+        interpreter node_args interpreterArgs interpreter_args exec_mode instances env filter_env \
+        port increment_var instance_var append_env_to_name out_file out output out_log error_file \
+        error err err_file err_log log_file log pid_file pid merge_logs combine_logs disable_logs \
+        log_type log_date_format time autostart autorestart stop_exit_codes min_uptime \
+        max_restarts restart_delay exp_backoff_restart_delay max_memory_restart cron_restart cron watch \
+        ignore_watch watch_delay watch_options kill_timeout kill_retry_time treekill \
+        shutdown_with_message wait_ready listen_timeout uid user gid source_map_support \
+        disable_source_map_support vizion pmx automation trace disable_trace v8 \
+        event_loop_inspector deep_monitoring io force post_update windowsHide username name_prefix \
+        install_url write execute_command";
+
+    #[test]
+    fn every_key_of_pm2_is_supported_or_ignored_for_a_reason_or_to_come() {
+        let mut later = Vec::new();
+        for key in OF_PM2.split_whitespace() {
+            let homes = [find(key).is_some(), ignored(key).is_some(), is_later(key)];
+            assert_eq!(homes.iter().filter(|home| **home).count(), 1, "{key}: {homes:?}");
+            later.extend(is_later(key).then_some(key));
+        }
+        assert_eq!(later, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn the_reference_has_every_key_and_no_other() {
+        let text = include_str!("../../../docs/ecosystem.md");
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+        let named = rows.filter_map(|row| row.split_once("` |")).map(|(name, _)| name);
+        let found: Vec<&str> = named.filter(|name| !name.starts_with(['.', '-'])).collect();
+        let keys = KEYS.iter().map(|key| key.name);
+        let want: Vec<&str> = keys.chain(IGNORED.iter().map(|(name, _)| *name)).collect();
+        assert_eq!(found, want);
+        for alias in KEYS.iter().flat_map(|key| key.aliases).chain(LATER) {
+            assert!(text.contains(&format!("`{alias}`")), "{alias}");
+        }
     }
 
     #[test]

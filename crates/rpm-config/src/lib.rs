@@ -16,7 +16,9 @@ mod balance;
 mod command_line;
 mod context;
 pub mod cpus;
+mod cron;
 mod ecosystem;
+mod env_file;
 mod environment;
 mod error;
 mod fault;
@@ -29,9 +31,12 @@ mod json_file;
 mod keys;
 mod kind;
 mod launch;
+mod lines;
 mod listen;
 mod log_options;
 mod log_path;
+mod log_rules;
+mod log_value;
 mod node_line;
 mod options;
 mod proxy;
@@ -42,6 +47,7 @@ mod script_fault;
 mod search;
 mod signal;
 mod spec;
+mod static_site;
 mod suggest;
 #[cfg(test)]
 mod test_machine;
@@ -50,11 +56,15 @@ mod tree;
 mod units;
 mod value;
 mod warning;
+mod watch;
+mod yaml_file;
 
 pub use amend::{amend, with_environment_of};
 pub use balance::Balance;
 pub use context::Context;
+pub use cron::next_occurrence;
 pub use ecosystem::{App, Ecosystem, ResolvedFile};
+pub use env_file::read_env_files;
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_LISTED, Place, Problem};
 pub use fault::Fault;
 pub use format::Format;
@@ -62,16 +72,18 @@ pub use instance::{instance_args, instance_environment, instance_interpreter_arg
 pub use instances::{Instances, MAX_INSTANCES};
 pub use invalid::InvalidValue;
 pub use listen::{Listen, ListenAddress, MAX_LISTEN};
-pub use log_path::log_paths;
+pub use log_path::{combined_log_path, log_paths};
+pub use log_rules::{LogRules, MIN_ROTATE_SIZE, Rotate, WhenFull};
 pub use options::AppOptions;
 pub use proxy::{Proxy, ProxyHeader, check_proxy, instance_port};
 pub use resolve::{Resolved, resolve};
 pub use script_fault::ScriptFault;
 pub use signal::signal;
 pub use spec::{
-    AppName, AppSpec, ExecMode, InvalidName, Launch, LogFile, LogSpec, Ready, RestartPolicy,
-    Runtime, StopPolicy,
+    AppName, AppSpec, ExecMode, FilterEnv, InvalidName, Launch, LogFile, LogSpec, Ready,
+    RestartPolicy, RunAs, Runtime, StopPolicy, Watch,
 };
 pub use suggest::nearest;
 pub use units::{MAX_DURATION, MIN_BARE_SIZE, duration, size};
 pub use warning::Warning;
+pub use watch::{IGNORED_BY_DEFAULT, WatchFilter, WatchPaths, matches};

@@ -1,7 +1,7 @@
 //! The keys about logs, to a [`LogSpec`].
 
 use crate::{
-    AppOptions, Instances,
+    AppOptions, Instances, LogRules,
     search::Search,
     spec::{ExecMode, LogFile, LogSpec},
 };
@@ -18,6 +18,45 @@ pub(crate) fn logs(options: &AppOptions, search: &Search) -> LogSpec {
         out: file(&options.out_file),
         error: file(&options.error_file),
         merge: options.merge_logs.unwrap_or_else(|| merged_by_default(options)),
+        rules: rules(options, search),
+    }
+}
+
+fn rules(options: &AppOptions, search: &Search) -> LogRules {
+    let mut rules = LogRules::default();
+    amend(&mut rules, options, search);
+    rules
+}
+
+/// Puts what is given into its place.
+pub(crate) fn amend(rules: &mut LogRules, options: &AppOptions, search: &Search) {
+    fn put<T: Clone>(place: &mut T, given: &Option<T>) {
+        if let Some(value) = given {
+            place.clone_from(value);
+        }
+    }
+    put(&mut rules.json, &options.log_json);
+    // PM2's format of `time`, if there is no other.
+    if let Some(time) = options.time {
+        rules.date_format = time.then(|| "YYYY-MM-DDTHH:mm:ss".to_owned());
+    }
+    if let Some(format) = &options.log_date_format {
+        rules.date_format = Some(format.clone()).filter(|format| !format.is_empty());
+    }
+    put(&mut rules.rotate, &options.rotate);
+    put(&mut rules.when_full, &options.log_full);
+    put(&mut rules.mode, &options.log_mode);
+    rules.group = options.log_group.clone().or(rules.group.take());
+    put(&mut rules.ship, &options.log_ship);
+    match options.log_file.as_deref() {
+        None => {}
+        Some("NULL" | "/dev/null") => rules.combined = LogFile::Discard,
+        Some("") => rules.combined = LogFile::Default,
+        Some(path) => rules.combined = LogFile::Path(search.absolute(path)),
+    }
+    if options.disable_logs == Some(true) {
+        rules.combined = LogFile::Discard;
+        rules.ship.clear();
     }
 }
 
@@ -46,7 +85,8 @@ mod tests {
         for (written, want) in table {
             let out_file = written.map(str::to_owned);
             let options = AppOptions { out_file, ..AppOptions::default() };
-            let want = LogSpec { out: want, error: LogFile::Default, merge: true };
+            let rules = LogRules::default();
+            let want = LogSpec { out: want, error: LogFile::Default, merge: true, rules };
             assert_eq!(logs(&options, &search), want, "{written:?}");
         }
         let options = AppOptions {
@@ -54,7 +94,8 @@ mod tests {
             disable_logs: Some(true),
             ..AppOptions::default()
         };
-        let want = LogSpec { out: LogFile::Discard, error: LogFile::Discard, merge: true };
+        let rules = LogRules::default();
+        let want = LogSpec { out: LogFile::Discard, error: LogFile::Discard, merge: true, rules };
         assert_eq!(logs(&options, &search), want);
     }
 

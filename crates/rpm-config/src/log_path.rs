@@ -33,6 +33,21 @@ pub fn log_paths(
     (path(&spec.logs.out, "out"), path(&spec.logs.error, "error"))
 }
 
+/// The file of both streams of that instance, if it has one (PM2's `log_file`).
+pub fn combined_log_path(spec: &AppSpec, logs_dir: &Path, id: u32, slot: u32) -> Option<PathBuf> {
+    match &spec.logs.rules.combined {
+        LogFile::Discard => None,
+        LogFile::Default => {
+            let name = format!("{}.log", spec.name.file_stem());
+            Some(own(logs_dir.join(name), spec.logs.merge, id))
+        }
+        LogFile::Path(path) => Some(match path.to_str() {
+            Some(text) if text.contains(INSTANCE) => with_slot(text, slot).into(),
+            _ => own(path.clone(), spec.logs.merge, id),
+        }),
+    }
+}
+
 /// `path` with `-<id>` before a `.log` at its end, in place of an older id. Files that end
 /// otherwise are shared, as under PM2: their owner chose the whole name.
 fn own(path: PathBuf, merge: bool, id: u32) -> PathBuf {

@@ -4,8 +4,9 @@
 use crate::{
     Balance, Instances, InvalidValue, Listen, Proxy,
     keys::{self, Key},
-    spec::{ExecMode, Ready},
+    spec::{ExecMode, FilterEnv, Ready},
     tree::{Data, Node},
+    watch::WatchPaths,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -31,6 +32,30 @@ pub struct AppOptions {
     pub env: BTreeMap<String, String>,
     /// Variables per environment name: `env_production` is under `production`.
     pub env_sets: BTreeMap<String, BTreeMap<String, String>>,
+    /// Environments of the root's `deploy`, which every other one wins over.
+    pub deploy_env: BTreeMap<String, BTreeMap<String, String>>,
+    /// Files of variables; paths may be relative.
+    pub env_files: Option<Vec<String>>,
+    /// Which inherited variables it does not get.
+    pub filter_env: Option<FilterEnv>,
+    /// The user it runs as, by name or number.
+    pub uid: Option<String>,
+    /// The group it runs as, by name or number.
+    pub gid: Option<String>,
+    /// A pattern of cron; empty: none.
+    pub cron_restart: Option<String>,
+    /// Whether files are watched, and which.
+    pub watch: Option<WatchPaths>,
+    /// What of them does not count.
+    pub ignore_watch: Option<Vec<String>>,
+    /// From a change to the restart.
+    pub watch_delay: Option<Duration>,
+    /// `followSymlinks` of chokidar's options.
+    pub watch_follow_links: Option<bool>,
+    /// Have Node give stack traces of the sources.
+    pub source_map_support: Option<bool>,
+    /// PM2's `-x` in a file.
+    pub execute_command: Option<bool>,
     /// How many.
     pub instances: Option<Instances>,
     /// Fork or cluster; `-x` sets fork.
@@ -59,6 +84,24 @@ pub struct AppOptions {
     pub merge_logs: Option<bool>,
     /// No log files.
     pub disable_logs: Option<bool>,
+    /// One JSON object a line.
+    pub log_json: Option<bool>,
+    /// The time before each line, as day.js formats it.
+    pub log_date_format: Option<String>,
+    /// The same with PM2's default format.
+    pub time: Option<bool>,
+    /// The file of both streams; empty: the default one.
+    pub log_file: Option<String>,
+    /// How files are rotated; `Some(None)`: not.
+    pub rotate: Option<Option<crate::Rotate>>,
+    /// What is done when a file takes nothing.
+    pub log_full: Option<crate::WhenFull>,
+    /// Permission bits of log files.
+    pub log_mode: Option<u32>,
+    /// The group of log files.
+    pub log_group: Option<String>,
+    /// Collectors that get each line too.
+    pub log_ship: Option<Vec<String>>,
     /// Restart after an exit.
     pub autorestart: Option<bool>,
     /// Run after `start`.

@@ -1,17 +1,19 @@
 //! Options to an [`AppSpec`]: defaults, look-ups, and the checks that need the machine.
 
 use crate::{
-    AppName, AppOptions, AppSpec, Balance, ConfigError, Context, Fault, Warning,
+    AppName, AppOptions, AppSpec, Balance, ConfigError, Context, Fault, Warning, env_file,
     environment::{self, increment_base},
     launch::{self, Found},
     listen, log_options, proxy,
     search::{self, Search},
     signal,
-    spec::{ExecMode, Ready, RestartPolicy, StopPolicy},
+    spec::{ExecMode, Ready, RestartPolicy, RunAs, Runtime, StopPolicy},
+    watch,
 };
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,6 +30,9 @@ pub struct Resolved {
 /// The variable that tells an instance its slot, as under PM2.
 const INSTANCE_VAR: &str = "NODE_APP_INSTANCE";
 
+/// Node's own way to show traces of the sources (nodejs.org/api/cli.html).
+pub(crate) const SOURCE_MAPS: &str = "--enable-source-maps";
+
 /// Makes one app ready to start. Relative paths start at `context.cwd`.
 pub fn resolve(options: &AppOptions, context: &Context) -> Result<Resolved, ConfigError> {
     app(options, context).map_err(ConfigError::from)
@@ -39,18 +44,27 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
     let (mut env, env_found) = environment::declared(options, context.env_name.as_deref());
     let inherited_env = environment::inherited(context, &cwd);
     let search = search(&cwd, &env, &inherited_env, context);
-    let Found { launch, is_python } = launch::find(options, &search, &context.executable)?;
+    let Found { mut launch, is_python } = launch::find(options, &search, &context.executable)?;
     if is_python && !inherited_env.contains_key("PYTHONUNBUFFERED") {
         env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
+    }
+    if options.source_map_support == Some(true) && launch.runtime == Runtime::Node {
+        launch.interpreter_args.insert(0, SOURCE_MAPS.into());
     }
     let name = AppName::new(name(options, context)).map_err(Fault::Name)?;
     let mode = mode(options)?;
     let listen = listen::resolve(options.listen.as_deref().unwrap_or_default(), &search);
     let spec = AppSpec {
+        file: None,
         namespace: namespace(options)?,
         instances: options.instances.map_or(1, |instances| instances.count(context.cpus)),
         instance_var: options.instance_var.clone().unwrap_or_else(|| INSTANCE_VAR.into()),
         increment_var: options.increment_var.clone(),
+        env_files: env_file::resolve(options.env_files.as_deref(), &search)?,
+        filter_env: options.filter_env.clone().unwrap_or_default(),
+        user: user(options)?,
+        cron_restart: options.cron_restart.clone().filter(|pattern| !pattern.is_empty()),
+        watch: watch::resolve(options, &search),
         share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster || !listen.is_empty()),
         listen,
         balance: options.balance.unwrap_or_default(),
@@ -148,12 +162,27 @@ pub(crate) fn search(
 
 /// PM2's rule, for any program: `instances` means cluster, but for `increment_var`.
 fn mode(options: &AppOptions) -> Result<ExecMode, Fault> {
-    match (options.exec_mode, &options.increment_var, options.instances) {
+    let command = options.execute_command == Some(true);
+    match (
+        options.exec_mode.or(command.then_some(ExecMode::Fork)),
+        &options.increment_var,
+        options.instances,
+    ) {
         (Some(ExecMode::Cluster), Some(_), _) => Err(Fault::IncrementInCluster),
         (Some(mode), _, _) => Ok(mode),
         (None, None, Some(_)) => Ok(ExecMode::Cluster),
         (None, _, _) => Ok(ExecMode::Fork),
     }
+}
+
+/// Whom it runs as. Whether they exist is known at each spawn, where they are looked up.
+pub(crate) fn user(options: &AppOptions) -> Result<Option<RunAs>, Fault> {
+    if options.uid.is_none() && options.gid.is_none() {
+        return Ok(None);
+    }
+    let is_root = fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);
+    let run_as = RunAs { user: options.uid.clone(), group: options.gid.clone() };
+    if is_root { Ok(Some(run_as)) } else { Err(Fault::UserNotRoot) }
 }
 
 fn restart(options: &AppOptions) -> RestartPolicy {

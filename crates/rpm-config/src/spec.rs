@@ -3,7 +3,7 @@
 //! Specs travel from the command line to the daemon, into its durable state and into `dump.pm2`, so
 //! each field is plain data with serde. Defaults are PM2's unless `INTERFACE.md` says otherwise.
 
-use crate::{Balance, Listen, Proxy};
+use crate::{Balance, Listen, Proxy, log_rules::LogRules};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -83,6 +83,9 @@ impl std::error::Error for InvalidName {}
 pub struct AppSpec {
     /// Unique in the fleet.
     pub name: AppName,
+    /// The ecosystem file that describes it, absolute; `None`: a command line.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
     /// A group that commands may target; `default` unless given.
     pub namespace: String,
     /// What is executed.
@@ -93,6 +96,21 @@ pub struct AppSpec {
     pub env: BTreeMap<String, String>,
     /// The environment of the shell that ran `rpm start`; `env` wins over it.
     pub inherited_env: BTreeMap<String, String>,
+    /// Files of variables, absolute, read at each spawn; a later one wins, and `env` over all.
+    #[serde(default)]
+    pub env_files: Vec<PathBuf>,
+    /// What of `inherited_env` no instance gets.
+    #[serde(default)]
+    pub filter_env: FilterEnv,
+    /// Whom it runs as; `None`: who runs rpm.
+    #[serde(default)]
+    pub user: Option<RunAs>,
+    /// When all its instances are restarted: a pattern of five or six fields, in local time.
+    #[serde(default)]
+    pub cron_restart: Option<String>,
+    /// Which files restart it when they change.
+    #[serde(default)]
+    pub watch: Option<Watch>,
     /// Each instance its own ports, or all on one.
     pub mode: ExecMode,
     /// How many instances run; at least 1, `max` already resolved.
@@ -127,6 +145,45 @@ pub struct AppSpec {
     pub max_surge: u32,
     /// `false`: registered as stopped by `start`, until started by name.
     pub autostart: bool,
+}
+
+/// Which inherited variables an app does not get (PM2's `filter_env`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FilterEnv {
+    /// It gets them all.
+    #[default]
+    Nothing,
+    /// It gets PATH alone, without which little can be executed.
+    All,
+    /// Not the one of this name.
+    Name(String),
+    /// None whose name has one of these in it.
+    Containing(Vec<String>),
+}
+
+/// The user an app runs as, each part as written: a name or a number. Looked up at each spawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAs {
+    /// The user; absent: who runs rpm.
+    pub user: Option<String>,
+    /// The group; absent: the user's own.
+    pub group: Option<String>,
+}
+
+/// Which files restart an app when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Files, directories with all below them, or patterns; absolute.
+    pub paths: Vec<PathBuf>,
+    /// Patterns of what does not count; relative ones start at the app's `cwd`. `None`: the
+    /// defaults, which leave out `node_modules`, `.git` and logs.
+    pub ignore: Option<Vec<String>>,
+    /// From the first change to the restart: what changes meanwhile belongs to it.
+    #[serde(with = "millis")]
+    pub delay: Duration,
+    /// Whether directories behind symlinks are looked into.
+    pub follow_links: bool,
 }
 
 /// What is executed, before any look-up: interpreter and script are found anew at each spawn.
@@ -174,6 +231,9 @@ pub struct LogSpec {
     pub error: LogFile,
     /// All instances into the same files, without an `-<id>` suffix (PM2's `merge_logs`).
     pub merge: bool,
+    /// What is done to lines and files; absent in states of older versions.
+    #[serde(default)]
+    pub rules: LogRules,
 }
 
 /// The file of one stream.

@@ -2,6 +2,7 @@
 
 use crate::{
     format::Syntax,
+    lines::Lines,
     tree::{Data, Entry, Node},
 };
 use toml::de::{DeInteger, DeTable, DeValue, Error};
@@ -64,20 +65,6 @@ fn float(digits: &str) -> Result<Data, Syntax> {
     match digits.parse() {
         Ok(value) => Ok(Data::Float(value)),
         Err(_) => Err(Syntax { line: None, reason: format!("{digits} is no number") }),
-    }
-}
-
-/// Byte offsets at which the lines of a text begin, but for the first.
-struct Lines(Vec<usize>);
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        Self(text.match_indices('\n').map(|(at, _)| at + 1).collect())
-    }
-
-    /// The number, from 1, of the line that holds byte `offset`.
-    fn number(&self, offset: usize) -> u32 {
-        u32::try_from(self.0.partition_point(|start| *start <= offset) + 1).unwrap_or(u32::MAX)
     }
 }
 

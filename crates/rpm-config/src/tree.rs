@@ -3,6 +3,9 @@
 //! Every format is read into this one tree, so that keys, types and errors are the same for all.
 //! It knows lines, but no file names and no keys.
 
+/// How many lists and tables may stand in each other; a walk over a tree is bounded by it.
+pub(crate) const MAX_DEPTH: usize = 64;
+
 /// One value and where it stood.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
@@ -39,6 +42,23 @@ pub(crate) struct Entry {
     pub(crate) key: String,
     /// Its value, which carries the key's line.
     pub(crate) value: Node,
+}
+
+impl Node {
+    /// The same values, of which no line is known.
+    pub(crate) fn without_lines(self) -> Self {
+        let entry = |Entry { key, value }| Entry { key, value: value.without_lines() };
+        let data = match self.data {
+            Data::List(items) => Data::List(items.into_iter().map(Self::without_lines).collect()),
+            Data::Table(entries) => Data::Table(entries.into_iter().map(entry).collect()),
+            data @ (Data::Null
+            | Data::Bool(_)
+            | Data::Integer(_)
+            | Data::Float(_)
+            | Data::Text(_)) => data,
+        };
+        Self { line: None, data }
+    }
 }
 
 impl Data {

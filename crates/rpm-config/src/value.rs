@@ -3,9 +3,10 @@
 
 use crate::{
     Balance, Instances, InvalidValue, Listen, listen as address, signal,
-    spec::{ExecMode, Ready},
+    spec::{ExecMode, FilterEnv, Ready},
     tree::{Data, Entry, Node},
     units,
+    watch::WatchPaths,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -201,5 +202,87 @@ pub(crate) fn ready(node: &Node) -> Read<Ready> {
         Ok("listening") => Ok(Ready::Listening),
         Ok("message") => Ok(Ready::Message),
         _ => expected("\"listening\" or \"message\"", node),
+    }
+}
+
+/// `true`: all; a text: the variable of that name; a list: those with one of its texts in them.
+pub(crate) fn filter_env(node: &Node) -> Read<FilterEnv> {
+    match &node.data {
+        Data::Bool(true) => Ok(FilterEnv::All),
+        Data::Bool(false) => Ok(FilterEnv::Nothing),
+        Data::Text(name) if name == "true" => Ok(FilterEnv::All),
+        Data::Text(name) if name == "false" => Ok(FilterEnv::Nothing),
+        Data::Text(name) => Ok(FilterEnv::Name(name.clone())),
+        Data::List(_) => Ok(FilterEnv::Containing(texts(node)?)),
+        _ => expected("true, a variable's name or a list of parts of names", node),
+    }
+}
+
+/// A list of texts, or one; not split, as paths and patterns may have blanks.
+pub(crate) fn texts(node: &Node) -> Read<Vec<String>> {
+    let what = "a text or a list of texts";
+    match &node.data {
+        Data::List(items) => items.iter().map(|item| scalar(item, what)).collect(),
+        _ => Ok(vec![scalar(node, what)?]),
+    }
+}
+
+/// A user or group: a name or a number.
+pub(crate) fn account(node: &Node) -> Read<String> {
+    match &node.data {
+        Data::Integer(_) | Data::Text(_) => scalar(node, ""),
+        _ => expected("a name or a number", node),
+    }
+}
+
+/// A pattern of cron; 0, as under PM2, or false is none.
+pub(crate) fn cron(node: &Node) -> Read<String> {
+    let text = match &node.data {
+        Data::Integer(0) | Data::Bool(false) => return Ok(String::new()),
+        Data::Text(text) if text == "0" => return Ok(String::new()),
+        Data::Text(text) => text.trim(),
+        _ => return expected("a cron pattern such as \"0 3 * * *\"", node),
+    };
+    match crate::cron::check(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(reason) => expected(&format!("a cron pattern such as \"0 3 * * *\" ({reason})"), node),
+    }
+}
+
+/// Whether files are watched: a truth, a path or a list of paths.
+pub(crate) fn watch(node: &Node) -> Read<WatchPaths> {
+    match &node.data {
+        Data::Bool(false) => Ok(WatchPaths::None),
+        Data::Text(text) if text == "false" => Ok(WatchPaths::None),
+        Data::Bool(true) => Ok(WatchPaths::Directory),
+        Data::Text(text) if text == "true" => Ok(WatchPaths::Directory),
+        Data::List(items) if items.is_empty() => Ok(WatchPaths::Directory),
+        Data::List(_) | Data::Text(_) => Ok(WatchPaths::Paths(texts(node)?)),
+        _ => expected("true, false, a path or a list of paths", node),
+    }
+}
+
+/// Patterns of what is not watched: a list, or one text split at blanks as under PM2. A regular
+/// expression of a JavaScript file has come as `{regex: …}`.
+pub(crate) fn ignore_watch(node: &Node) -> Read<Vec<String>> {
+    let Data::List(items) = &node.data else { return words(node) };
+    let one = |item: &Node| match &item.data {
+        Data::Table(entries) => match entries.iter().find(|entry| entry.key == "regex") {
+            Some(entry) => Ok(format!("{}{}", crate::watch::REGEX, text(&entry.value)?)),
+            None => expected("a text or a regular expression", item),
+        },
+        _ => scalar(item, "a list of texts"),
+    };
+    items.iter().map(one).collect()
+}
+
+/// Of chokidar's options the one that means something here.
+pub(crate) fn follow_links(node: &Node) -> Read<bool> {
+    let Data::Table(entries) = &node.data else {
+        return expected("a table of chokidar's options", node);
+    };
+    match entries.iter().find(|entry| entry.key == "followSymlinks") {
+        Some(entry) => truth(&entry.value),
+        None => Ok(false),
     }
 }

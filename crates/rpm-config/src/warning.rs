@@ -1,11 +1,13 @@
 //! [`Warning`]: what is worth saying, and no reason to refuse.
 
-use crate::AppName;
+use crate::{AppName, Problem};
 use std::fmt;
 
 /// Said once before a start. `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
+    /// Something in a file of a PM2 format that counts for nothing.
+    Ignored(Problem),
     /// `--env NAME`, but the app has no `env_NAME`.
     NoSuchEnv {
         /// Which app.
@@ -28,6 +30,7 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Ignored(problem) => write!(f, "{problem}; it is ignored"),
             Self::NoSuchEnv { app, name } => {
                 write!(f, "app {app}: there is no `env_{name}`, only `env` is used")
             }

@@ -43,10 +43,15 @@ impl EventLog {
         self.next
     }
 
-    /// Records an event and tells the subscribers.
+    /// Records what the supervisor noticed and tells the subscribers.
     pub(crate) fn push(&mut self, notice: Notice) {
         let what = serde_json::to_value(&notice.kind).unwrap_or_default();
-        let event = event(self.next, notice.app, notice.instance, what);
+        self.tell(notice.app, notice.instance, what);
+    }
+
+    /// Records an event and tells the subscribers.
+    pub(crate) fn tell(&mut self, app: AppName, instance: InstanceId, what: Value) {
+        let event = event(self.next, app, instance, what);
         self.next += 1;
         if self.past.len() == REMEMBERED {
             self.past.pop_front();

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub(crate) fn spec(name: &str) -> AppSpec {
     AppSpec {
         name: AppName::new(name).unwrap(),
+        file: None,
         namespace: "default".to_owned(),
         launch: Launch {
             script: "/srv/app.js".into(),
@@ -25,11 +26,21 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         instances: 2,
         instance_var: "NODE_APP_INSTANCE".to_owned(),
         increment_var: None,
+        env_files: vec![],
+        filter_env: rpm_config::FilterEnv::Nothing,
+        user: None,
+        cron_restart: None,
+        watch: None,
         share_ports: true,
         listen: Vec::new(),
         proxy: None,
         balance: rpm_config::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: false },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: false,
+            rules: rpm_config::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: Vec::new(),

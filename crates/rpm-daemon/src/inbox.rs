@@ -3,7 +3,7 @@
 use crate::{control, sample::Sample};
 use rpm_config::AppName;
 use rpm_protocol::{EventView, Request, RpcError};
-use rpm_supervisor::{Ticket, WorkerId};
+use rpm_supervisor::{Moment, Ticket, WorkerId};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -75,6 +75,31 @@ pub(crate) enum Message {
         /// How long it was.
         after: Duration,
     },
+    /// All a worker wrote is in its files; its spools are needed no more.
+    Logged {
+        /// Whose.
+        worker: WorkerId,
+        /// Their held names, without the prefix.
+        spools: Vec<String>,
+    },
+    /// A log file takes nothing, or takes it again.
+    Log(crate::output::LogNews),
+    /// SIGUSR2: an outside logrotate has moved files.
+    Reopen,
+    /// A moment of an app's `cron_restart` has come.
+    Due {
+        /// Which app.
+        app: AppName,
+    },
+    /// A file that an app watches has changed.
+    Changed {
+        /// Which app.
+        app: AppName,
+        /// Which file.
+        path: std::path::PathBuf,
+        /// When it was seen: who was started since has the new one.
+        at: Moment,
+    },
     /// Apps had their time to reply to a triggered action.
     TriggerExpired {
         /// Which.
@@ -82,6 +107,8 @@ pub(crate) enum Message {
     },
     /// SIGTERM: the machine goes down, or somebody wants all to end.
     Terminated,
+    /// Whether another binary can go on from here, or why not.
+    Checked(Result<(), String>),
     /// Memory and CPU of all workers.
     Sampled(Box<Sample>),
 }

@@ -4,9 +4,7 @@ use crate::{
     diagnose,
     engine::Engine,
     front::is_front,
-    log_files,
-    output::Output,
-    package, store,
+    log_files, package, store,
     tree::{self, Leader},
     worker::Process,
 };
@@ -14,6 +12,7 @@ use rpm_config::Ready;
 use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Event, Exit, WorkerId};
+use rpm_unix::procfd;
 use std::path::Path;
 
 /// How many ends of workers are remembered for each instance.
@@ -57,10 +56,18 @@ impl Engine {
             News::Slots { app, fallback, slots, .. } => self.on_slots(&app, fallback, slots),
             News::SlotsEnd { request } => self.on_slots_end(request),
             News::Unfiltered { child, errno } => self.on_unfiltered(worker_of(child), errno),
+            News::Snapshot { file } => self.on_snapshot(file),
+            News::NotUpgraded { errno } => self.on_not_upgraded(errno),
             News::Released => self.replies.let_go(),
             News::Error { text } => tracing::error!("the keeper refused a request: {text}"),
-            // Answers to questions that only a starting daemon asks; `recover` took them.
-            News::Welcome { .. } | News::Known { .. } | News::Held { .. } | News::InventoryEnd => {}
+            // Answers to questions that only a starting daemon asks, which `recover` took; and what
+            // the link keeps for itself.
+            News::Welcome { .. }
+            | News::Known { .. }
+            | News::Held { .. }
+            | News::InventoryEnd
+            | News::Shared { .. }
+            | News::Unshared { .. } => {}
         }
     }
 
@@ -82,16 +89,15 @@ impl Engine {
         let Some(spec) = self.spec_of(worker) else { return };
         let Some(known) = self.workers.get(worker) else { return };
         let label = known.label.clone();
-        let paths = log_files::paths(&self.home, &spec, label.instance, label.slot);
-        let sinks = self.files.open(paths, &mut self.keeper);
-        let output = Output::start(&spec.name, [child.stdout, child.stderr], sinks);
+        let pipes = [&child.stdout, &child.stderr].map(|pipe| procfd::inode(pipe).unwrap_or(0));
+        let output = self.start_output(worker, &label, &spec, [child.stdout, child.stderr]);
         let sender = self.inbox.sender();
         let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
         let token = crate::launch::token(&self.places, worker);
         let leader = Leader { pid: child.pid, start_time: child.start_time, token };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
-            known.process = Some(Process { leader, exited: false, output, channel });
+            known.process = Some(Process { leader, exited: false, pipes, output, channel });
         }
     }
 
@@ -115,10 +121,8 @@ impl Engine {
             return self.acknowledge(worker);
         };
         process.exited = true;
-        if let Err(error) = process.output.drain().await {
-            tracing::warn!(%worker, "its last lines could not be read: {error}");
-        }
-        self.record_exit(worker, status);
+        let said = self.drain_output(worker).await;
+        self.record_exit(worker, status, said);
         self.on_triggered_exit(worker);
         self.step(Event::Exited { worker, exit: exit_of(status) });
         self.check_tree(worker);
@@ -139,14 +143,15 @@ impl Engine {
 
     fn finish(&mut self, worker: WorkerId) {
         self.step(Event::TreeGone { worker });
-        self.acknowledge(worker);
         self.listeners.forget_worker(worker);
-        let Some(gone) = self.workers.remove(worker) else { return };
-        if let Some(process) = gone.process {
-            self.remove_pid_file(&gone.label, process.leader.pid);
-            process.output.finish();
+        match self.workers.remove(worker).map(|gone| (gone.label, gone.process)) {
+            Some((label, Some(process))) => {
+                self.remove_pid_file(&label, process.leader.pid);
+                // Acknowledged when all it said is written.
+                self.finish_output(worker, process.output);
+            }
+            Some((_, None)) | None => self.acknowledge(worker),
         }
-        self.files.release_unused(&mut self.keeper);
     }
 
     /// Tells the keeper that an exit is recorded; sent after the state that records it.
@@ -154,8 +159,8 @@ impl Engine {
         self.keeper.send(Request::Acknowledge { child: ChildId(worker.0) });
     }
 
-    fn record_exit(&mut self, worker: WorkerId, status: ExitStatus) {
-        let stderr = self.last_stderr(worker);
+    fn record_exit(&mut self, worker: WorkerId, status: ExitStatus, said: Option<Vec<String>>) {
+        let stderr = said.unwrap_or_else(|| self.last_stderr(worker));
         let Some(known) = self.workers.get(worker) else { return };
         let exits = self.exits.entry(known.label.instance).or_default();
         exits.insert(0, exit_view(status, stderr));
@@ -170,8 +175,10 @@ impl Engine {
         };
         let label = &known.label;
         let (_, path) = log_files::paths(&self.home, &spec, label.instance, label.slot);
-        let store::WorkerRecord { error_mark, started_at, .. } = &known.record;
-        let lines = path.map(|path| error_mark.lines_since(&path, *started_at, STDERR_LINES));
+        let store::WorkerRecord { error_mark, started_at, .. } = known.record;
+        let lines = path.and_then(|path| {
+            crate::disk::look(move || error_mark.lines_since(&path, started_at, STDERR_LINES))
+        });
         lines.unwrap_or_default()
     }
 

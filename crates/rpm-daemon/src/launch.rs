@@ -8,7 +8,10 @@ use rpm_cluster::preload;
 use rpm_config::{AppSpec, ExecMode, Runtime};
 use rpm_keeper::{Owner, SpawnSpec};
 use rpm_supervisor::{InstanceId, WorkerId};
-use rpm_unix::spawn::Program;
+use rpm_unix::{
+    spawn::{Credentials, Program},
+    user::Account,
+};
 use std::{
     collections::BTreeMap,
     ffi::CString,
@@ -58,8 +61,10 @@ pub(crate) fn token(places: &Places, worker: WorkerId) -> String {
     format!("RPM_INSTANCE={}:{worker}", places.hash)
 }
 
-/// Everything the keeper needs to execute this worker. Fails on a NUL byte in a text.
+/// Everything the keeper needs to execute this worker. Fails on a NUL byte in a text, and on what
+/// has to be looked up anew at each spawn: files of variables, a user.
 pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<SpawnSpec, String> {
+    let (spec, credentials) = &looked_up(spec)?;
     let arguments = arguments(spec, seat.slot)?;
     let file = arguments.first().cloned().ok_or("there is nothing to execute")?;
     let environment = environment(spec, places, seat);
@@ -71,7 +76,7 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
             arguments,
             environment: pairs.collect::<Result<_, _>>()?,
             directory: spec.cwd.clone(),
-            credentials: None,
+            credentials: credentials.clone(),
         },
         channel: spec.launch.runtime == Runtime::Node,
         share: shares_ports(spec).then(|| owner(spec, seat.slot)),
@@ -80,6 +85,23 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
         // As under PM2, where a worker of a cluster has no standard input.
         input: spec.mode == ExecMode::Fork,
     })
+}
+
+/// The spec with the variables of its files below its own, and its user's where it has one.
+fn looked_up(spec: &AppSpec) -> Result<(AppSpec, Option<Credentials>), String> {
+    let mut spec = spec.clone();
+    let files = rpm_config::read_env_files(&spec.env_files)?;
+    spec.env = files.into_iter().chain(spec.env).collect();
+    let Some(run_as) = &spec.user else { return Ok((spec, None)) };
+    let account = rpm_unix::user::account(run_as.user.as_deref(), run_as.group.as_deref())
+        .map_err(|error| error.to_string())?;
+    let Account { credentials, name, home, shell } = account;
+    if run_as.user.is_some() {
+        let own = [("HOME", home), ("USER", name.clone()), ("LOGNAME", name), ("SHELL", shell)];
+        let own = own.map(|(name, value)| (name.to_owned(), value));
+        spec.inherited_env.extend(own);
+    }
+    Ok((spec, Some(credentials)))
 }
 
 /// Whether rpm holds this app's ports.
@@ -236,6 +258,7 @@ mod tests {
             ("namespace", "default"),
             ("pm_exec_path", "/srv/app.js"),
             ("pm_id", "7"),
+            ("unique_id", "1b02ad3e-32cb-4e55-acc0-9b4b40d92807"),
         ];
         let found: Vec<(&str, &str)> = env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(found, expected);

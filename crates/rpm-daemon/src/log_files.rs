@@ -1,12 +1,17 @@
-//! Which files an app logs to, and one open description of each, shared by all that write to it and
-//! held by the keeper across daemons.
+//! Which files an app logs to, and how its streams get there.
 
 use crate::{keeper_link::KeeperLink, store};
-use rpm_config::AppSpec;
+use rpm_config::{AppSpec, LogRules};
 use rpm_keeper::Request;
 use rpm_logs::{
+    date_format::DateFormat,
+    frame::{Frame, Source},
     history::{History, Query},
-    sink::LogFile,
+    lane::Lanes,
+    open::Access,
+    rotate::plan::Plan,
+    ship::Address,
+    sink::Rules,
     tail::{Tail, tail_bytes_from},
 };
 use rpm_supervisor::InstanceId;
@@ -17,7 +22,6 @@ use std::{
     fs, io,
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
 };
 
 /// Bytes kept of each of a worker's last lines: fifty of them, of five workers of each instance,
@@ -93,75 +97,120 @@ pub(crate) fn empty(path: &Path) -> io::Result<()> {
     if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
-/// The two files of an instance.
-pub(crate) type Sinks = [Option<Arc<LogFile>>; 2];
-
-/// All open log files, by path.
-#[derive(Default)]
-pub(crate) struct LogFiles {
-    /// A predecessor's descriptions that were not asked for yet.
-    held: BTreeMap<String, OwnedFd>,
-    open: BTreeMap<PathBuf, Weak<LogFile>>,
+/// Where one stream of an instance goes.
+pub(crate) struct Course {
+    pub(crate) files: Vec<(PathBuf, Rules)>,
+    pub(crate) frame: Frame,
+    pub(crate) ship: Vec<Address>,
 }
 
-impl LogFiles {
-    /// Takes over a predecessor's descriptions.
+impl Course {
+    /// Whether lines have to go through memory.
+    pub(crate) fn is_spooled(&self) -> bool {
+        self.frame != Frame::Raw || self.files.len() > 1 || !self.ship.is_empty()
+    }
+}
+
+/// Where standard output and standard error of an instance go.
+///
+/// # Errors
+/// A rule that says nothing: in words, with the key that has it.
+pub(crate) fn courses(
+    home: &Home,
+    spec: &AppSpec,
+    instance: InstanceId,
+    slot: u32,
+) -> Result<[Course; 2], String> {
+    let rules = rules(&spec.logs.rules)?;
+    let (out, error) = paths(home, spec, instance, slot);
+    let both = rpm_config::combined_log_path(spec, &home.logs(), instance.0, slot);
+    let ship: Vec<Address> = collectors(&spec.logs.rules)?;
+    Ok([("out", out), ("err", error)].map(|(stream, own)| {
+        let twice = own.is_some() && own == both;
+        let both = both.clone().filter(|_| !twice);
+        let files = own.into_iter().chain(both).map(|path| (path, rules.clone())).collect();
+        let frame = frame(spec, instance, stream);
+        Course { files, frame, ship: ship.clone() }
+    }))
+}
+
+fn frame(spec: &AppSpec, instance: InstanceId, stream: &'static str) -> Frame {
+    let rules = &spec.logs.rules;
+    let stamp = rules.date_format.as_deref().map(DateFormat::new);
+    match stamp {
+        stamp if rules.json => {
+            Frame::Json(Source { app: spec.name.to_string(), id: instance.0, stream, stamp })
+        }
+        Some(stamp) => Frame::Stamped(stamp),
+        None => Frame::Raw,
+    }
+}
+
+fn collectors(rules: &LogRules) -> Result<Vec<Address>, String> {
+    let parse = |text: &String| {
+        let address = text.parse::<Address>();
+        address.map_err(|expected| format!("log_ship must be {expected}, but is {text:?}"))
+    };
+    rules.ship.iter().map(parse).collect()
+}
+
+fn rules(rules: &LogRules) -> Result<Rules, String> {
+    let group = match rules.group.as_deref() {
+        None => None,
+        Some(name) => Some(
+            rpm_logs::open::group(name)
+                .ok_or_else(|| format!("log_group: there is no group {name} on this machine"))?,
+        ),
+    };
+    let rotate = rules.rotate.as_ref().map(|rotate| {
+        let interval = rotate.interval.as_deref().map(str::parse).transpose();
+        let interval =
+            interval.map_err(|expected| format!("rotate.interval must be {expected}"))?;
+        Ok::<_, String>(Plan {
+            max_size: rotate.max_size,
+            keep: rotate.keep,
+            max_total: rotate.max_total,
+            compress: rotate.compress,
+            interval,
+        })
+    });
+    Ok(Rules { access: Access { mode: rules.mode, group }, rotate: rotate.transpose()? })
+}
+
+/// The threads that write logs, and what a predecessor's streams left in memory.
+#[derive(Default)]
+pub(crate) struct Logs {
+    pub(crate) lanes: Lanes,
+    held: BTreeMap<String, OwnedFd>,
+    /// Ended streams that are still being written.
+    pub(crate) finishing: usize,
+    /// A thread did not answer: until then (milliseconds since the epoch) nobody waits for one.
+    pub(crate) hung_until: u64,
+}
+
+impl Logs {
+    /// Takes over a predecessor's spools.
     pub(crate) fn adopt(held: BTreeMap<String, OwnedFd>) -> Self {
-        Self { held, open: BTreeMap::new() }
+        Self { lanes: Lanes::holding(), held, ..Self::default() }
     }
 
-    /// The files of an instance, opened where they are not. A file that cannot be opened is told in
-    /// the daemon's log and its stream is thrown away: the app must run.
-    pub(crate) fn open(
-        &mut self,
-        (out, error): (Option<PathBuf>, Option<PathBuf>),
-        keeper: &mut KeeperLink,
-    ) -> Sinks {
-        [out, error].map(|path| self.file(path?, keeper))
-    }
-
-    fn file(&mut self, path: PathBuf, keeper: &mut KeeperLink) -> Option<Arc<LogFile>> {
-        if let Some(open) = self.open.get(&path).and_then(Weak::upgrade) {
-            return Some(open);
+    /// The spool of this name, a new one if there is none; the keeper has it, too.
+    pub(crate) fn spool(&mut self, name: &str, keeper: &mut KeeperLink) -> io::Result<OwnedFd> {
+        if let Some(found) = self.held.remove(name) {
+            return Ok(found);
         }
-        match self.open_or_adopt(&path, keeper) {
-            Ok(file) => {
-                let file = Arc::new(file);
-                self.open.insert(path, Arc::downgrade(&file));
-                Some(file)
-            }
-            Err(error) => {
-                tracing::error!("{} cannot be written: {error}", path.display());
-                None
-            }
-        }
+        let memory = rpm_logs::spool::create()?;
+        let fd = memory.try_clone()?;
+        // At once, not with this turn: bytes must not come to a spool that dies with us.
+        keeper.send_now(Request::Hold { name: format!("{}{name}", store::SPOOL), fd });
+        Ok(memory)
     }
 
-    fn open_or_adopt(&mut self, path: &Path, keeper: &mut KeeperLink) -> io::Result<LogFile> {
-        let name = path.display().to_string();
-        if let Some(fd) = self.held.remove(&name) {
-            return LogFile::adopt(fd, path);
-        }
-        let file = LogFile::open(path)?;
-        let fd = file.description()?;
-        keeper.send(Request::Hold { name: format!("{}{name}", store::LOG), fd });
-        Ok(file)
-    }
-
-    /// Somebody is about to read the files: what is in memory of their time indexes is written.
-    pub(crate) fn flush_times(&self) {
-        self.open.values().filter_map(Weak::upgrade).for_each(|file| file.flush_times());
-    }
-
-    /// Gives up the descriptions nobody writes to any more.
+    /// Lets go of what no stream asked for: all of it was written.
     pub(crate) fn release_unused(&mut self, keeper: &mut KeeperLink) {
-        self.open.retain(|path, file| {
-            let used = file.strong_count() > 0;
-            if !used {
-                keeper.send(Request::Drop { name: format!("{}{}", store::LOG, path.display()) });
-            }
-            used
-        });
+        for name in std::mem::take(&mut self.held).into_keys() {
+            keeper.send(Request::Drop { name: format!("{}{name}", store::SPOOL) });
+        }
     }
 }
 

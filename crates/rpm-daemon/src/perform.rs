@@ -85,7 +85,8 @@ impl Engine {
         store::WorkerRecord {
             started_at: crate::clock::epoch_millis(),
             error_mark: error
-                .map_or_else(log_files::Mark::default, |path| log_files::Mark::end_of(&path)),
+                .and_then(|path| crate::disk::look(move || log_files::Mark::end_of(&path)))
+                .unwrap_or_default(),
             listening: activation::texts(spec),
             offers: Offers::default(),
             version: None,
@@ -172,13 +173,15 @@ impl Engine {
 
     /// The keeper's children that are neither a leader nor this daemon.
     pub(crate) fn orphans(&self) -> Vec<i32> {
-        let mut orphans = rpm_unix::procfs::children_of(rpm_unix::process::parent());
+        let parents = self.parents_of_orphans();
+        let mut orphans: Vec<i32> =
+            parents.iter().flat_map(|parent| rpm_unix::procfs::children_of(*parent)).collect();
         let known: std::collections::BTreeSet<i32> = self
             .workers
             .iter()
             .filter_map(|(_, worker)| worker.process.as_ref().map(|p| p.leader.pid))
             .chain(self.fronts.pids())
-            .chain([own_pid()])
+            .chain([own_pid(), self.succession.keeper()])
             .collect();
         orphans.retain(|pid| !known.contains(pid));
         orphans
@@ -191,6 +194,8 @@ impl Engine {
 
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
+        self.ledger.touch_specs();
+        self.tend();
         self.end_idle_front(app);
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);

@@ -28,13 +28,16 @@ pub(crate) const EXITS: &str = "exits";
 pub(crate) const CONTROL: &str = "control";
 /// Prefix of the names of specs.
 pub(crate) const SPEC: &str = "spec:";
-/// Prefix of the names of log files.
-pub(crate) const LOG: &str = "log:";
+/// Prefix of the names of what is between pipes and log files.
+pub(crate) const SPOOL: &str = "spool:";
 
 /// The state of a daemon, as its successor reads it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Saved {
     version: u32,
+    /// When it was written, in epoch milliseconds; 0 in states of older versions.
+    #[serde(default)]
+    pub(crate) written_at: u64,
     /// All policy's state.
     pub(crate) fleet: Fleet,
     /// What the engine knows of workers and the supervisor need not.
@@ -53,6 +56,7 @@ pub(crate) struct Saved {
 #[derive(Debug, Serialize)]
 pub(crate) struct Saving<'a> {
     pub(crate) version: u32,
+    pub(crate) written_at: u64,
     pub(crate) fleet: &'a Fleet,
     pub(crate) workers: BTreeMap<WorkerId, &'a WorkerRecord>,
     pub(crate) next_event: u64,
@@ -109,9 +113,14 @@ pub(crate) fn seal<T: Serialize>(value: &T) -> io::Result<OwnedFd> {
     rpm_unix::memfd::seal(&serde_json::to_vec(value)?)
 }
 
+/// The bytes of such a file.
+pub(crate) fn bytes(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    rpm_unix::memfd::read(file, MAX_BYTES)
+}
+
 /// The content of such a file.
 pub(crate) fn open<T: DeserializeOwned>(file: &OwnedFd) -> io::Result<T> {
-    Ok(serde_json::from_slice(&rpm_unix::memfd::read(file, MAX_BYTES)?)?)
+    Ok(serde_json::from_slice(&bytes(file)?)?)
 }
 
 /// A spec from its held file.
@@ -148,6 +157,7 @@ mod tests {
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {
+            written_at: 7,
             version: VERSION,
             fleet: &fleet,
             workers: BTreeMap::from([(WorkerId(1), &record)]),
@@ -161,6 +171,7 @@ mod tests {
         let (version, next_event, next_ticket) = (VERSION, 7, 8);
         let fleet = fleet.clone();
         let expected = Saved {
+            written_at: 7,
             version,
             fleet,
             workers,

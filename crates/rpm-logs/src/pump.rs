@@ -1,23 +1,33 @@
-//! [`Pump`]: moves one pipe into one file until the pipe ends.
+//! `Pump`: moves one stream into its files until it is told to finish.
 //!
-//! An app is never blocked by a full or broken disk: what the file refuses is thrown away and
-//! counted, and every new attempt begins with the file, so it resumes by itself.
+//! Straight from the pipe into one file where nothing is to be done to its lines, else by way of a
+//! spool. What a full or broken disk refuses is thrown away and counted, or left in the pipe, as
+//! its owner wants; every new attempt begins with the file, so it resumes by itself.
 
-use crate::sink::{LogFile, Outcome, outcome};
+mod inlet;
+mod told;
+
+pub use told::{Alarm, Counters, Trouble};
+
+use crate::{
+    peek::Peek,
+    sink::{LogFile, Outcome, Portion, outcome},
+    spooled::{Spooled, Urge, WhenFull, Written},
+};
+use inlet::Inlet;
 use nix::fcntl::{FcntlArg, fcntl};
 use rpm_unix::pipe::{null, splice};
 use std::{
+    cell::RefCell,
     fmt, io,
     os::fd::{AsFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 use tokio::{
-    net::unix::pipe::Receiver,
     sync::{mpsc, oneshot},
-    task::JoinHandle,
+    time::{Instant, sleep_until},
 };
 
 /// Bytes moved in one call: the largest pipe rpm makes.
@@ -25,49 +35,64 @@ const PIECE_BYTES: usize = 1 << 20;
 /// Used where a pipe does not tell its size: the kernel's default.
 const PIPE_BYTES: usize = 64 << 10;
 /// Commands that may wait for a pump.
-const MAX_COMMANDS: usize = 8;
+pub(crate) const MAX_COMMANDS: usize = 8;
+/// How long the beginning of a line waits for its end.
+const LINE_PATIENCE: Duration = Duration::from_secs(1);
+/// When a disk that lets an app wait is tried again: nothing tells that it has room.
+const DISK_RETRY: Duration = Duration::from_secs(1);
 
-/// What a pump has done so far. Read by others while it runs.
-#[derive(Debug, Default)]
-pub struct Counters {
-    written: AtomicU64,
-    dropped: AtomicU64,
+/// What is left of a stream when its leader has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Its last lines as they came, where they went through memory; else they are in the file.
+    pub last: Option<Vec<Vec<u8>>>,
 }
 
-impl Counters {
-    /// Bytes that are in the file.
-    pub fn written(&self) -> u64 {
-        self.written.load(Relaxed)
-    }
-
-    /// Bytes that the file refused and that are gone.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
-    }
-}
-
-/// Told once when a file begins to refuse bytes, and once when it takes them again.
+/// To a pump.
 #[derive(Debug)]
-pub enum Trouble {
-    /// Bytes are thrown away, because of this.
-    Dropping(io::Error),
-    /// A whole pipe was written again.
-    Recovered,
+pub(crate) enum Order {
+    /// Take what the pipe holds now.
+    Drain(oneshot::Sender<Drained>),
+    /// The same, and then end; told when all is in the files.
+    Finish(oneshot::Sender<()>),
 }
 
-type Alarm = Box<dyn FnMut(Trouble) + Send>;
+/// Where a stream goes.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// Nowhere: it is thrown away, and not counted.
+    Nowhere,
+    /// Byte for byte into one file.
+    Direct(Arc<LogFile>),
+    /// By way of its spool.
+    Spooled(Box<Spooled>),
+}
 
 /// One pipe and where it goes.
-pub struct Pump {
-    pipe: Receiver,
-    file: Option<Arc<LogFile>>,
+pub(crate) struct Pump {
+    pipe: Inlet,
+    route: Route,
+    when_full: WhenFull,
+    peek: Rc<RefCell<Peek>>,
     null: OwnedFd,
     counters: Arc<Counters>,
     alarm: Alarm,
-    /// The file refused bytes since the pipe was last empty.
+    /// A file refused bytes since the pipe was last empty.
     refused: bool,
-    /// [`Trouble::Dropping`] was told.
-    dropping: bool,
+    /// A file took bytes since then.
+    wrote: bool,
+    /// Trouble was told.
+    told: bool,
+    pause: Option<Pause>,
+    ended: bool,
+}
+
+/// Why nothing is done until something comes, or this time.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Instant,
+    /// The disk takes nothing; else: a line has no end yet.
+    blocked: bool,
 }
 
 /// What a look at the pipe came to.
@@ -76,128 +101,253 @@ enum Step {
     Bytes(u64),
     Empty,
     End,
+    /// The disk takes nothing, and the app is to wait.
+    Blocked,
 }
 
 impl Pump {
-    /// A pump from `pipe`, made non-blocking, to `file`; `None` throws the bytes away and counts
-    /// nothing. Must be called inside a tokio runtime with I/O.
+    /// A pump from `pipe`, made non-blocking. Must be called inside a tokio runtime with I/O.
     ///
     /// # Errors
     /// `InvalidInput` if `pipe` is no pipe's read end.
-    pub fn new(pipe: OwnedFd, file: Option<Arc<LogFile>>) -> io::Result<Self> {
-        Ok(Self {
-            pipe: Receiver::from_owned_fd(pipe)?,
-            file,
+    pub(crate) fn new(pipe: OwnedFd, route: Route, peek: Rc<RefCell<Peek>>) -> io::Result<Self> {
+        let pump = Self {
+            pipe: Inlet::new(pipe)?,
+            route,
+            when_full: WhenFull::Drop,
+            peek,
             null: null()?,
             counters: Arc::default(),
             alarm: Box::new(|_| ()),
             refused: false,
-            dropping: false,
-        })
+            wrote: false,
+            told: false,
+            pause: None,
+            ended: false,
+        };
+        pump.files().iter().for_each(|file| file.joined());
+        Ok(pump)
     }
 
-    /// Whom to tell of [`Trouble`]. Called from the pump's task: must not wait.
-    #[must_use]
-    pub fn on_trouble(mut self, alarm: impl FnMut(Trouble) + Send + 'static) -> Self {
-        self.alarm = Box::new(alarm);
+    pub(crate) fn with(
+        mut self,
+        when_full: WhenFull,
+        counters: Arc<Counters>,
+        alarm: Alarm,
+    ) -> Self {
+        (self.when_full, self.counters, self.alarm) = (when_full, counters, alarm);
         self
     }
 
-    /// The counters, to be kept beside the pump.
-    pub fn counters(&self) -> Arc<Counters> {
-        self.counters.clone()
+    fn files(&self) -> &[Arc<LogFile>] {
+        match &self.route {
+            Route::Nowhere => &[],
+            Route::Direct(file) => std::slice::from_ref(file),
+            Route::Spooled(spooled) => spooled.files(),
+        }
     }
 
-    /// Moves bytes until nobody has the pipe open for writing. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// The pipe cannot be read or waited for; what the file says is [`Trouble`].
-    pub async fn run(&mut self) -> io::Result<()> {
+    /// Runs until it is told to finish, or nobody can tell it any more. Dropping the future loses
+    /// nothing.
+    pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        self.open_files();
+        let mut finishing = None;
         loop {
-            self.pipe.readable().await?;
-            if self.step_ready()? == Step::End {
-                return Ok(());
+            let until = self.pause.map(|pause| pause.until);
+            let blocked = self.pause.is_some_and(|pause| pause.blocked);
+            let stepped = tokio::select! {
+                biased;
+                order = orders.recv(), if finishing.is_none() => match order {
+                    None => return,
+                    Some(Order::Drain(answer)) => {
+                        let drained = self.drain(Urge::Lines);
+                        // Whoever asked may have gone.
+                        let _unheard = answer.send(Drained { last: self.last_lines() });
+                        drained
+                    }
+                    Some(Order::Finish(answer)) => {
+                        finishing = Some(answer);
+                        self.drain(Urge::Ended)
+                    }
+                },
+                ready = self.pipe.ready(), if !self.ended && !blocked && finishing.is_none() => {
+                    ready.and_then(|()| self.step_ready())
+                }
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                    self.pause = None;
+                    let urge = if finishing.is_some() { Urge::Ended } else { Urge::Now };
+                    self.drain(urge)
+                }
+            };
+            // A pipe that cannot be read has nothing more for us.
+            self.ended |= stepped.is_err();
+            if !self.pause.is_some_and(|pause| pause.blocked)
+                && let Some(answer) = finishing.take()
+            {
+                let _unheard = answer.send(());
+                return;
             }
         }
+    }
+
+    fn open_files(&mut self) {
+        let errors: Vec<_> = self.files().iter().filter_map(|file| file.ensure().err()).collect();
+        errors.into_iter().for_each(|error| self.tell(error));
     }
 
     /// Takes what the pipe holds now, at most its capacity: for an exit, which is reported when
-    /// this is done, without waiting for the pipe's end (traps A8). How many bytes it was.
-    pub fn drain_now(&mut self) -> io::Result<u64> {
+    /// this is done, without waiting for the pipe's end (traps A8).
+    fn drain(&mut self, urge: Urge) -> io::Result<()> {
+        // In its own file the beginning of a line needs no end; in a spool it waits for it.
+        let urge = match &self.route {
+            Route::Direct(_) if urge == Urge::Lines => Urge::Now,
+            Route::Direct(_) | Route::Nowhere | Route::Spooled(_) => urge,
+        };
         let capacity = capacity(&self.pipe);
         let mut taken = 0;
         while taken < capacity {
-            match self.step()? {
+            match self.step(urge)? {
                 Step::Bytes(bytes) => taken += bytes,
-                Step::Empty | Step::End => break,
+                Step::Empty | Step::End | Step::Blocked => break,
             }
         }
-        Ok(taken)
+        Ok(())
     }
 
-    /// Runs as a task of its own until the pipe ends.
-    pub fn spawn(mut self) -> PumpHandle {
-        let counters = self.counters();
-        let (commands, mut inbox) = mpsc::channel(MAX_COMMANDS);
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    Some(DrainNow(answer)) = inbox.recv() => {
-                        // Whoever asked may have gone.
-                        let _unheard = answer.send(self.drain_now());
-                    }
-                    ended = self.run() => return ended,
-                }
+    fn last_lines(&self) -> Option<Vec<Vec<u8>>> {
+        match &self.route {
+            Route::Spooled(spooled) => Some(spooled.last_lines()),
+            Route::Nowhere | Route::Direct(_) => None,
+        }
+    }
+
+    /// One step, by which the pipe knows when to look again.
+    fn step_ready(&mut self) -> io::Result<()> {
+        match self.step(Urge::Lines)? {
+            Step::Bytes(bytes) => self.pipe.took(bytes),
+            Step::Empty => self.pipe.found_nothing(),
+            Step::End => self.ended = true,
+            Step::Blocked => {}
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, urge: Urge) -> io::Result<Step> {
+        let step = match &mut self.route {
+            Route::Nowhere => self.discard()?,
+            Route::Direct(file) => {
+                let mut peek = self.peek.borrow_mut();
+                let unfinished = urge != Urge::Lines;
+                let portion = Portion { limit: PIECE_BYTES, unfinished, peek: &mut peek };
+                let outcome = file.take(self.pipe.as_fd(), portion);
+                drop(peek);
+                self.on_direct(outcome)?
             }
-        });
-        PumpHandle { commands, counters, task: Some(task) }
-    }
-
-    /// One step, after which tokio knows whether the pipe is still to be read.
-    fn step_ready(&mut self) -> io::Result<Step> {
-        let step = self.step()?;
-        if step == Step::Empty {
-            // An event that came meanwhile is not forgotten by this.
-            let _would_block = self.pipe.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+            Route::Spooled(spooled) => {
+                let filled = spooled.fill(self.pipe.as_fd());
+                let written = spooled.write(urge, self.when_full)?;
+                let (waiting, full) = (spooled.waiting(), spooled.is_full());
+                self.on_spooled(filled, written, waiting, full)?
+            }
+        };
+        if step == Step::Blocked {
+            self.pause = Some(Pause { until: Instant::now() + DISK_RETRY, blocked: true });
         }
         Ok(step)
     }
 
-    fn step(&mut self) -> io::Result<Step> {
-        let Some(file) = &self.file else { return self.discard() };
-        match file.take(self.pipe.as_fd(), PIECE_BYTES) {
+    fn on_direct(&mut self, outcome: Outcome) -> io::Result<Step> {
+        Ok(match outcome {
             Outcome::Moved(bytes) => {
                 let bytes = bytes as u64;
                 self.counters.written.fetch_add(bytes, Relaxed);
-                Ok(Step::Bytes(bytes))
+                self.wrote |= bytes > 0;
+                self.pause = None;
+                Step::Bytes(bytes)
             }
             Outcome::Empty => {
                 self.settle();
-                Ok(Step::Empty)
+                self.pause = None;
+                Step::Empty
             }
-            Outcome::End => Ok(Step::End),
-            Outcome::Failed { error, lost } => self.refuse(error, lost as u64),
+            Outcome::Unfinished => {
+                self.wait_for_line();
+                Step::Empty
+            }
+            Outcome::End => Step::End,
+            Outcome::Failed { error, lost } => return self.refuse(error, lost as u64),
+        })
+    }
+
+    fn on_spooled(
+        &mut self,
+        filled: Outcome,
+        written: Written,
+        waiting: u64,
+        full: bool,
+    ) -> io::Result<Step> {
+        self.counters.written.fetch_add(written.bytes, Relaxed);
+        self.wrote |= written.bytes > 0;
+        self.counters.dropped.fetch_add(written.dropped, Relaxed);
+        if let Some(error) = written.error {
+            self.refused = true;
+            self.tell(error);
+            if self.when_full == WhenFull::Block {
+                return Ok(Step::Blocked);
+            }
         }
+        match waiting {
+            0 => self.pause = None,
+            _ => self.wait_for_line(),
+        }
+        Ok(match filled {
+            Outcome::Moved(bytes) => Step::Bytes(bytes as u64),
+            // A spool without room: what it holds is written with the next step.
+            Outcome::Empty if full => Step::Bytes(0),
+            Outcome::Empty | Outcome::Unfinished => {
+                self.settle();
+                Step::Empty
+            }
+            Outcome::End => Step::End,
+            Outcome::Failed { error, .. } => return Err(error),
+        })
+    }
+
+    fn wait_for_line(&mut self) {
+        let until = Instant::now() + LINE_PATIENCE;
+        self.pause.get_or_insert(Pause { until, blocked: false });
     }
 
     fn refuse(&mut self, error: io::Error, lost: u64) -> io::Result<Step> {
         self.refused = true;
-        if !std::mem::replace(&mut self.dropping, true) {
-            (self.alarm)(Trouble::Dropping(error));
+        self.tell(error);
+        if self.when_full == WhenFull::Block && lost == 0 {
+            return Ok(Step::Blocked);
         }
         let bytes = match self.discard()? {
             Step::Bytes(bytes) => lost + bytes,
-            step @ (Step::Empty | Step::End) if lost == 0 => return Ok(step),
-            Step::Empty | Step::End => lost,
+            step @ (Step::Empty | Step::End | Step::Blocked) if lost == 0 => return Ok(step),
+            Step::Empty | Step::End | Step::Blocked => lost,
         };
         self.counters.dropped.fetch_add(bytes, Relaxed);
         Ok(Step::Bytes(bytes))
     }
 
-    /// The pipe is empty: was all since the last time written?
+    fn tell(&mut self, error: io::Error) {
+        self.counters.troubled.store(true, Relaxed);
+        if !std::mem::replace(&mut self.told, true) {
+            (self.alarm)(match self.when_full {
+                WhenFull::Drop => Trouble::Dropping(error),
+                WhenFull::Block => Trouble::Blocked(error),
+            });
+        }
+    }
+
+    /// The pipe is empty: was something written since the last time, and nothing refused?
     fn settle(&mut self) {
-        if !std::mem::take(&mut self.refused) && std::mem::take(&mut self.dropping) {
+        let (wrote, refused) = (std::mem::take(&mut self.wrote), std::mem::take(&mut self.refused));
+        if wrote && !refused && std::mem::take(&mut self.told) {
+            self.counters.troubled.store(false, Relaxed);
             (self.alarm)(Trouble::Recovered);
         }
     }
@@ -205,66 +355,28 @@ impl Pump {
     fn discard(&self) -> io::Result<Step> {
         match outcome(splice(&self.pipe, &self.null, PIECE_BYTES)) {
             Outcome::Moved(bytes) => Ok(Step::Bytes(bytes as u64)),
-            Outcome::Empty => Ok(Step::Empty),
+            Outcome::Empty | Outcome::Unfinished => Ok(Step::Empty),
             Outcome::End => Ok(Step::End),
             Outcome::Failed { error, .. } => Err(error),
         }
     }
 }
 
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.files().iter().for_each(|file| file.left());
+    }
+}
+
 impl fmt::Debug for Pump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pump").field("file", &self.file).field("dropping", &self.dropping).finish()
+        f.debug_struct("Pump").field("route", &self.route).field("told", &self.told).finish()
     }
 }
 
 fn capacity(pipe: &impl AsFd) -> u64 {
     let bytes = fcntl(pipe, FcntlArg::F_GETPIPE_SZ).unwrap_or(0);
     u64::try_from(bytes).ok().filter(|bytes| *bytes > 0).unwrap_or(PIPE_BYTES as u64)
-}
-
-#[derive(Debug)]
-struct DrainNow(oneshot::Sender<io::Result<u64>>);
-
-/// A running [`Pump`]. Dropping it stops the pump; what is in the pipe stays there.
-#[derive(Debug)]
-pub struct PumpHandle {
-    commands: mpsc::Sender<DrainNow>,
-    counters: Arc<Counters>,
-    /// `None` once its end was told.
-    task: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl PumpHandle {
-    /// What it has done so far.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// [`Pump::drain_now`] in the task; 0 where the pipe has ended before.
-    pub async fn drain_now(&self) -> io::Result<u64> {
-        let (answer, answered) = oneshot::channel();
-        if self.commands.send(DrainNow(answer)).await.is_err() {
-            return Ok(0);
-        }
-        answered.await.unwrap_or(Ok(0))
-    }
-
-    /// Waits for the pipe's end. Dropping the future changes nothing.
-    pub async fn ended(&mut self) -> io::Result<()> {
-        let Some(task) = &mut self.task else { return Ok(()) };
-        let ended = task.await;
-        self.task = None;
-        ended.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
-    }
-}
-
-impl Drop for PumpHandle {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
 }
 
 #[cfg(test)]

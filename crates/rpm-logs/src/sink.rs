@@ -1,48 +1,59 @@
-//! [`LogFile`]: one open log file, however many pipes end in it.
+//! [`LogFile`]: one log file, however many pipes end in it.
 //!
 //! Bytes come by splice, which moves them out of the pipe and into the file as one step of the
-//! kernel, and the file's offset is in the open description, a duplicate of which the keeper holds:
-//! a daemon killed at any moment leaves neither a gap nor a repetition (traps A7). splice refuses
-//! append mode, so the writer itself looks where the end is.
+//! kernel, always to the file's end: a daemon killed at any moment leaves neither a gap nor a
+//! repetition, and its successor opens the path and goes on (traps A7). splice refuses append mode,
+//! so the writer itself looks where the end is; it alone rotates, and notices when somebody else
+//! truncated, moved or removed the file.
 
-use crate::times::{TimesWriter, now_ms};
-use rpm_unix::pipe::splice;
+mod open_file;
+mod portion;
+
+use crate::{
+    open::Access,
+    rotate::{self, plan::Plan},
+    times::now_ms,
+};
+use open_file::{Open, RETRY_MS};
+pub(crate) use portion::Portion;
+use portion::Size;
 use std::{
-    fs::{DirBuilder, File, Metadata, OpenOptions},
-    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
-    },
+    io::{self, ErrorKind, Write},
+    os::{fd::BorrowedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
-/// Bytes copied at once to what cannot be spliced to: a terminal, a device.
-const COPY_BYTES: usize = 64 << 10;
+/// How a file is made and kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Who may read it.
+    pub access: Access,
+    /// When it is rotated; `None`: never.
+    pub rotate: Option<Plan>,
+}
 
 /// An open log file.
 #[derive(Debug)]
 pub struct LogFile {
     path: PathBuf,
-    /// Held for one system call or a few, never across a wait: two splices at one offset would
-    /// write over each other.
-    open: Mutex<Open>,
+    rules: Rules,
+    /// Pipes that end here now: with several, each gives whole lines only.
+    pipes: AtomicUsize,
+    /// Held for a few system calls, never across a wait: two writes at one offset would write over
+    /// each other.
+    open: Mutex<State>,
 }
 
-#[derive(Debug)]
-struct Open {
-    file: File,
-    method: Method,
-    /// When what was written.
-    times: TimesWriter,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Method {
-    Splice,
-    /// Loses what is in the daemon's hands if it is killed; only where splice does not work.
-    Copy,
+/// A file that could not be opened is tried again with the next bytes.
+#[derive(Debug, Default)]
+struct State {
+    open: Option<Open>,
+    /// Not before this.
+    retry_at: u64,
 }
 
 /// What one attempt to write did.
@@ -52,30 +63,62 @@ pub(crate) enum Outcome {
     Moved(usize),
     /// The pipe is empty.
     Empty,
+    /// The pipe holds the beginning of a line, and others write to the file.
+    Unfinished,
     /// The pipe is empty and nobody has it open for writing.
     End,
     /// The file takes nothing; the bytes are still in the pipe, but for `lost`.
     Failed { error: io::Error, lost: usize },
 }
 
+/// Where in which file something is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) offset: u64,
+}
+
+impl Place {
+    /// In no file: nothing was begun.
+    pub(crate) const NONE: Self = Self { device: 0, inode: 0, offset: 0 };
+}
+
 impl LogFile {
-    /// Opens `path` for writing at its end. Makes missing directories (0700) and the file (0600).
-    /// A path that is a terminal, a device or a named pipe works too; the latter needs its reader.
-    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let path = path.into();
-        let file = create(&path)?;
-        Self::new(file, path)
+    /// The file at `path`, opened with the first bytes. Missing directories are made (0700). A path
+    /// that is a terminal, a device or a named pipe works too; the latter needs its reader.
+    pub fn new(path: impl Into<PathBuf>, rules: Rules) -> Self {
+        Self { path: path.into(), rules, pipes: AtomicUsize::new(0), open: Mutex::default() }
     }
 
-    /// Takes over the description that the keeper held, with its offset. `path` is where it was
-    /// opened.
-    pub fn adopt(description: OwnedFd, path: impl Into<PathBuf>) -> io::Result<Self> {
-        Self::new(description.into(), path.into())
+    /// Opens it now.
+    pub fn open(path: impl Into<PathBuf>, rules: Rules) -> io::Result<Self> {
+        let file = Self::new(path, rules);
+        file.ensure()?;
+        Ok(file)
     }
 
-    fn new(file: File, path: PathBuf) -> io::Result<Self> {
-        let open = Mutex::new(Open::new(file, &path)?);
-        Ok(Self { path, open })
+    /// Opens it, if it is not.
+    pub(crate) fn ensure(&self) -> io::Result<()> {
+        self.opened(&mut self.lock()).map(drop)
+    }
+
+    fn opened<'a>(&self, state: &'a mut State) -> io::Result<&'a mut Open> {
+        if state.open.is_none() {
+            if now_ms() < state.retry_at {
+                return Err(io::Error::other("it could not be opened a moment ago"));
+            }
+            state.retry_at = now_ms() + RETRY_MS;
+            let file = Open::new(&self.path, &self.rules)?;
+            if let Some(plan) = &self.rules.rotate
+                && file.is_regular()
+            {
+                // What is left of a former life need not be in order for the log to go on.
+                let _unsettled = rotate::settle(&self.path, plan);
+            }
+            state.open = Some(file);
+        }
+        state.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Where it was opened.
@@ -83,103 +126,119 @@ impl LogFile {
         &self.path
     }
 
-    /// A duplicate of the description, for the keeper.
-    pub fn description(&self) -> io::Result<OwnedFd> {
-        self.lock().file.as_fd().try_clone_to_owned()
+    /// How it is made and kept.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
-    /// The offset of the next byte: what a worker started now writes comes behind it.
-    pub fn position(&self) -> io::Result<u64> {
-        let open = self.lock();
-        let metadata = open.file.metadata()?;
-        if metadata.is_file() { Ok(metadata.len()) } else { Ok(0) }
+    /// Counts one pipe more or less that ends here.
+    pub(crate) fn joined(&self) {
+        self.pipes.fetch_add(1, Relaxed);
     }
 
-    /// Whether the path names another file by now, or none: somebody rotated or removed it. Two
-    /// `stat`s, so for now and then, not for every write.
-    pub fn is_replaced(&self) -> io::Result<bool> {
-        let ours = self.lock().file.metadata()?;
-        match std::fs::metadata(&self.path) {
-            Ok(theirs) => Ok(identity(&ours) != identity(&theirs)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(error),
-        }
+    pub(crate) fn left(&self) {
+        self.pipes.fetch_sub(1, Relaxed);
     }
 
-    /// Opens the path anew, for all pumps at once; the keeper must be given the new
-    /// [`Self::description`]. On an error the old file stays in use.
+    /// Opens the path anew: an outside logrotate has moved the file. On an error the old file stays
+    /// in use.
     pub fn reopen(&self) -> io::Result<()> {
-        let mut open = self.lock();
-        *open = Open::new(create(&self.path)?, &self.path)?;
+        let mut state = self.lock();
+        state.open = Some(Open::new(&self.path, &self.rules)?);
         Ok(())
     }
 
     /// Writes what is in memory of the file's time index: somebody is about to read it.
     pub fn flush_times(&self) {
-        self.lock().times.flush(now_ms());
+        if let Some(open) = &mut self.lock().open {
+            open.times.flush(now_ms());
+        }
     }
 
-    /// Moves at most `limit` bytes from `pipe`.
-    pub(crate) fn take(&self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
-        let mut open = self.lock();
-        let offset = match open.seek_to_end() {
+    /// Moves bytes from `pipe`.
+    pub(crate) fn take(&self, pipe: BorrowedFd<'_>, mut portion: Portion<'_>) -> Outcome {
+        let mut state = self.lock();
+        let open = match self.opened(&mut state) {
+            Ok(open) => open,
+            Err(error) => return Outcome::Failed { error, lost: 0 },
+        };
+        let offset = match open.prepare(&self.path, &self.rules) {
             Ok(offset) => offset,
             Err(error) => return Outcome::Failed { error, lost: 0 },
         };
-        let outcome = open.take(pipe, limit);
-        if matches!(outcome, Outcome::Moved(bytes) if bytes > 0) {
-            open.times.note(offset, now_ms());
+        let whole = !portion.unfinished && self.pipes.load(Relaxed) > 1;
+        let max = self.rules.rotate.as_ref().and_then(|plan| plan.max_size);
+        let max = max.filter(|_| open.is_regular() && open.retry_at <= now_ms());
+        let (limit, then_rotate) = match portion.size(pipe, max.map(|max| (max, offset)), whole) {
+            Size::Take(limit) => (limit, false),
+            Size::Last(limit) => (limit, true),
+            Size::Rotate => {
+                return match open.rotate(&self.path, &self.rules) {
+                    // The next attempt finds a new file.
+                    Ok(()) => Outcome::Moved(0),
+                    // It grows beyond its size rather than that bytes are lost.
+                    Err(_) => open.take_now(pipe, offset, portion.limit),
+                };
+            }
+            Size::Wait => return Outcome::Unfinished,
+            Size::Not(outcome) => return outcome,
+        };
+        let outcome = open.take_now(pipe, offset, limit);
+        if then_rotate && matches!(outcome, Outcome::Moved(bytes) if bytes > 0) {
+            // If it fails, the next attempt tells by the file's size.
+            let _later = open.rotate(&self.path, &self.rules);
         }
         outcome
     }
+
+    /// Writes `bytes`, all or nothing; `before` is told where, just before that. Where it is not
+    /// told again it can be looked up with [`Self::has`].
+    pub(crate) fn append(
+        &self,
+        bytes: &[u8],
+        before: impl FnOnce(Place) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut state = self.lock();
+        let open = self.opened(&mut state)?;
+        let mut offset = open.prepare(&self.path, &self.rules)?;
+        let max = self.rules.rotate.as_ref().and_then(|plan| plan.max_size);
+        let full = max.is_some_and(|max| offset > 0 && offset + bytes.len() as u64 > max);
+        if full && open.is_regular() && open.retry_at <= now_ms() {
+            // Where it fails the file grows beyond its size.
+            let _later = open.rotate(&self.path, &self.rules);
+            offset = open.prepare(&self.path, &self.rules)?;
+        }
+        let metadata = open.file.metadata()?;
+        before(Place { device: metadata.dev(), inode: metadata.ino(), offset })?;
+        let written = open.file.write_all(bytes);
+        match &written {
+            Ok(()) => open.times.note(offset, now_ms()),
+            // Half a line is none.
+            Err(_) if open.is_regular() => open.cut(offset),
+            Err(_) => {}
+        }
+        written
+    }
+
+    /// After a crash: whether `length` bytes at `place` are in this file. If only some are, they
+    /// are removed. `None`: it is another file.
+    pub(crate) fn has(&self, place: Place, length: u64) -> Option<bool> {
+        let mut state = self.lock();
+        let open = self.opened(&mut state).ok()?;
+        let metadata = open.file.metadata().ok()?;
+        if (metadata.dev(), metadata.ino()) != (place.device, place.inode) || !metadata.is_file() {
+            return None;
+        }
+        let whole = metadata.len() >= place.offset + length;
+        if !whole && metadata.len() > place.offset {
+            open.cut(place.offset);
+        }
+        Some(whole)
+    }
+
     /// A thread that died holding the lock leaves a file that is as good as before.
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Open {
-    fn new(file: File, path: &Path) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        let method = if metadata.is_file() { Method::Splice } else { Method::Copy };
-        Ok(Self { times: TimesWriter::open(path, &metadata), file, method })
-    }
-
-    fn take(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
-        if self.method == Method::Splice {
-            match outcome(splice(pipe, &self.file, limit)) {
-                // A file system without splice.
-                Outcome::Failed { error, .. } if error.kind() == ErrorKind::InvalidInput => {
-                    self.method = Method::Copy;
-                }
-                outcome => return outcome,
-            }
-        }
-        self.copy(pipe, limit)
-    }
-
-    /// After a truncation (`flush`, copytruncate) our offset is behind the end and would leave a
-    /// hole; after somebody else's append it is before it and would write over that. Where the next
-    /// byte goes.
-    fn seek_to_end(&mut self) -> io::Result<u64> {
-        let metadata = self.file.metadata()?;
-        if metadata.is_file() && metadata.len() != self.file.stream_position()? {
-            self.file.seek(SeekFrom::End(0))?;
-        }
-        Ok(metadata.len())
-    }
-
-    fn copy(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
-        let mut buffer = vec![0; limit.min(COPY_BYTES)];
-        let read = pipe.try_clone_to_owned().and_then(|pipe| File::from(pipe).read(&mut buffer));
-        let length = match outcome(read) {
-            Outcome::Moved(length) => length,
-            other => return other,
-        };
-        match self.file.write_all(buffer.get(..length).unwrap_or_default()) {
-            Ok(()) => Outcome::Moved(length),
-            Err(error) => Outcome::Failed { error, lost: length },
-        }
     }
 }
 
@@ -195,126 +254,5 @@ pub(crate) fn outcome(moved: io::Result<usize>) -> Outcome {
     }
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    // O_NONBLOCK: a named pipe without a reader is an error, not a daemon that hangs.
-    let flags = nix::fcntl::OFlag::O_NONBLOCK | nix::fcntl::OFlag::O_NOCTTY;
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags.bits());
-    let mut file = options.open(path)?;
-    if file.metadata()?.is_file() {
-        file.seek(SeekFrom::End(0))?;
-    }
-    Ok(file)
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rpm_unix::pipe::{Pipe, pipe};
-    use std::os::unix::fs::PermissionsExt;
-
-    fn filled(bytes: &[u8]) -> Pipe {
-        let pipe = pipe(None).unwrap();
-        File::from(pipe.write.try_clone().unwrap()).write_all(bytes).unwrap();
-        pipe
-    }
-
-    fn write(file: &LogFile, bytes: &[u8]) {
-        let pipe = filled(bytes);
-        assert!(
-            matches!(file.take(pipe.read.as_fd(), 1 << 20), Outcome::Moved(n) if n == bytes.len())
-        );
-        assert!(matches!(file.take(pipe.read.as_fd(), 1 << 20), Outcome::Empty));
-        drop(pipe.write);
-        assert!(matches!(file.take(pipe.read.as_fd(), 1 << 20), Outcome::End));
-    }
-
-    #[test]
-    fn directories_and_file_are_the_owners_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a/b/out.log");
-        write(&LogFile::open(&path).unwrap(), b"first\n");
-        write(&LogFile::open(&path).unwrap(), b"second\n");
-        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!(std::fs::read(&path).unwrap(), b"first\nsecond\n");
-        assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(&directory.path().join("a")), 0o700);
-        assert_eq!(mode(&directory.path().join("a/b")), 0o700);
-    }
-
-    #[test]
-    fn a_truncated_file_starts_anew_without_a_hole_and_a_strangers_line_stays() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("out.log");
-        let file = LogFile::open(&path).unwrap();
-        write(&file, b"old\n");
-        File::create(&path).unwrap();
-        write(&file, b"new\n");
-        assert_eq!(std::fs::read(&path).unwrap(), b"new\n");
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"stranger\n").unwrap();
-        write(&file, b"end\n");
-        assert_eq!(std::fs::read(&path).unwrap(), b"new\nstranger\nend\n");
-        assert_eq!(file.position().unwrap(), 17);
-    }
-
-    #[test]
-    fn a_rotated_file_is_noticed_and_reopened() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, old) = (directory.path().join("out.log"), directory.path().join("out.log.1"));
-        let file = LogFile::open(&path).unwrap();
-        assert!(!file.is_replaced().unwrap());
-        std::fs::rename(&path, &old).unwrap();
-        assert!(file.is_replaced().unwrap());
-        write(&file, b"still old\n");
-        File::create(&path).unwrap();
-        assert!(file.is_replaced().unwrap());
-        file.reopen().unwrap();
-        assert!(!file.is_replaced().unwrap());
-        write(&file, b"new\n");
-        assert_eq!(std::fs::read(&old).unwrap(), b"still old\n");
-        assert_eq!(std::fs::read(&path).unwrap(), b"new\n");
-    }
-
-    #[test]
-    fn a_reopen_that_fails_keeps_the_old_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("out.log");
-        let file = LogFile::open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
-        file.reopen().unwrap_err();
-        write(&file, b"into the removed file\n");
-    }
-
-    #[test]
-    fn the_keepers_duplicate_goes_on_where_the_file_was() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("out.log");
-        let file = LogFile::open(&path).unwrap();
-        write(&file, b"one\n");
-        let kept = file.description().unwrap();
-        drop(file);
-        write(&LogFile::adopt(kept, &path).unwrap(), b"two\n");
-        assert_eq!(std::fs::read(&path).unwrap(), b"one\ntwo\n");
-    }
-
-    #[test]
-    fn a_device_is_copied_to_and_a_pipe_without_reader_refused() {
-        write(&LogFile::open("/dev/null").unwrap(), b"gone\n");
-        let pipe = filled(b"full\n");
-        let full = LogFile::open("/dev/full").unwrap().take(pipe.read.as_fd(), 100);
-        assert!(matches!(full, Outcome::Failed { lost: 5, .. }), "{full:?}");
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("fifo");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let error = LogFile::open(&path).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(nix::errno::Errno::ENXIO as i32));
-    }
-}
+mod tests;

@@ -14,6 +14,9 @@ pub struct Welcome {
     pub program: String,
     /// The daemon's pid.
     pub pid: i32,
+    /// What everybody who asks should know: that the daemon is in safe mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// The answer to `start`.
@@ -87,9 +90,15 @@ pub struct InstanceView {
     pub memory: u64,
     /// The user it runs as.
     pub user: String,
+    /// Whether changed files restart it.
+    #[serde(default)]
+    pub watching: bool,
     /// How many connections wait in its slot's queues; `None` where rpm holds no sockets of it.
     #[serde(default)]
     pub queue: Option<u32>,
+    /// A log file of it takes nothing now.
+    #[serde(default)]
+    pub log_trouble: bool,
     /// How the last worker ended.
     pub last_exit: Option<ExitView>,
     /// Former workers that are still finishing.
@@ -156,6 +165,9 @@ pub struct InstanceDetail {
     pub previous_delay_ms: u64,
     /// Bytes of its logs that could not be written.
     pub dropped_log_bytes: u64,
+    /// Lines that a collector of `log_ship` did not get.
+    #[serde(default)]
+    pub unshipped_log_lines: u64,
     /// What it offers over its channel.
     #[serde(default)]
     pub offers: Offers,

@@ -191,6 +191,18 @@ pub enum NoticeKind {
     },
     /// Its part of a reload is done: the new worker serves, the former one is gone.
     Reloaded,
+    /// A moment of its `cron_restart` has come; a restart follows.
+    Scheduled,
+    /// A file it watches has changed; a restart follows.
+    Changed {
+        /// Which file.
+        path: String,
+    },
+    /// A file it watches changes at each restart, and is ignored until it is quiet.
+    WatchLoop {
+        /// Which file.
+        path: String,
+    },
     /// Its replacement failed; the old worker goes on.
     ReloadFailed,
 }

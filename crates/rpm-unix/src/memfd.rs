@@ -7,7 +7,7 @@ use nix::{
 };
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Seek, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::FileExt,
@@ -23,8 +23,23 @@ pub fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
     let fd = memfd_create(c"rpm", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
+    // Whoever gets it as its standard input begins at the beginning.
+    file.rewind()?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file.into())
+}
+
+/// An empty memory file to write to.
+pub fn empty(name: &std::ffi::CStr) -> io::Result<OwnedFd> {
+    Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC)?)
+}
+
+/// Gives the memory of bytes `from..to` back; they read as zeros then.
+pub fn punch(fd: impl AsFd, from: u64, to: u64) -> io::Result<()> {
+    use nix::fcntl::{FallocateFlags, fallocate};
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let number = |bytes: u64| i64::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput);
+    Ok(fallocate(fd, flags, number(from)?, number(to.saturating_sub(from))?)?)
 }
 
 /// The bytes of a sealed memory file.

@@ -75,6 +75,12 @@ pub fn splice(from: impl AsFd, to: impl AsFd, limit: usize) -> io::Result<usize>
     Ok(nix::fcntl::splice(from, None, to, None, limit, flags)?)
 }
 
+/// Copies at most `limit` bytes from a pipe to another, without taking them; 0 is the end. Never
+/// waits.
+pub fn peek(from: impl AsFd, to: impl AsFd, limit: usize) -> io::Result<usize> {
+    Ok(nix::fcntl::tee(from, to, limit, SpliceFFlags::SPLICE_F_NONBLOCK)?)
+}
+
 /// `/dev/null` for reading and writing.
 pub fn null() -> io::Result<OwnedFd> {
     Ok(File::options().read(true).write(true).open("/dev/null")?.into())

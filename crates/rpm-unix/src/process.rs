@@ -1,7 +1,14 @@
 //! This process itself: its session, name, standing with the kernel.
 
 use crate::syscall::check;
-use std::{ffi::CStr, fs, io};
+use std::{
+    ffi::{CStr, CString},
+    fs, io,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::ffi::OsStrExt,
+    },
+};
 
 /// Makes orphaned descendants our children, so that none is lost to init. Survives exec.
 pub fn set_child_subreaper() -> io::Result<()> {
@@ -25,6 +32,28 @@ pub fn leave_terminal() -> io::Result<()> {
     }
 }
 
+/// Executes an open program in this process's place, with these arguments and our environment.
+/// Returns only why that failed.
+pub fn execute(program: impl AsFd, arguments: &[CString]) -> io::Error {
+    let environment = std::env::vars_os().filter_map(|(key, value)| {
+        let entry = [key.as_bytes(), b"=", value.as_bytes()].concat();
+        CString::new(entry).ok()
+    });
+    let environment: Vec<CString> = environment.collect();
+    // The number itself may close at exec: the kernel has opened the program by then.
+    let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
+    let Ok(path) = CString::new(path) else { return io::ErrorKind::InvalidInput.into() };
+    match nix::unistd::execve(&path, arguments, &environment) {
+        Err(error) => error.into(),
+        Ok(never) => match never {},
+    }
+}
+
+/// Our own process id.
+pub fn own() -> i32 {
+    nix::unistd::getpid().as_raw()
+}
+
 /// Who started us; the subreaper or init once that one is gone.
 pub fn parent() -> i32 {
     nix::unistd::getppid().as_raw()
@@ -44,6 +73,20 @@ pub fn oom_score_adj() -> io::Result<i32> {
 /// Sets that; to lower it one needs CAP_SYS_RESOURCE.
 pub fn set_oom_score_adj(value: i32) -> io::Result<()> {
     fs::write("/proc/self/oom_score_adj", value.to_string())
+}
+
+/// Puts the calling thread behind all others, for the processor and for the disk.
+pub fn lower_priority() -> io::Result<()> {
+    /// The lowest, from setpriority(2), which on Linux means the thread alone.
+    const NICE: libc::c_int = 19;
+    // From linux/ioprio.h: IOPRIO_WHO_PROCESS, and IOPRIO_CLASS_IDLE in the upper three bits.
+    const WHO_PROCESS: libc::c_long = 1;
+    const IDLE: libc::c_long = 3 << 13;
+    // SAFETY: takes integers.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) }.into())?;
+    // SAFETY: takes integers.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0 as libc::c_long, IDLE) })?;
+    Ok(())
 }
 
 /// The file mode mask. For a process without other threads: it is set to be read.

@@ -14,6 +14,14 @@ fn json(text: &str) -> Result<Ecosystem, ConfigError> {
     Ecosystem::parse(text, Format::Json, Path::new("ecosystem.json"))
 }
 
+fn yaml(text: &str) -> Result<Ecosystem, ConfigError> {
+    Ecosystem::parse(text, Format::Yaml, Path::new("ecosystem.yaml"))
+}
+
+fn read(path: &Path) -> Result<Ecosystem, ConfigError> {
+    Ecosystem::read(path, |file| panic!("{} is evaluated", file.display()))
+}
+
 /// Text and hint of a refusal.
 fn refusal(file: Result<Ecosystem, ConfigError>) -> (String, Option<String>) {
     let error = file.unwrap_err();
@@ -42,7 +50,7 @@ fn every_root_that_pm2_knows() {
 }
 
 #[test]
-fn both_formats_and_both_spellings_mean_the_same() {
+fn all_formats_and_both_spellings_mean_the_same() {
     let from_toml = toml(
         "[[apps]]\nname = 'api'\nscript = 'a'\nargs = '-a \"b c\"'\ninstances = -1\n\
          kill_timeout = '5s'\nmin_uptime = 100\nmax_memory_restart = '300M'\nport = '80'\n\
@@ -53,7 +61,7 @@ fn both_formats_and_both_spellings_mean_the_same() {
         r#"[{"name": "api", "exec": "a", "args": ["-a", "b c"], "instances": "-1",
             "killTimeout": 5000, "minUptime": "100ms", "maxMemoryRestart": 314572800, "port": 80,
             "stopExitCodes": "0,2", "stopSignal": 15, "outFile": "o.log", "execMode": "fork",
-            "cwd": null, "watch": false,
+            "cwd": null, "health": false,
             "env": {"N": "1", "F": 1.5, "B": true, "L": [1, "a", {"k": 2}], "X": null},
             "env_test": {"N": 2}}]"#,
     );
@@ -64,6 +72,13 @@ fn both_formats_and_both_spellings_mean_the_same() {
     assert_eq!((variable("F"), variable("B")), (Some("1.5"), Some("true")));
     assert_eq!(want.instances, Some(Instances::AllBut(1)));
     assert_eq!(options(from_json), want);
+    let from_yaml = yaml(
+        "- name: api\n  script: a\n  args: [-a, b c]\n  instances: -1\n  killTimeout: 5s\n  \
+         minUptime: 100\n  maxMemoryRestart: 300M\n  port: 80\n  stopExitCodes: [0, 2]\n  \
+         stopSignal: TERM\n  outFile: o.log\n  execMode: fork\n  env: {N: 1, F: 1.5, B: true, L: \
+         [1, a, {k: 2}]}\n  env_test:\n    N: 2\n",
+    );
+    assert_eq!(options(from_yaml), want);
 }
 
 #[test]
@@ -71,15 +86,71 @@ fn a_typo_is_refused_with_file_line_and_suggestion() {
     let in_toml = "[[apps]]\nname = 'api'\nscript = 'server.js'\n\ninstnaces = 4\n";
     let want = "ecosystem.toml:5: app api: unknown key `instnaces`, did you mean `instances`?";
     assert_eq!(refusal(toml(in_toml)), (want.into(), None));
-    let in_json = "{\"apps\": [\n {\"name\": \"api\",\n  \"instnaces\": 4}\n]}";
-    let want = "ecosystem.json:3: app api: unknown key `instnaces`, did you mean `instances`?";
-    assert_eq!(refusal(json(in_json)), (want.into(), None));
+}
+
+#[test]
+fn a_typo_in_a_format_of_pm2_is_ignored_and_said() {
+    let want = |file: &str, line: &str| {
+        format!(
+            "{file}{line} app api: unknown key `instnaces`, did you mean `instances`?; it \
+             is ignored"
+        )
+    };
+    let yaml = "apps:\n  - name: api\n    instnaces: 4\n    script: a\n";
+    let script = r#"[{"name": "api", "script": "a", "instnaces": 4}]"#;
+    let table = [
+        (Format::Json, "{apps: [\n {name: 'api',\n  instnaces: 4, script: 'a'}\n]}", ":3:"),
+        (Format::Yaml, yaml, ":3:"),
+        (Format::JavaScript, script, ":"),
+    ];
+    for (format, text, line) in table {
+        let file = Ecosystem::parse(text, format, Path::new("e")).unwrap();
+        let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [want("e", line)]);
+        assert_eq!(scripts(&file), ["a"]);
+    }
+}
+
+#[test]
+fn keys_that_count_for_nothing_in_a_format_of_pm2() {
+    let text = "{apps: [{exec: 'a',\n script: 'b', name: 'x'}],\n name: 'y',\n colours: []}";
+    let file = json(text).unwrap();
+    let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
+    let want = [
+        "ecosystem.json:2: app x: `script` is the same key as `exec`; it is ignored",
+        "ecosystem.json:3: key `name` must stand in an app; it is ignored",
+        "ecosystem.json:4: unknown key `colours`; it is ignored",
+    ];
+    assert_eq!(warnings, want);
+    assert_eq!(scripts(&file), ["a"]);
+}
+
+#[test]
+fn static_sites_are_apps() {
+    let file = json(
+        "{apps: [{script: 'a'}], static: [{path: 'public', port: 8081, spa: true, ftp: false},\n\
+         {name: 'docs', host: '127.0.0.1'}]}",
+    );
+    let file = file.unwrap();
+    assert_eq!(scripts(&file), ["a", "serve", "serve"]);
+    let (site, docs) = (&file.apps[1].options, &file.apps[2].options);
+    assert_eq!(site.name.as_deref(), Some("static-page-server-8081"));
+    let env: Vec<_> = site.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let want = ["PM2_SERVE_PATH=public", "PM2_SERVE_PORT=8081", "PM2_SERVE_SPA=true"];
+    assert_eq!(env, want);
+    assert_eq!(docs.name.as_deref(), Some("docs"));
+    let only = toml("[[static]]\npath = 'x'\nport = 'y'\nbasic_auth = {}\n");
+    let want = "ecosystem.toml:3: app static-page-server-8080: `port` must be a port from 0 to \
+                65535, but is \"y\"\n\
+                ecosystem.toml:4: app static-page-server-8080: key `basic_auth` is not supported \
+                yet";
+    assert_eq!(refusal(only).0, want);
 }
 
 #[test]
 fn every_mistake_of_a_file_is_reported_in_order() {
     let text = "[[apps]]\nname = 'api'\ninstances = 'banana'\nmaxMemoryRestrat = '1G'\n\
-                max_memory_restart = '12Q'\nexec = 'a'\nscript = 'b'\nwatch = true\n\n\
+                max_memory_restart = '12Q'\nexec = 'a'\nscript = 'b'\non = true\n\n\
                 [[apps]]\nautorestart = 1\ncolour = 'red'\nargs = \"it's\"\nkill_timeout = 'soon'\n\
                 env = []\nenv_x = 1\nport = 70000\nmax_surge = 0\nexec_mode = 'both'\n\
                 ready = {http = 'x'}\nstop_signal = 'SIGTRM'\nname = 5\n";
@@ -91,7 +162,7 @@ fn every_mistake_of_a_file_is_reported_in_order() {
         "ecosystem.toml:5: app api: `max_memory_restart` must be a size with a unit such as \
          \"300M\" or \"1.5GiB\", but is \"12Q\"",
         "ecosystem.toml:7: app api: `script` is the same key as `exec`",
-        "ecosystem.toml:8: app api: key `watch` is not supported yet",
+        "ecosystem.toml:8: app api: key `on` is not supported yet",
         "ecosystem.toml:11: app 2: `autorestart` must be true or false, but is 1",
         "ecosystem.toml:12: app 2: unknown key `colour`",
         "ecosystem.toml:13: app 2: `args` must be a list of texts, or one text with balanced \
@@ -115,7 +186,6 @@ fn every_mistake_of_a_file_is_reported_in_order() {
 fn roots_that_are_no_ecosystem() {
     let apps = Some("add one: [[apps]] in TOML, {\"apps\": [...]} in JSON".to_owned());
     let example = Some("ecosystem.example.toml shows every key".to_owned());
-    let strict = "JSON takes no comments and no trailing commas; ecosystem.toml does";
     let table = [
         (toml(""), "ecosystem.toml: there are no apps", apps.clone()),
         (json("[]"), "ecosystem.json: there are no apps", apps.clone()),
@@ -138,11 +208,6 @@ fn roots_that_are_no_ecosystem() {
             Some("move it below [[apps]]".into()),
         ),
         (
-            toml("[[apps]]\nscript = 'a'\n[static]\npath = 'x'"),
-            "ecosystem.toml:3: key `static` is not supported yet",
-            Some("remove it, or set it to false".into()),
-        ),
-        (
             toml("[[apps]]\nscript = 'a'\n[colours]"),
             "ecosystem.toml:3: unknown key `colours`",
             example,
@@ -152,11 +217,7 @@ fn roots_that_are_no_ecosystem() {
             "ecosystem.toml:1: not valid TOML: unclosed array table, expected `]`",
             None,
         ),
-        (
-            json("{\n  // no\n}"),
-            "ecosystem.json:2: not valid JSON: key must be a string",
-            Some(strict.into()),
-        ),
+        (json("{\n  // no\n 1}"), "ecosystem.json:3: not valid JSON: expected identifier", None),
     ];
     for (file, error, hint) in table {
         assert_eq!(refusal(file), (error.into(), hint));
@@ -179,19 +240,29 @@ fn files_that_cannot_be_read() {
         (
             "server.js",
             "/m/app/server.js is no ecosystem file",
-            Some("ecosystem files are *.toml or *.json"),
+            Some(
+                "ecosystem files are *.toml, *.json, *.json5, *.yaml, *.yml and *.config.js, .cjs, \
+                 .mjs or .ts",
+            ),
         ),
     ];
     for (name, error, hint) in table {
-        let (text, its_hint) = refusal(Ecosystem::read(&machine.app().join(name)));
+        let (text, its_hint) = refusal(read(&machine.app().join(name)));
         assert_eq!((machine.plain(&text).as_str(), its_hint.as_deref()), (error, hint));
     }
-    for (name, format) in [("a.yml", "YAML"), ("a.json5", "JSON5"), ("a.config.js", "JavaScript")] {
-        let machine = Machine::new().file(name, b"", 0o644);
-        let (text, hint) = refusal(Ecosystem::read(&machine.app().join(name)));
-        assert_eq!(machine.plain(&text), format!("/m/app/{name}: {format} is not supported yet"));
-        assert_eq!(hint.as_deref(), Some("write it as ecosystem.toml or ecosystem.json"));
-    }
+}
+
+#[test]
+fn what_javascript_exports_comes_from_the_callers_runtime() {
+    let path = Path::new("/srv/ecosystem.config.js");
+    let file = Ecosystem::read(path, |file| Ok(format!("[{{\"script\": {file:?}}}]"))).unwrap();
+    assert_eq!(scripts(&file), ["/srv/ecosystem.config.js"]);
+    let thrown = |file: &Path| {
+        let (line, reason, hint) = (Some(3), "ReferenceError: x".to_owned(), None);
+        Err(ConfigError::Evaluation { path: file.into(), line, reason, hint })
+    };
+    let want = "/srv/ecosystem.config.js:3: ReferenceError: x";
+    assert_eq!(refusal(Ecosystem::read(path, thrown)), (want.into(), None));
 }
 
 #[test]
@@ -205,7 +276,7 @@ fn paths_start_at_the_file_and_not_at_the_caller() {
             b"[[apps]]\nscript = 'web'\n[[apps]]\nscript = 'server.js'\ncwd = 'api'",
             0o644,
         );
-    let file = Ecosystem::read(&machine.app().join("shop/e.toml")).unwrap();
+    let file = read(&machine.app().join("shop/e.toml")).unwrap();
     let context = Context { cwd: "/elsewhere".into(), ..machine.context() };
     assert_eq!(file.names(&context), ["web", "server"]);
     let specs = file.resolve(&context).unwrap().specs;
@@ -313,6 +384,11 @@ fn plausible() -> impl Strategy<Value = String> {
         "\\",
         "#",
         "~",
+        "- ",
+        ": ",
+        "&a ",
+        "*a",
+        "<<",
     ]);
     prop::collection::vec(token, 0..40).prop_map(|tokens| tokens.concat())
 }
@@ -320,14 +396,14 @@ fn plausible() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn no_text_can_panic_a_parser(text in prop_oneof![any::<String>(), plausible()]) {
-        for file in [toml(&text), json(&text)] {
+        for file in [toml(&text), json(&text), yaml(&text)] {
             let _ = file.map(|file| file.apps.len()).map_err(|error| error.to_string());
         }
     }
 
     #[test]
     fn no_value_can_panic_its_key(text in any::<String>()) {
-        for key in &KEYS {
+        for key in KEYS {
             let _ = AppOptions::default().set(key.name, &text);
         }
     }

@@ -16,6 +16,7 @@ fn defaults_are_pm2s() {
     let machine = machine();
     let want = AppSpec {
         name: AppName::new("server").unwrap(),
+        file: None,
         namespace: "default".into(),
         launch: crate::Launch {
             script: machine.app().join("server.js"),
@@ -31,11 +32,21 @@ fn defaults_are_pm2s() {
         instances: 1,
         instance_var: "NODE_APP_INSTANCE".into(),
         increment_var: None,
+        env_files: vec![],
+        filter_env: crate::FilterEnv::Nothing,
+        user: None,
+        cron_restart: None,
+        watch: None,
         share_ports: false,
         listen: vec![],
         proxy: None,
         balance: crate::Balance::Even,
-        logs: LogSpec { out: LogFile::Default, error: LogFile::Default, merge: true },
+        logs: LogSpec {
+            out: LogFile::Default,
+            error: LogFile::Default,
+            merge: true,
+            rules: crate::LogRules::default(),
+        },
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: vec![],

@@ -1,9 +1,14 @@
 //! Requests that only look, and `flush`.
 
-use crate::{engine::Engine, inbox::Responder, log_files, replies::respond, sample::Waiting, view};
+use crate::{
+    disk, engine::Engine, inbox::Responder, log_files, replies::respond, sample::Waiting, view,
+};
 use rpm_protocol::{InstanceDetail, InstanceView, LogSource, RpcError, Targets};
 use rpm_supervisor::InstanceId;
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, io, path::PathBuf, time::Duration};
+
+/// How long a reader waits for the time indexes.
+const TIMES_LIMIT: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// All instances; answered with fresh figures of memory and CPU.
@@ -39,9 +44,18 @@ impl Engine {
         found.filter_map(|(app, slot, instance)| view::detail(self, app, slot, instance)).collect()
     }
 
-    /// Where instances log.
-    pub(super) fn log_sources(&self, targets: &Targets) -> Result<Vec<LogSource>, RpcError> {
-        self.files.flush_times();
+    /// Where instances log; answered when the files' time indexes are up to date.
+    pub(super) fn logs(&self, targets: &Targets, to: Responder) {
+        let sources = self.log_sources(targets);
+        let flushed = self.logs.lanes.flush_times();
+        tokio::task::spawn_local(async move {
+            // A disk that hangs makes the order of lines worse, but holds up nobody.
+            let _late = tokio::time::timeout(TIMES_LIMIT, flushed).await;
+            respond(to, sources);
+        });
+    }
+
+    fn log_sources(&self, targets: &Targets) -> Result<Vec<LogSource>, RpcError> {
         let source = |id: &InstanceId| {
             let (app, slot, instance) = self.fleet.instance(*id)?;
             let spec = self.specs.get(app)?;
@@ -61,9 +75,12 @@ impl Engine {
         }
         let mut emptied = Vec::new();
         for path in paths {
-            match log_files::empty(&path) {
+            let file = path.clone();
+            let done = disk::look(move || log_files::empty(&file))
+                .unwrap_or_else(|| Err(io::Error::other("its disk does not answer")));
+            match done {
                 Ok(()) => emptied.push(path),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     let message = format!("{} could not be emptied: {error}", path.display());
                     return Err(RpcError::failed(message, None));

@@ -26,6 +26,7 @@ impl Ports {
             return Err((socket::ADDRESS_IN_USE, Some(holder.clone())));
         }
         let asked = self.asked(owner.clone(), key.clone(), BACKLOG, user);
+        self.handover.touched = true;
         if let Some(id) = self.table.find(owner, &key)
             && let Some(hold) = self.table.holds.get_mut(&id)
         {

@@ -13,10 +13,7 @@ use crate::message::{Address, Event, Owner};
 use rpm_unix::socket::{self, Fresh};
 use std::{
     fs, io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::FileTypeExt,
-    },
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::Path,
     time::Instant,
 };
@@ -44,6 +41,7 @@ impl Ports {
         } else {
             self.asked(owner, key, backlog, None)
         };
+        self.handover.touched = true;
         let _told_later = self.steer();
         match asked {
             Ok(fd) => Event::Listener { request, fd },
@@ -120,14 +118,14 @@ impl Ports {
         self.open_address(&owner.app, &key, None);
         let near = |attempt: &Attempt| attempt.owner.app == owner.app && attempt.key.overlaps(&key);
         let reuse_port = other.is_some() || self.table.attempts.iter().any(near);
-        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog, owner: user };
+        let veiled = self.takes_from_others(&owner.app, &key);
+        let fresh = Fresh { only_v6: key.only_v6, reuse_port, backlog, owner: user, deaf: veiled };
         let socket = match &key.address {
             Address::Unix(path) => {
                 open_path(path, || socket::open_listener(&key.endpoint(), &fresh))?
             }
             Address::Tcp(_) | Address::Udp(_) => socket::open_listener(&key.endpoint(), &fresh)?,
         };
-        let veiled = self.veil(socket.as_fd(), &owner.app, &key);
         let mut hold = Hold::new(owner, key, socket, Phase::Listening)?;
         (hold.made, hold.backlog) = (true, backlog);
         if veiled {
@@ -138,6 +136,7 @@ impl Ports {
     }
 
     pub(super) fn drop_holds(&mut self, which: impl Fn(&Hold) -> bool) {
+        self.handover.touched = true;
         let gone: Vec<_> = self.table.holds.extract_if(.., |_, hold| which(hold)).collect();
         for (_, hold) in gone {
             self.unlink(&hold);

@@ -165,10 +165,14 @@ impl Ports {
     /// Deafens a socket that would take connections from those that serve every address of the
     /// port: it may be a probe, which is closed at once, and what had come to it would be reset
     /// (traps A1). Whether it is deaf now.
-    pub(super) fn veil(&self, socket: BorrowedFd<'_>, app: &str, key: &Key) -> bool {
+    fn veil(&self, socket: BorrowedFd<'_>, app: &str, key: &Key) -> bool {
+        self.takes_from_others(app, key) && steer::deafen(socket, key.is_ipv6()).is_ok()
+    }
+
+    /// Whether the app serves every address of the port, and this one would be taken from that.
+    pub(super) fn takes_from_others(&self, app: &str, key: &Key) -> bool {
         let mut rivals = self.table.rivals(app, key);
-        let takes = rivals.any(|(_, hold)| key.is_within(&hold.key) && hold.listens());
-        takes && steer::deafen(socket, key.is_ipv6()).is_ok()
+        rivals.any(|(_, hold)| key.is_within(&hold.key) && hold.listens())
     }
 
     /// Lets others of this user have the address, too.

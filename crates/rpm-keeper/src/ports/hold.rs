@@ -147,6 +147,28 @@ impl Hold {
         self.lent_unseen = self.servers.is_empty();
     }
 
+    /// As its record tells it.
+    pub(super) fn restore(
+        &mut self,
+        servers: Vec<ChildId>,
+        untold: Vec<ChildId>,
+        lent_unseen: bool,
+    ) {
+        self.servers.extend(servers);
+        self.untold.extend(untold);
+        self.lent_unseen = lent_unseen;
+    }
+
+    /// Children whose `listen` is still to be told.
+    pub(super) fn untold(&self) -> impl Iterator<Item = ChildId> {
+        self.untold.iter().copied()
+    }
+
+    /// Whether somebody serves it whose life is not seen.
+    pub(super) fn is_lent_unseen(&self) -> bool {
+        self.lent_unseen
+    }
+
     /// A child got it in the place of its own socket. If it listens, the child serves it from now
     /// on, whether it calls `listen` or not.
     pub(super) fn given_to(&mut self, child: ChildId, place: Place, now: Instant) {

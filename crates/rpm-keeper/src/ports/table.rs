@@ -59,6 +59,13 @@ impl Table {
         self.next
     }
 
+    /// Adds a hold as a former keeper had it.
+    pub(super) fn restore(&mut self, mut hold: Hold) {
+        hold.number = self.next;
+        self.holds.insert(HoldId(self.next), hold);
+        self.next += 1;
+    }
+
     /// Releases a hold; it is closed by [`super::Ports::bury`]. If its program had taken the place
     /// of another that serves still, the slot has the former socket again.
     pub(super) fn remove(&mut self, id: HoldId) {

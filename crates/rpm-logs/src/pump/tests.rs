@@ -1,174 +1,324 @@
-//! Pumps against real pipes and files.
+//! Streams through lanes against real pipes and files.
 
 use super::*;
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use crate::{
+    frame::{Frame, Source},
+    lane::{Lanes, Stream, StreamHandle},
+    rotate::plan::Plan,
+    ship::Origin,
+    sink::Rules,
+};
 use rpm_unix::pipe::{Pipe, pipe};
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom, Write},
-    path::PathBuf,
+    io::Write,
+    path::{Path, PathBuf},
     sync::mpsc as sync,
 };
 
-fn log() -> (tempfile::TempDir, PathBuf, Arc<LogFile>) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("out.log");
-    let file = Arc::new(LogFile::open(&path).unwrap());
-    (directory, path, file)
+struct Fixture {
+    directory: tempfile::TempDir,
+    lanes: Lanes,
+    troubles: sync::Receiver<Trouble>,
+    alarm: sync::Sender<Trouble>,
 }
 
-/// A file that takes not one more byte, as a full disk.
-fn full() -> Arc<LogFile> {
-    let flags = MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_CLOEXEC;
-    let memory = memfd_create("full", flags).unwrap();
-    let seals = nix::fcntl::SealFlag::F_SEAL_GROW;
-    fcntl(&memory, FcntlArg::F_ADD_SEALS(seals)).unwrap();
-    Arc::new(LogFile::adopt(memory, "/nowhere/full").unwrap())
+impl Fixture {
+    fn new() -> Self {
+        let (alarm, troubles) = sync::channel();
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, lanes: Lanes::default(), troubles, alarm }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        String::from_utf8(std::fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    fn stream(&self, pipe: OwnedFd, paths: &[&str]) -> Stream {
+        let files = paths.iter().map(|name| (self.path(name), Rules::default())).collect();
+        let alarm = self.alarm.clone();
+        Stream {
+            pipe,
+            files,
+            spool: None,
+            frame: Frame::Raw,
+            when_full: WhenFull::Drop,
+            ship: Vec::new(),
+            origin: Origin { app: "app".into(), id: 3, is_error: false },
+            alarm: Box::new(move |trouble| drop(alarm.send(trouble))),
+        }
+    }
+
+    fn spooled(&self, pipe: OwnedFd, paths: &[&str], frame: Frame) -> Stream {
+        let spool = Some(crate::spool::create().unwrap());
+        Stream { spool, frame, ..self.stream(pipe, paths) }
+    }
+
+    fn start(&mut self, stream: Stream) -> StreamHandle {
+        self.lanes.start(stream).unwrap()
+    }
 }
 
-fn content(file: &LogFile) -> String {
-    let mut text = String::new();
-    let mut file = File::open(file.path()).unwrap();
-    file.seek(SeekFrom::Start(0)).unwrap();
-    file.read_to_string(&mut text).unwrap();
-    text
+fn json() -> Frame {
+    Frame::Json(Source { app: "app".into(), id: 3, stream: "out", stamp: None })
+}
+
+fn writer(write: OwnedFd) -> File {
+    write.into()
 }
 
 #[tokio::test]
-async fn every_byte_until_the_end() {
-    let (_directory, path, file) = log();
-    let Pipe { read, write } = pipe(None).unwrap();
-    let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
-    let sent = bytes.clone();
-    let writer = std::thread::spawn(move || File::from(write).write_all(&sent));
-    let mut pump = Pump::new(read, Some(file)).unwrap().spawn();
-    pump.ended().await.unwrap();
-    writer.join().unwrap().unwrap();
-    assert_eq!(pump.counters().written(), 3_000_000);
-    assert_eq!(pump.counters().dropped(), 0);
-    assert!(std::fs::read(path).unwrap() == bytes);
-    assert_eq!(pump.drain_now().await.unwrap(), 0);
+async fn every_byte_in_every_mode_that_is_raw() {
+    let mut fixture = Fixture::new();
+    let long = "x".repeat(300_000);
+    let mut bytes = format!("a\r\n\0\n{long}\n").into_bytes();
+    bytes.extend(b"\xff\xfe\n\nno newline");
+    for (name, spool) in [("direct.log", false), ("spooled.log", true)] {
+        let Pipe { read, write } = pipe(None).unwrap();
+        let stream = match spool {
+            false => fixture.stream(read, &[name]),
+            true => fixture.spooled(read, &[name, "both.log"], Frame::Raw),
+        };
+        let handle = fixture.start(stream);
+        let sent = bytes.clone();
+        let writing = std::thread::spawn(move || writer(write).write_all(&sent));
+        tokio::task::spawn_blocking(move || writing.join().unwrap().unwrap()).await.unwrap();
+        handle.finish().await;
+        assert!(std::fs::read(fixture.path(name)).unwrap() == bytes, "{name}");
+    }
+    assert!(std::fs::read(fixture.path("both.log")).unwrap() == bytes);
 }
 
 #[tokio::test]
 async fn at_an_exit_what_the_pipe_holds_is_taken_without_its_end() {
-    let (_directory, _, file) = log();
+    let mut fixture = Fixture::new();
     let Pipe { read, write } = pipe(None).unwrap();
-    let mut writer = File::from(write);
-    let pump = Pump::new(read, Some(file.clone())).unwrap().spawn();
-    writer.write_all(b"last words\n").unwrap();
-    // The pump may have been faster; then there is nothing left to take.
-    pump.drain_now().await.unwrap();
-    assert_eq!(content(&file), "last words\n");
-    assert_eq!(pump.counters().written(), 11);
-    assert_eq!(pump.drain_now().await.unwrap(), 0);
-    writer.write_all(b"of a grandchild\n").unwrap();
-    pump.drain_now().await.unwrap();
-    assert_eq!(content(&file), "last words\nof a grandchild\n");
+    let mut writer = writer(write);
+    let stream = fixture.stream(read, &["out.log"]);
+    let handle = fixture.start(stream);
+    writer.write_all(b"last words").unwrap();
+    assert_eq!(handle.drain().await, Drained { last: None });
+    assert_eq!(fixture.text("out.log"), "last words");
+    writer.write_all(b" of a grandchild\n").unwrap();
+    handle.drain().await;
+    assert_eq!(fixture.text("out.log"), "last words of a grandchild\n");
+    assert_eq!(handle.counters().written(), 27);
+    // Nobody ends the pipe, and the stream ends all the same.
+    handle.finish().await;
 }
 
 #[tokio::test]
-async fn a_drain_is_capped_by_the_pipes_capacity() {
-    let (_directory, _, file) = log();
-    let (read, write) = nix::unistd::pipe().unwrap();
-    fcntl(&write, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
-    let mut pump = Pump::new(read, Some(file)).unwrap();
-    // A writer that never rests, until nobody reads.
-    let writer = std::thread::spawn(move || {
-        let mut writer = File::from(write);
-        while writer.write_all(&[b'x'; 512]).is_ok() {}
-    });
-    pump.pipe.readable().await.unwrap();
-    assert!(pump.drain_now().unwrap() < 2 * 4096);
-    drop(pump);
-    writer.join().unwrap();
-}
-
-#[tokio::test]
-async fn a_full_disk_drops_and_counts_tells_once_and_recovers() {
-    let (_directory, path, _) = log();
+async fn last_lines_are_told_as_they_came() {
+    let mut fixture = Fixture::new();
     let Pipe { read, write } = pipe(None).unwrap();
-    let (told, troubles) = sync::channel();
-    let file = full();
-    let mut pump = Pump::new(read, Some(file.clone()))
-        .unwrap()
-        .on_trouble(move |trouble| told.send(trouble).unwrap());
-    let mut writer = File::from(write);
-    for _ in 0..3 {
-        writer.write_all(b"dropped\n").unwrap();
-        assert_eq!(pump.drain_now().unwrap(), 8);
+    let mut writer = writer(write);
+    let stream = fixture.spooled(read, &["out.log"], json());
+    let handle = fixture.start(stream);
+    for number in 0..60 {
+        writeln!(writer, "line {number}").unwrap();
     }
-    assert_eq!((pump.counters.written(), pump.counters.dropped()), (0, 24));
-    let Ok(Trouble::Dropping(error)) = troubles.try_recv() else { panic!("not told") };
-    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-    assert!(troubles.try_recv().is_err());
-    // Space is back.
-    pump.file = Some(Arc::new(LogFile::open(&path).unwrap()));
-    writer.write_all(b"written\n").unwrap();
-    pump.drain_now().unwrap();
-    assert!(matches!(troubles.try_recv(), Ok(Trouble::Recovered)));
-    assert_eq!((pump.counters.written(), pump.counters.dropped()), (8, 24));
-    assert_eq!(std::fs::read(path).unwrap(), b"written\n");
+    writer.write_all(b"and half").unwrap();
+    let last = handle.drain().await.last.unwrap();
+    assert_eq!(last.len(), 50);
+    assert_eq!((&last[0][..], &last[49][..]), (&b"line 11\n"[..], &b"and half"[..]));
+    assert_eq!(fixture.text("out.log").lines().count(), 60);
+    handle.finish().await;
+    let text = fixture.text("out.log");
+    assert!(text.lines().last().unwrap().starts_with("{\"message\":\"and half\","), "{text}");
+    assert!(!text.contains("partial"), "{text}");
 }
 
 #[tokio::test]
-async fn an_app_that_floods_a_full_disk_is_never_blocked() {
+async fn the_beginning_of_a_line_waits_a_second_and_is_marked() {
+    let mut fixture = Fixture::new();
     let Pipe { read, write } = pipe(None).unwrap();
-    let mut pump = Pump::new(read, Some(full())).unwrap().spawn();
-    let writer = std::thread::spawn(move || File::from(write).write_all(&vec![b'x'; 4 << 20]));
-    pump.ended().await.unwrap();
-    writer.join().unwrap().unwrap();
-    assert_eq!(pump.counters().dropped(), 4 << 20);
+    let mut writer = writer(write);
+    let stream = fixture.spooled(read, &["out.log"], json());
+    let handle = fixture.start(stream);
+    writer.write_all(b"progress 10 %").unwrap();
+    let seen = wait_for(fixture.path("out.log")).await;
+    assert!(seen.contains("\"progress 10 %\"") && seen.contains("\"partial\":true"), "{seen}");
+    writer.write_all(b" done\n").unwrap();
+    handle.finish().await;
+    let text = fixture.text("out.log");
+    assert!(text.lines().last().unwrap().starts_with("{\"message\":\" done\","), "{text}");
+}
+
+/// Waits until the file has something in it.
+async fn wait_for(path: PathBuf) -> String {
+    let directory = path.parent().map(Path::to_owned).unwrap();
+    let inotify = inotify::Inotify::init().unwrap();
+    let mask = inotify::WatchMask::MODIFY | inotify::WatchMask::CREATE;
+    inotify.watches().add(directory, mask).unwrap();
+    let mut events = inotify.into_event_stream([0; 4096]).unwrap();
+    loop {
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        if !found.is_empty() {
+            return found;
+        }
+        futures_util::StreamExt::next(&mut events).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
-async fn no_file_at_all_drains_too() {
-    let Pipe { read, write } = pipe(None).unwrap();
-    let mut pump = Pump::new(read, None).unwrap().spawn();
-    let writer = std::thread::spawn(move || File::from(write).write_all(&vec![b'x'; 1 << 20]));
-    pump.ended().await.unwrap();
-    writer.join().unwrap().unwrap();
-    assert_eq!((pump.counters().written(), pump.counters().dropped()), (0, 0));
+async fn a_full_disk_drops_counts_and_never_blocks_the_app() {
+    let mut fixture = Fixture::new();
+    for spool in [false, true] {
+        let Pipe { read, write } = pipe(None).unwrap();
+        let rules = Rules::default();
+        let mut stream = match spool {
+            false => fixture.stream(read, &[]),
+            true => fixture.spooled(read, &[], json()),
+        };
+        stream.files = vec![("/dev/full".into(), rules)];
+        let handle = fixture.start(stream);
+        let line = [vec![b'x'; 99], b"\n".to_vec()].concat();
+        let flood = line.repeat(40_000);
+        let writing = std::thread::spawn(move || writer(write).write_all(&flood));
+        tokio::task::spawn_blocking(move || writing.join().unwrap().unwrap()).await.unwrap();
+        handle.drain().await;
+        assert!(handle.counters().is_troubled());
+        let Ok(Trouble::Dropping(error)) = fixture.troubles.recv() else { panic!("not told") };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(fixture.troubles.try_recv().is_err());
+        while handle.counters().dropped() < 4_000_000 {
+            handle.drain().await;
+        }
+        assert_eq!((handle.counters().written(), handle.counters().dropped()), (0, 4_000_000));
+        handle.finish().await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_pipes_share_a_file_without_writing_over_each_other() {
-    let (_directory, _, file) = log();
-    let mut pumps = Vec::new();
+#[tokio::test]
+async fn a_disk_that_lets_the_app_wait_loses_nothing_and_goes_on_when_it_has_room() {
+    let mut fixture = Fixture::new();
+    for spool in [false, true] {
+        let Pipe { read, write } = pipe(None).unwrap();
+        let mut writer = writer(write);
+        // A directory in the way is a file that cannot be opened.
+        let name = if spool { "spooled.log" } else { "direct.log" };
+        std::fs::create_dir(fixture.path(name)).unwrap();
+        let stream = match spool {
+            false => fixture.stream(read, &[name]),
+            true => fixture.spooled(read, &[name], Frame::Raw),
+        };
+        let handle = fixture.start(Stream { when_full: WhenFull::Block, ..stream });
+        assert!(matches!(fixture.troubles.recv(), Ok(Trouble::Blocked(_))));
+        writer.write_all(b"kept\n").unwrap();
+        handle.drain().await;
+        assert_eq!((handle.counters().written(), handle.counters().dropped()), (0, 0));
+        std::fs::remove_dir(fixture.path(name)).unwrap();
+        handle.finish().await;
+        assert_eq!(fixture.text(name), "kept\n");
+    }
+}
+
+#[tokio::test]
+async fn several_pipes_in_one_file_give_whole_lines() {
+    let mut fixture = Fixture::new();
+    let mut handles = Vec::new();
     let mut writers = Vec::new();
     for name in ["a", "b", "c"] {
         let Pipe { read, write } = pipe(None).unwrap();
-        pumps.push(Pump::new(read, Some(file.clone())).unwrap().spawn());
+        let stream = fixture.stream(read, &["out.log"]);
+        handles.push(fixture.start(stream));
         writers.push(std::thread::spawn(move || {
-            let mut writer = File::from(write);
-            (0..5_000).for_each(|i| writer.write_all(format!("{name}{i}\n").as_bytes()).unwrap());
+            let mut writer = writer(write);
+            for i in 0..2_000 {
+                // In pieces, and longer than what a pipe takes as one.
+                let line = format!("{name} {i} {}\n", name.repeat(i % 7000));
+                let (one, two) = line.split_at(line.len() / 2);
+                writer.write_all(one.as_bytes()).unwrap();
+                writer.write_all(two.as_bytes()).unwrap();
+            }
         }));
     }
-    for mut pump in pumps {
-        pump.ended().await.unwrap();
+    let join = move || writers.into_iter().for_each(|writer| writer.join().unwrap());
+    tokio::task::spawn_blocking(join).await.unwrap();
+    for handle in handles {
+        handle.finish().await;
     }
-    writers.into_iter().for_each(|writer| writer.join().unwrap());
-    let text = content(&file);
+    let text = fixture.text("out.log");
     for name in ["a", "b", "c"] {
-        let expected: Vec<String> = (0..5_000).map(|i| format!("{name}{i}")).collect();
-        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
-        assert_eq!(lines, expected);
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        let expected = (0..2_000).map(|i| format!("{name} {i} {}", name.repeat(i % 7000)));
+        assert!(lines.eq(expected), "{name}");
+    }
+    assert_eq!(text.lines().count(), 6_000);
+}
+
+#[tokio::test]
+async fn twenty_rotations_have_every_line_once_and_no_file_is_too_large() {
+    let mut fixture = Fixture::new();
+    for (name, spool) in [("direct.log", false), ("spooled.log", true)] {
+        let Pipe { read, write } = pipe(Some(1 << 20)).unwrap();
+        let stream = match spool {
+            false => fixture.stream(read, &[name]),
+            true => fixture.spooled(read, &[name], Frame::Raw),
+        };
+        let plan = Plan {
+            max_size: Some(1 << 20),
+            keep: 1000,
+            max_total: None,
+            compress: false,
+            interval: None,
+        };
+        let rules = Rules { rotate: Some(plan), ..Rules::default() };
+        let files = vec![(fixture.path(name), rules)];
+        let handle = fixture.start(Stream { files, ..stream });
+        let writing = std::thread::spawn(move || {
+            let mut writer = std::io::BufWriter::with_capacity(50_000, writer(write));
+            (0..250_000).for_each(|number| writeln!(writer, "{number:0>99}").unwrap());
+            writer.flush().unwrap();
+        });
+        tokio::task::spawn_blocking(move || writing.join().unwrap()).await.unwrap();
+        handle.finish().await;
+        let mut files: Vec<PathBuf> = fixture
+            .directory
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(name))
+            .collect();
+        files.sort();
+        files.rotate_left(1);
+        assert!(files.len() > 20, "{}", files.len());
+        let mut next = 0;
+        for path in &files {
+            let text = std::fs::read_to_string(path).unwrap();
+            assert!(text.len() <= 1 << 20 && text.ends_with('\n'), "{}", path.display());
+            for line in text.lines() {
+                assert_eq!(line, format!("{next:0>99}"));
+                next += 1;
+            }
+        }
+        assert_eq!(next, 250_000, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_pump_wants_a_pipe() {
-    let file = tempfile::tempfile().unwrap();
-    let error = Pump::new(file.into(), None).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-}
-
-#[tokio::test]
-async fn bytes_lost_while_copying_are_counted_too() {
+async fn a_reopened_log_goes_on_in_a_new_file_and_a_stream_without_files_is_drained() {
+    let mut fixture = Fixture::new();
     let Pipe { read, write } = pipe(None).unwrap();
-    File::from(write.try_clone().unwrap()).write_all(b"12345").unwrap();
-    let device = Arc::new(LogFile::open("/dev/full").unwrap());
-    let mut pump = Pump::new(read, Some(device)).unwrap();
-    assert_eq!(pump.drain_now().unwrap(), 5);
-    assert_eq!((pump.counters.written(), pump.counters.dropped()), (0, 5));
+    let mut first = writer(write);
+    let stream = fixture.stream(read, &["out.log"]);
+    let handle = fixture.start(stream);
+    first.write_all(b"old\n").unwrap();
+    handle.drain().await;
+    std::fs::rename(fixture.path("out.log"), fixture.path("moved")).unwrap();
+    assert!(fixture.lanes.reopen().await.is_empty());
+    first.write_all(b"new\n").unwrap();
+    handle.finish().await;
+    assert_eq!((fixture.text("moved"), fixture.text("out.log")), ("old\n".into(), "new\n".into()));
+    let Pipe { read, write } = pipe(None).unwrap();
+    let stream = fixture.stream(read, &[]);
+    let handle = fixture.start(stream);
+    let writing = std::thread::spawn(move || writer(write).write_all(&vec![b'x'; 1 << 20]));
+    tokio::task::spawn_blocking(move || writing.join().unwrap().unwrap()).await.unwrap();
+    handle.finish().await;
 }

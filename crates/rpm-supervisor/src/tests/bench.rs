@@ -173,6 +173,9 @@ fn show_kind(kind: &NoticeKind) -> String {
         }
         NoticeKind::Outage { listening } => format!("outage of {}", listening.join(" ")),
         NoticeKind::Reloaded => "reloaded".into(),
+        NoticeKind::Scheduled => "scheduled".into(),
+        NoticeKind::Changed { path } => format!("{path} changed"),
+        NoticeKind::WatchLoop { path } => format!("{path} changes in a loop"),
         NoticeKind::ReloadFailed => "reload failed".into(),
     }
 }

@@ -47,6 +47,8 @@ pub struct Fresh {
     /// Whose it is to be, before bind: sockets of one port must be one user's (traps B3). `None`:
     /// the caller's. For root only.
     pub owner: Option<u32>,
+    /// A TCP socket that hears nothing, from before its listen, until [`crate::steer::hear`].
+    pub deaf: bool,
 }
 
 /// A new socket, bound and (but for UDP) listening, blocking, closing at exec. TCP sockets have
@@ -57,6 +59,9 @@ pub fn open_listener(endpoint: &Endpoint, fresh: &Fresh) -> io::Result<OwnedFd> 
             let fd = open_inet(*address, SockType::Stream, fresh)?;
             set_int(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
             bind_inet(&fd, *address)?;
+            if fresh.deaf {
+                crate::steer::deafen(std::os::fd::AsFd::as_fd(&fd), address.is_ipv6())?;
+            }
             listen(&fd, fresh.backlog)?;
             Ok(fd)
         }

@@ -1,0 +1,230 @@
+//! [`Spooled`]: one stream by way of its spool into its files, line by line: framed, merged, or
+//! into several files at once. Every write is in the journal, so that a kill repeats none.
+
+use crate::{
+    frame::{Frame, MAX_LINE_BYTES, lines, run},
+    ship::Shipper,
+    sink::{LogFile, Outcome, Place},
+    spool::{Intent, Spool},
+    times::now_ms,
+};
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+/// Bytes framed and written at once; a longer line takes more.
+const BATCH_BYTES: usize = 256 << 10;
+/// Last lines kept for the record of an exit.
+const LAST_LINES: usize = 50;
+/// Of each, so many bytes.
+const LAST_LINE_BYTES: usize = 4096;
+
+/// A stream's spool, files and senders.
+#[derive(Debug)]
+pub(crate) struct Spooled {
+    spool: Spool,
+    frame: Frame,
+    files: Vec<Arc<LogFile>>,
+    ships: Vec<Shipper>,
+    last: VecDeque<Vec<u8>>,
+    /// Memory, kept while bytes flow.
+    bytes: Vec<u8>,
+    framed: Vec<u8>,
+}
+
+/// What to do with a file that takes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Throw the bytes away and count them.
+    #[default]
+    Drop,
+    /// Let the app wait.
+    Block,
+}
+
+/// What a try to write came to.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Bytes of the stream that are in all files.
+    pub(crate) bytes: u64,
+    /// Bytes that are missing in a file for good.
+    pub(crate) dropped: u64,
+    /// Why; or why nothing goes on, if nothing was dropped.
+    pub(crate) error: Option<io::Error>,
+}
+
+/// How urgently the beginning of a line is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urge {
+    /// Only whole lines.
+    Lines,
+    /// It has waited long enough.
+    Now,
+    /// Its end will not come.
+    Ended,
+}
+
+impl Spooled {
+    /// Goes on with `memory` as a predecessor left it.
+    pub(crate) fn new(
+        memory: OwnedFd,
+        frame: Frame,
+        files: Vec<Arc<LogFile>>,
+        ships: Vec<Shipper>,
+    ) -> io::Result<Self> {
+        let mut spooled = Self {
+            spool: Spool::open(memory)?,
+            frame,
+            files,
+            ships,
+            last: VecDeque::new(),
+            bytes: Vec::new(),
+            framed: Vec::new(),
+        };
+        spooled.settle()?;
+        Ok(spooled)
+    }
+
+    /// Looks whether the write that a predecessor began was done, as long as nobody else writes to
+    /// that file, and takes back half of one. The journal says it from then on.
+    fn settle(&mut self) -> io::Result<()> {
+        let Some(intent) = self.spool.intent() else { return Ok(()) };
+        let file = self.files.get(first(intent.target));
+        let done = file.is_some_and(|file| file.has(intent.place, intent.length) == Some(true));
+        let target = intent.target + u64::from(done);
+        self.spool.begin(Intent { target, place: Place::NONE, ..intent })
+    }
+
+    pub(crate) fn files(&self) -> &[Arc<LogFile>] {
+        &self.files
+    }
+
+    /// Moves bytes from `pipe` into the spool.
+    pub(crate) fn fill(&mut self, pipe: BorrowedFd<'_>) -> Outcome {
+        self.spool.fill(pipe)
+    }
+
+    /// Nothing more can be taken now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.spool.is_full()
+    }
+
+    /// Bytes that are not in the files yet.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.spool.waiting()
+    }
+
+    /// The last lines of the stream, as they came, with what is not a whole line yet.
+    pub(crate) fn last_lines(&self) -> Vec<Vec<u8>> {
+        let mut rest = Vec::new();
+        // Where the rest cannot be read there is only less to show.
+        let _unread = self.spool.read(&mut rest, LAST_LINE_BYTES);
+        let rest = lines(&rest).map(<[u8]>::to_vec);
+        let mut all: Vec<_> = self.last.iter().cloned().chain(rest).collect();
+        all.drain(..all.len().saturating_sub(LAST_LINES));
+        all
+    }
+
+    /// Writes what waits, as far as lines end or `urge` says.
+    ///
+    /// # Errors
+    /// The spool itself fails; nothing of that is a file's fault.
+    pub(crate) fn write(&mut self, urge: Urge, when_full: WhenFull) -> io::Result<Written> {
+        let mut all = Written::default();
+        if let Some(intent) = self.spool.intent() {
+            self.load(self.spool.until(intent.to), intent.cut, intent.at)?;
+            if !self.deliver(intent, when_full, &mut all)? {
+                return Ok(all);
+            }
+        }
+        while let Some(intent) = self.next(urge)? {
+            if !self.deliver(intent, when_full, &mut all)? {
+                return Ok(all);
+            }
+            self.publish(intent.at);
+        }
+        // An idle stream keeps no memory.
+        if self.spool.waiting() == 0 {
+            (self.bytes, self.framed) = (Vec::new(), Vec::new());
+        }
+        Ok(all)
+    }
+
+    /// The next run of lines, framed.
+    fn next(&mut self, urge: Urge) -> io::Result<Option<Intent>> {
+        for limit in [BATCH_BYTES, MAX_LINE_BYTES] {
+            self.spool.read(&mut self.bytes, limit)?;
+            let is_all = self.spool.waiting() <= limit as u64;
+            let force = urge != Urge::Lines && is_all;
+            if let Some(run) = run(&self.bytes, force, urge == Urge::Ended) {
+                let (to, at) = (self.spool.after(run.length), now_ms());
+                self.load(run.length, run.cut, at)?;
+                let (place, length) = (Place::NONE, self.framed.len() as u64);
+                return Ok(Some(Intent { to, at, target: 0, place, length, cut: run.cut }));
+            }
+            if is_all {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn load(&mut self, length: usize, cut: bool, at: u64) -> io::Result<()> {
+        self.spool.read(&mut self.bytes, length)?;
+        self.framed.clear();
+        self.frame.write(&self.bytes, cut, at, &mut self.framed);
+        Ok(())
+    }
+
+    /// Writes what is framed to each file from the intent's on; false: one of them lets us wait.
+    fn deliver(
+        &mut self,
+        intent: Intent,
+        when_full: WhenFull,
+        all: &mut Written,
+    ) -> io::Result<bool> {
+        let length = self.framed.len() as u64;
+        let mut whole = true;
+        for (number, file) in self.files.iter().enumerate().skip(first(intent.target)) {
+            let target = number as u64;
+            let spool = &mut self.spool;
+            let written = file.append(&self.framed, |place| {
+                spool.begin(Intent { target, place, length, ..intent })
+            });
+            if let Err(error) = written {
+                all.error = Some(error);
+                if when_full == WhenFull::Block {
+                    return Ok(false);
+                }
+                whole = false;
+            }
+        }
+        let bytes = self.bytes.len() as u64;
+        *(if whole { &mut all.bytes } else { &mut all.dropped }) += bytes;
+        self.spool.finish(intent.to)?;
+        Ok(true)
+    }
+
+    /// Tells the senders, and remembers the last lines.
+    fn publish(&mut self, at: u64) {
+        for ship in &mut self.ships {
+            lines(&self.bytes).for_each(|line| ship.send(line, at));
+        }
+        let newest = self.bytes.rsplitn(LAST_LINES + 1, |byte| *byte == b'\n');
+        let length: usize = newest.take(LAST_LINES).map(|line| line.len() + 1).sum();
+        let from = self.bytes.len().saturating_sub(length);
+        for line in lines(self.bytes.get(from..).unwrap_or_default()) {
+            if self.last.len() == LAST_LINES {
+                self.last.pop_front();
+            }
+            self.last.push_back(line.get(..LAST_LINE_BYTES).unwrap_or(line).to_vec());
+        }
+    }
+}
+
+fn first(target: u64) -> usize {
+    usize::try_from(target).unwrap_or(usize::MAX)
+}
