@@ -8,6 +8,7 @@
 mod harness;
 
 mod activation;
+mod apply;
 mod bad_input;
 mod balance;
 mod change;
@@ -20,9 +21,11 @@ mod ecosystem;
 mod fork;
 mod formats;
 mod front;
+mod least_conn;
 mod limits;
 mod load_itself;
 mod logs;
+mod logs_disturbed;
 mod logs_following;
 mod logs_reading;
 mod matrix;
@@ -35,6 +38,7 @@ mod reload;
 mod schema;
 mod slots;
 mod start;
+mod startup;
 mod sticky;
 mod supervise;
 mod survive;

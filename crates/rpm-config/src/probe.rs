@@ -266,7 +266,7 @@ mod tests {
             failures: 3,
             start_period: Duration::ZERO,
         };
-        assert_eq!(health(&table(&[exec.clone()])), Ok(Some(want)));
+        assert_eq!(health(&table(std::slice::from_ref(&exec))), Ok(Some(want)));
         for wrong in [
             ("interval", Data::Integer(0)),
             ("timeout", Data::Integer(49)),

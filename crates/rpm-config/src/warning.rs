@@ -27,7 +27,7 @@ pub enum Warning {
         /// Which of them.
         limits: Vec<&'static str>,
     },
-    /// `balance = "least_conn"` without `proxy`.
+    /// `balance = "least_conn"` with `listen`.
     LeastConnShared {
         /// Which app.
         app: AppName,
@@ -48,7 +48,10 @@ impl fmt::Display for Warning {
                 write!(f, "app {app}: `limits` are not enforced for {}", limits.join(", "))
             }
             Self::LeastConnShared { app } => {
-                write!(f, "app {app}: `least_conn` is for `proxy` only, `shared` is used")
+                write!(
+                    f,
+                    "app {app}: `least_conn` is not for the sockets of `listen`, `shared` is used"
+                )
             }
         }
     }

@@ -116,6 +116,16 @@ fn parse(bytes: &[u8]) -> io::Result<Vec<SavedApp>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A kept sample, as a daemon wrote it.
+    #[test]
+    fn a_sample_is_read() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/formats/dump-1.json");
+        let apps = read(Path::new(path)).unwrap();
+        let all: Vec<_> =
+            apps.iter().map(|app| (app.spec.name.as_str(), app.stopped.len())).collect();
+        assert_eq!(all, [("node", 0), ("python", 0), ("idle", 1), ("crashes", 0)]);
+    }
     use crate::fixture;
 
     fn dumped(instances: &[(u32, bool)]) -> (AppSpec, Vec<u8>) {

@@ -116,6 +116,8 @@ pub(crate) enum Message {
     Notified(crate::notify::Said),
     /// SIGTERM: the machine goes down, or somebody wants all to end.
     Terminated,
+    /// Whether another binary can go on from here, or why not.
+    Checked(Result<(), String>),
     /// Memory and CPU of all workers.
     Sampled(Box<Sample>),
 }

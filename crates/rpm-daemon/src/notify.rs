@@ -4,7 +4,7 @@
 use crate::{async_fd, engine::Engine, inbox::Message, keeper_link::KeeperLink, store};
 use rpm_config::Ready;
 use rpm_keeper::Request;
-use rpm_unix::notify::{self, MAX_BYTES};
+use rpm_unix::notify_socket::{self, MAX_BYTES};
 use std::{io, os::fd::OwnedFd, path::Path};
 use tokio::{
     io::unix::AsyncFd,
@@ -34,7 +34,7 @@ pub(crate) fn start(
     let socket = match held {
         Some(fd) => fd,
         None => {
-            let made = notify::open(path)?;
+            let made = notify_socket::open(path)?;
             keeper.send(Request::Hold { name: store::NOTIFY.to_owned(), fd: made.try_clone()? });
             made
         }
@@ -46,7 +46,8 @@ pub(crate) fn start(
 async fn serve(socket: AsyncFd<OwnedFd>, engine: mpsc::Sender<Message>) {
     let mut buffer = vec![0; MAX_BYTES];
     while let Ok(mut readable) = socket.readable().await {
-        let received = readable.try_io(|socket| notify::receive(socket.get_ref(), &mut buffer));
+        let received =
+            readable.try_io(|socket| notify_socket::receive(socket.get_ref(), &mut buffer));
         let Ok(Ok((length, Some(pid)))) = received else { continue };
         let ready = is_ready(buffer.get(..length).unwrap_or_default());
         let (seen, until_seen) = oneshot::channel();

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod lock;
 pub mod memfd;
 pub mod notify;
+pub mod notify_socket;
 pub mod peer;
 pub mod pidfd;
 pub mod pipe;
