@@ -2,6 +2,7 @@
 //! each command takes is in a file beside this one.
 
 mod act;
+mod doctor;
 mod init;
 mod list;
 mod logs;
@@ -16,6 +17,7 @@ mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
+    doctor::Doctor,
     init::Init,
     list::List,
     logs::Logs,
@@ -109,6 +111,8 @@ pub(crate) enum Command {
     Env(Name),
     /// Print what to send with a report of a bug.
     Report,
+    /// Say what this machine can do for rpm, what is wrong, and what to do about it.
+    Doctor(Doctor),
     /// Empty dump.pm2.
     Cleardump,
     /// Change a setting, or show all.

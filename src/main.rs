@@ -5,6 +5,7 @@ mod absent;
 mod cli;
 mod command;
 mod completion;
+mod doctor;
 mod error;
 mod evaluate;
 mod fleet_file;

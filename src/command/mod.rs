@@ -4,6 +4,7 @@ mod act;
 mod attach;
 mod change;
 mod describe;
+mod doctor;
 mod dump;
 mod environment;
 mod events;
@@ -80,6 +81,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Prettylist => list::pretty(session).await,
         Command::Env(options) => environment::run(session, &options.name).await,
         Command::Report => report::run(session).await,
+        Command::Doctor(options) => doctor::run(session, options).await,
         Command::Cleardump => dump::clear(session),
         Command::Set(options) => settings::set(session, options).await,
         Command::Multiset(options) => settings::multiset(session, &options.pairs).await,
