@@ -74,6 +74,9 @@ fn linger(places: &Places, unit: Option<&Path>) -> Check {
 
 fn saved(dump: &Path) -> Check {
     let check = |found: String| Check::ok(AREA, "saved list", found);
+    if let [broken, ..] = &rpm_daemon::broken_dumps(dump)[..] {
+        return check(format!("{broken}; resurrect uses a former one")).warning("rpm save");
+    }
     if dump.exists() {
         return check(dump.display().to_string());
     }

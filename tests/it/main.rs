@@ -15,6 +15,7 @@ mod chores;
 mod cli;
 mod clients;
 mod cluster;
+mod doctor;
 mod drain;
 mod ecosystem;
 mod fork;

@@ -47,4 +47,5 @@ mod view;
 mod watch;
 mod worker;
 
+pub use dump::{broken_dumps, clear_dump};
 pub use run::run;
