@@ -3,14 +3,14 @@
 //! The socket's listener lives in the keeper: while a daemon is replaced a command waits in its
 //! queue, and nobody starts a second one.
 
-use crate::{error::CliError, role, session::Session};
-use rpm_protocol::{Client, ClientError};
+use crate::{error::CliError, render::style::Paint, role, session::Session};
+use rpm_protocol::{Client, ClientError, Welcome};
 use rpm_unix::{fd, home::Home, lock};
 use std::{
     env,
     ffi::OsStr,
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     process::{Command, Stdio},
     time::Duration,
@@ -68,16 +68,24 @@ pub(crate) async fn greeted_if_running(session: &Session) -> Result<Option<Clien
 
 /// Waits until the daemon takes the connection, and checks its version.
 async fn greeted(session: &Session, mut client: Client) -> Result<Client, CliError> {
-    let greeting = async move { client.hello().await.map(|_| client) };
+    let greeting = async move { client.hello().await.map(|welcome| (client, welcome)) };
     tokio::pin!(greeting);
     if let Ok(answer) = timeout(NOTICE, greeting.as_mut()).await {
-        return Ok(answer?);
+        return Ok(noticed(session, answer?));
     }
     session.insist(&format!("waiting for the daemon: {}", what_it_does(&session.home)));
     match timeout(PATIENCE, greeting).await {
-        Ok(answer) => Ok(answer?),
+        Ok(answer) => Ok(noticed(session, answer?)),
         Err(_) => Err(unresponsive(session)),
     }
+}
+
+/// Passes on what everybody should know.
+fn noticed(session: &Session, (client, welcome): (Client, Welcome)) -> Client {
+    if let Some(notice) = welcome.notice {
+        session.insist(&format!("{} {notice}", session.err.paint(Paint::Busy, "warning:")));
+    }
+    client
 }
 
 fn unresponsive(session: &Session) -> CliError {
@@ -100,8 +108,22 @@ fn what_it_does(home: &Home) -> String {
             format!("pid {pid} is stopped (state {letter}); kill -CONT {pid} lets it go on")
         }
         Some(letter) => format!("pid {pid} is busy (state {letter})"),
-        None => "it is being restarted".into(),
+        None => match last_word(home) {
+            Some(line) => format!("it is being restarted; its log ends with: {line}"),
+            None => "it is being restarted".into(),
+        },
     }
+}
+
+/// The last line of the daemon's log.
+fn last_word(home: &Home) -> Option<String> {
+    let mut log = File::open(home.daemon_log()).ok()?;
+    let length = log.metadata().ok()?.len();
+    log.seek(SeekFrom::Start(length.saturating_sub(MAX_READY_LINE))).ok()?;
+    let mut bytes = Vec::new();
+    log.take(MAX_READY_LINE).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
 /// The state letter of a process, as ps shows it.
@@ -151,6 +173,8 @@ fn spawn_keeper(home: &Home) -> io::Result<File> {
         .arg(home.root())
         .arg(OsStr::new(&fd::number(&write).to_string()))
         .current_dir("/")
+        // Typed in an app it would pass for one of the app's processes.
+        .env_remove("RPM_INSTANCE")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -193,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_daemon_that_greets_is_used() {
-        let welcome = Welcome { version: 1, program: "0".into(), pid: 1 };
+        let welcome = Welcome { version: 1, program: "0".into(), pid: 1, notice: None };
         assert!(greet(Ok(serde_json::to_value(welcome).unwrap())).await.is_ok());
     }
 

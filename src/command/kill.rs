@@ -12,7 +12,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stops all apps, the daemon and the keeper, and returns when they are gone.
 pub(crate) async fn run(session: &Session) -> Result<(), CliError> {
-    let Some(mut client) = launch::greeted_if_running(session).await? else {
+    let mut client = launch::greeted_if_running(session).await?;
+    if client.is_none() && rpm_daemon::left_survivors(&session.home) {
+        client = Some(session.daemon().await?);
+    }
+    let Some(mut client) = client else {
         session.tell("no daemon runs");
         return Ok(());
     };

@@ -72,8 +72,12 @@ mod tests {
     use crate::doctor::State;
 
     fn state(answer: Result<Option<&str>, String>) -> State {
-        let welcome =
-            |program: &str| Welcome { version: 1, program: program.into(), pid: i32::MAX };
+        let welcome = |program: &str| Welcome {
+            version: 1,
+            program: program.into(),
+            pid: i32::MAX,
+            notice: None,
+        };
         let home = Home::new("/nowhere");
         checks(&home, answer.map(|program| program.map(welcome)))[1].state
     }

@@ -170,6 +170,16 @@ mod tests {
     use super::*;
     use crate::fixture;
 
+    /// A kept sample, as a daemon wrote it.
+    #[test]
+    fn a_sample_is_read() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/formats/dump-1.json");
+        let apps = read(Path::new(path)).unwrap().apps;
+        let all: Vec<_> =
+            apps.iter().map(|app| (app.spec.name.as_str(), app.stopped.len())).collect();
+        assert_eq!(all, [("node", 0), ("python", 0), ("idle", 1), ("crashes", 0)]);
+    }
+
     fn dumped(instances: &[(u32, bool)]) -> (AppSpec, Vec<u8>) {
         let spec = fixture::spec("api");
         let mut fleet = fixture::fleet(&[&spec]);

@@ -14,22 +14,26 @@ use crate::{
     events::EventLog,
     front::Fronts,
     inbox::{Inbox, Message},
-    keeper_link::KeeperLink,
+    keeper_link::{KeeperLink, is_loss},
     launch::Places,
+    ledger::Ledger,
     listeners::Listeners,
     log_files::Logs,
     replies::Replies,
     sample::Sampler,
     sharing::Sharing,
     store::{self, Exits, Saving},
+    succession::Succession,
     targets::Specs,
     triggers::Triggers,
+    update::Update,
     worker::Workers,
 };
 use rpm_keeper::Request;
 use rpm_supervisor::{Effect, Event, Fleet};
 use rpm_unix::home::Home;
 use std::{collections::VecDeque, time::Duration};
+use tokio::time::sleep;
 
 /// How often the memory of apps with a limit is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,6 +54,7 @@ pub(crate) struct Engine {
     pub(crate) exits: Exits,
     pub(crate) events: EventLog,
     pub(crate) keeper: KeeperLink,
+    pub(crate) succession: Succession,
     pub(crate) listeners: Listeners,
     pub(crate) logs: Logs,
     pub(crate) replies: Replies,
@@ -65,8 +70,13 @@ pub(crate) struct Engine {
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.
     pub(crate) dirty: Dirty,
+    pub(crate) ledger: Ledger,
+    /// An update under way.
+    pub(crate) update: Option<Update>,
     /// `rpm kill` is under way: exit when the fleet is empty.
     pub(crate) ending: bool,
+    /// Nothing is decided: see `safe_mode.rs`.
+    pub(crate) safe: bool,
 }
 
 /// What differs from what the keeper holds.
@@ -79,22 +89,28 @@ pub(crate) struct Dirty {
 }
 
 impl Engine {
-    /// Runs until `rpm kill` is done or the keeper is gone.
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
+    /// Runs until `rpm kill` is done, which is `true`, or until another daemon is to go on.
+    pub(crate) async fn run(mut self) -> Result<bool, Error> {
         let mut memory_timer = tokio::time::interval(MEMORY_INTERVAL);
         memory_timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        if self.safe && self.run_safe().await? {
+            // The next one tries again.
+            return Ok(false);
+        }
         self.commit()?;
         while !self.is_done() {
             let deadline = self.until_deadline();
             let limited = self.has_memory_limits();
+            let unwritten = self.ledger.due();
             let drain_look = self.until_drain_look();
             let (looks, look) = (drain_look.is_some(), drain_look.unwrap_or_default());
             tokio::select! {
-                event = self.keeper.receive() => self.on_keeper_events(event?).await?,
+                event = self.keeper.receive() => self.on_keeper_link(event).await?,
                 message = self.inbox.receive() => self.on_messages(message),
-                () = tokio::time::sleep(deadline) => self.queue.push_back(Event::Tick),
+                () = sleep(deadline) => self.queue.push_back(Event::Tick),
                 _ = memory_timer.tick(), if limited => self.start_sample(),
-                () = tokio::time::sleep(look), if looks => self.start_sample(),
+                () = sleep(unwritten.unwrap_or_default()), if unwritten.is_some() => {}
+                () = sleep(look), if looks => self.start_sample(),
             }
             self.settle();
             self.rotate_all();
@@ -102,7 +118,8 @@ impl Engine {
         }
         self.await_last_lines().await;
         self.keeper.send(Request::Shutdown);
-        Ok(self.keeper.flush_all().await?)
+        self.keeper.flush_all().await?;
+        Ok(true)
     }
 
     /// Lets the threads write what the last workers said, unless a disk hangs.
@@ -128,6 +145,17 @@ impl Engine {
     fn until_deadline(&self) -> Duration {
         const FAR: Duration = Duration::from_secs(24 * 3600);
         self.fleet.deadline().map_or(FAR, |at| at.since(clock::now()))
+    }
+
+    async fn on_keeper_link(
+        &mut self,
+        event: std::io::Result<rpm_keeper::Event>,
+    ) -> Result<(), Error> {
+        match event {
+            Ok(event) => self.on_keeper_events(event).await,
+            Err(error) if is_loss(&error) => self.replace_keeper().await,
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn on_keeper_events(&mut self, first: rpm_keeper::Event) -> Result<(), Error> {
@@ -164,6 +192,7 @@ impl Engine {
             Message::TriggerExpired { trigger } => self.on_trigger_expired(trigger),
             Message::Terminated => self.terminate(),
             Message::Sampled(sample) => self.on_sample(*sample),
+            Message::Checked(checked) => self.on_checked(checked),
         }
     }
 
@@ -174,6 +203,9 @@ impl Engine {
     }
 
     fn settle(&mut self) {
+        if self.safe {
+            return self.queue.clear();
+        }
         while let Some(event) = self.queue.pop_front() {
             let effects = self.fleet.step(event, clock::now());
             self.dirty.state = true;
@@ -191,25 +223,33 @@ impl Engine {
     /// Hands the state to the keeper, ahead of this turn's requests.
     fn commit(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.dirty.state) {
-            let state = Saving {
-                version: store::VERSION,
-                written_at: clock::epoch_millis(),
-                fleet: &self.fleet,
-                workers: self.workers.records(),
-                next_event: self.events.next(),
-                next_ticket: self.replies.next_ticket(),
-                keys: &self.listeners.keys,
-                ports: &self.listeners.ports,
-            };
-            let fd = store::seal(&state).map_err(Error::State)?;
+            self.ledger.touch();
+            let fd = store::seal(&self.saving()).map_err(Error::State)?;
             self.keeper.send_first(Request::Hold { name: store::STATE.to_owned(), fd });
         }
         // A replacement is spawned before anything is done that it need not wait for.
         self.keeper.release()?;
         if std::mem::take(&mut self.dirty.exits) {
+            self.ledger.touch();
             let fd = store::seal(&self.exits).map_err(Error::State)?;
             self.keeper.send(Request::Hold { name: store::EXITS.to_owned(), fd });
         }
-        Ok(self.keeper.release()?)
+        self.keeper.release()?;
+        self.keep_ledger();
+        Ok(())
+    }
+
+    /// The state as a successor reads it.
+    pub(crate) fn saving(&self) -> Saving<'_> {
+        Saving {
+            version: store::VERSION,
+            written_at: clock::epoch_millis(),
+            fleet: &self.fleet,
+            workers: self.workers.records(),
+            next_event: self.events.next(),
+            next_ticket: self.replies.next_ticket(),
+            keys: &self.listeners.keys,
+            ports: &self.listeners.ports,
+        }
     }
 }

@@ -107,6 +107,8 @@ pub(crate) enum Message {
     },
     /// SIGTERM: the machine goes down, or somebody wants all to end.
     Terminated,
+    /// Whether another binary can go on from here, or why not.
+    Checked(Result<(), String>),
     /// Memory and CPU of all workers.
     Sampled(Box<Sample>),
 }

@@ -12,6 +12,7 @@ use rpm_config::Ready;
 use rpm_keeper::{Address, Child, ChildId, ExitStatus, Owner, Request};
 use rpm_protocol::ExitView;
 use rpm_supervisor::{Event, Exit, WorkerId};
+use rpm_unix::procfd;
 use std::path::Path;
 
 /// How many ends of workers are remembered for each instance.
@@ -55,10 +56,18 @@ impl Engine {
             News::Slots { app, fallback, slots, .. } => self.on_slots(&app, fallback, slots),
             News::SlotsEnd { request } => self.on_slots_end(request),
             News::Unfiltered { child, errno } => self.on_unfiltered(worker_of(child), errno),
+            News::Snapshot { file } => self.on_snapshot(file),
+            News::NotUpgraded { errno } => self.on_not_upgraded(errno),
             News::Released => self.replies.let_go(),
             News::Error { text } => tracing::error!("the keeper refused a request: {text}"),
-            // Answers to questions that only a starting daemon asks; `recover` took them.
-            News::Welcome { .. } | News::Known { .. } | News::Held { .. } | News::InventoryEnd => {}
+            // Answers to questions that only a starting daemon asks, which `recover` took; and what
+            // the link keeps for itself.
+            News::Welcome { .. }
+            | News::Known { .. }
+            | News::Held { .. }
+            | News::InventoryEnd
+            | News::Shared { .. }
+            | News::Unshared { .. } => {}
         }
     }
 
@@ -80,6 +89,7 @@ impl Engine {
         let Some(spec) = self.spec_of(worker) else { return };
         let Some(known) = self.workers.get(worker) else { return };
         let label = known.label.clone();
+        let pipes = [&child.stdout, &child.stderr].map(|pipe| procfd::inode(pipe).unwrap_or(0));
         let output = self.start_output(worker, &label, &spec, [child.stdout, child.stderr]);
         let sender = self.inbox.sender();
         let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
@@ -87,7 +97,7 @@ impl Engine {
         let leader = Leader { pid: child.pid, start_time: child.start_time, token };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
-            known.process = Some(Process { leader, exited: false, output, channel });
+            known.process = Some(Process { leader, exited: false, pipes, output, channel });
         }
     }
 
@@ -165,8 +175,10 @@ impl Engine {
         };
         let label = &known.label;
         let (_, path) = log_files::paths(&self.home, &spec, label.instance, label.slot);
-        let store::WorkerRecord { error_mark, started_at, .. } = &known.record;
-        let lines = path.map(|path| error_mark.lines_since(&path, *started_at, STDERR_LINES));
+        let store::WorkerRecord { error_mark, started_at, .. } = known.record;
+        let lines = path.and_then(|path| {
+            crate::disk::look(move || error_mark.lines_since(&path, started_at, STDERR_LINES))
+        });
         lines.unwrap_or_default()
     }
 
@@ -178,6 +190,7 @@ impl Engine {
             return;
         }
         self.note_listening(worker, crate::listeners::text(address));
+        self.ask_for_private(worker, address);
         if !self.is_for_preload(worker, address) {
             self.on_proof(worker, Ready::Listening);
         }

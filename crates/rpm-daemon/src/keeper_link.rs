@@ -1,6 +1,6 @@
 //! The daemon's end of the keeper link, as tokio sees it: events in, requests out in order.
 
-use rpm_keeper::{Event, Link, Request};
+use rpm_keeper::{ChildId, Event, Link, Request};
 use std::{collections::VecDeque, io};
 use tokio::io::{Interest, Ready, unix::AsyncFd};
 
@@ -44,7 +44,24 @@ impl KeeperLink {
 
     /// The keeper's next event, if there is one already.
     pub(crate) fn try_receive(&mut self) -> io::Result<Option<Event>> {
-        self.link.get_ref().receive()
+        match self.link.get_ref().receive() {
+            // Told once more by the next `receive`.
+            Err(error) if is_loss(&error) => Ok(None),
+            result => result,
+        }
+    }
+
+    /// Spawns that the keeper may have done without having said so.
+    pub(crate) fn uncertain_spawns(&self) -> Vec<ChildId> {
+        self.link.get_ref().uncertain_spawns()
+    }
+
+    /// Goes on with the next keeper, which is first told all that this one kept.
+    pub(crate) fn hand_over(&mut self, next: Self) {
+        let former = std::mem::replace(&mut self.link, next.link);
+        let mut everything = former.into_inner().hand_over();
+        everything.append(&mut self.outbox);
+        self.outbox = everything;
     }
 
     /// Sends `request` when this turn is committed.
@@ -67,7 +84,11 @@ impl KeeperLink {
     /// Commits the turn: its requests go out now, as far as the socket takes them.
     pub(crate) fn release(&mut self) -> io::Result<()> {
         self.outbox.append(&mut self.turn);
-        Self::write_out(&self.link, &mut self.outbox)
+        match Self::write_out(&self.link, &mut self.outbox) {
+            // They stay for the next keeper; `receive` tells of the loss.
+            Err(error) if is_loss(&error) => Ok(()),
+            result => result,
+        }
     }
 
     /// Writes everything.
@@ -95,4 +116,11 @@ impl KeeperLink {
         }
         Ok(())
     }
+}
+
+/// Whether an error of the link means that the keeper is gone.
+pub(crate) fn is_loss(error: &io::Error) -> bool {
+    let gone =
+        [io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    gone.contains(&error.kind())
 }

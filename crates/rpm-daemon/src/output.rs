@@ -29,8 +29,9 @@ const HUNG_MS: u64 = 10_000;
 #[derive(Default)]
 pub(crate) struct Output {
     streams: Vec<StreamHandle>,
-    /// The held spools of the streams that have one, for a keeper that begins anew.
-    spools: Vec<(String, OwnedFd)>,
+    /// The held spools of the streams that have one, by their names without the prefix. A keeper
+    /// that replaces a dead one gets them with all that was held.
+    spools: Vec<String>,
 }
 
 /// What a stream has to tell.
@@ -54,12 +55,6 @@ impl Output {
     /// Whether a file takes nothing now.
     pub(crate) fn is_troubled(&self) -> bool {
         self.streams.iter().any(|stream| stream.counters().is_troubled())
-    }
-
-    /// The held names of its spools, without their prefix, and their memory.
-    #[expect(dead_code, reason = "a keeper that replaces a dead one is to be given them")]
-    pub(crate) fn spools(&self) -> &[(String, OwnedFd)] {
-        &self.spools
     }
 }
 
@@ -102,8 +97,8 @@ impl Engine {
         let name = format!("{worker}:{stream}");
         let spool = course.is_spooled().then(|| self.logs.spool(&name, &mut self.keeper));
         let spool = spool.transpose()?;
-        if let Some(memory) = &spool {
-            output.spools.push((name, memory.try_clone()?));
+        if spool.is_some() {
+            output.spools.push(name);
         }
         let handle = self.logs.lanes.start(Stream {
             pipe,
@@ -156,7 +151,6 @@ impl Engine {
             for stream in streams {
                 stream.finish().await;
             }
-            let spools = spools.into_iter().map(|(name, _)| name).collect();
             // The engine may have ended.
             let _ = sender.send(Message::Logged { worker, spools }).await;
         });

@@ -85,25 +85,39 @@ impl Engine {
         store::WorkerRecord {
             started_at: crate::clock::epoch_millis(),
             error_mark: error
-                .map_or_else(log_files::Mark::default, |path| log_files::Mark::end_of(&path)),
+                .and_then(|path| crate::disk::look(move || log_files::Mark::end_of(&path)))
+                .unwrap_or_default(),
             listening: activation::texts(spec),
             offers: Offers::default(),
             version: None,
             asked: Default::default(),
+            private: Default::default(),
         }
     }
 
     fn drain(&mut self, worker: WorkerId) {
-        let waits = self.leaves_rotation_before_drain(worker)
-            || self.retires_before_drain(worker)
-            || self.relieves_before_drain(worker);
-        if !waits {
+        if !self.leaves_rotation_before_drain(worker) {
+            self.drain_beside(worker);
+        }
+    }
+
+    /// Drains a worker that no front passes new connections to, once it has accepted what it was
+    /// meant to.
+    pub(crate) fn drain_beside(&mut self, worker: WorkerId) {
+        if !self.retires_before_drain(worker) && !self.relieves_before_drain(worker) {
             self.drain_now(worker);
         }
     }
 
     fn stop(&mut self, worker: WorkerId) {
-        if !self.leaves_rotation_before_stop(worker) && !self.retires_before_stop(worker) {
+        if !self.leaves_rotation_before_stop(worker) {
+            self.stop_beside(worker);
+        }
+    }
+
+    /// The same for a stop.
+    pub(crate) fn stop_beside(&mut self, worker: WorkerId) {
+        if !self.retires_before_stop(worker) {
             self.stop_now(worker);
         }
     }
@@ -159,13 +173,15 @@ impl Engine {
 
     /// The keeper's children that are neither a leader nor this daemon.
     pub(crate) fn orphans(&self) -> Vec<i32> {
-        let mut orphans = rpm_unix::procfs::children_of(rpm_unix::process::parent());
+        let parents = self.parents_of_orphans();
+        let mut orphans: Vec<i32> =
+            parents.iter().flat_map(|parent| rpm_unix::procfs::children_of(*parent)).collect();
         let known: std::collections::BTreeSet<i32> = self
             .workers
             .iter()
             .filter_map(|(_, worker)| worker.process.as_ref().map(|p| p.leader.pid))
             .chain(self.fronts.pids())
-            .chain([own_pid()])
+            .chain([own_pid(), self.succession.keeper()])
             .collect();
         orphans.retain(|pid| !known.contains(pid));
         orphans
@@ -178,6 +194,7 @@ impl Engine {
 
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
+        self.ledger.touch_specs();
         self.tend();
         self.end_idle_front(app);
         self.keeper.send(Request::Drop { name: store::spec_name(app) });

@@ -14,6 +14,7 @@ use crate::{
 };
 use rpm_keeper::{Child, Event, ExitStatus, Request};
 use rpm_supervisor::WorkerId;
+use rpm_unix::home::Home;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -24,19 +25,27 @@ use std::{
 /// Linux's number of SIGKILL.
 const SIGKILL: i32 = 9;
 
+/// So many crashes within a minute are a loop.
+const CRASH_LOOP: u32 = 3;
+
 /// All the keeper keeps.
 #[derive(Default)]
 pub(crate) struct Inventory {
-    children: Vec<Found>,
-    held: BTreeMap<String, OwnedFd>,
+    pub(crate) children: Vec<Found>,
+    pub(crate) held: BTreeMap<String, OwnedFd>,
     /// Exits that were told while the inventory was.
     exits: BTreeMap<u64, ExitStatus>,
+    /// How many daemons crashed in the last minute.
+    crashes: u32,
+    /// The keeper's pid.
+    pub(crate) keeper: i32,
 }
 
-struct Found {
-    child: Child,
-    label: Vec<u8>,
-    status: Option<ExitStatus>,
+/// One child.
+pub(crate) struct Found {
+    pub(crate) child: Child,
+    pub(crate) label: Vec<u8>,
+    pub(crate) status: Option<ExitStatus>,
 }
 
 /// Greets the keeper and asks for everything it keeps.
@@ -54,8 +63,9 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
             Event::Held { name, fd } => drop(all.held.insert(name, fd)),
             Event::Exited { child, status } => drop(all.exits.insert(child.0, status)),
             Event::InventoryEnd => return Ok(all),
-            Event::Welcome { version, deaths } => {
-                tracing::debug!(version, deaths, "the keeper answered");
+            Event::Welcome { version, deaths, crashes, keeper } => {
+                tracing::debug!(version, deaths, crashes, "the keeper answered");
+                (all.crashes, all.keeper) = (crashes, keeper);
             }
             // A spawn or a listen that the predecessor asked for: the child is in the inventory, or
             // its worker asks again.
@@ -66,6 +76,10 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
             | Event::Relieved { .. }
             | Event::Blocked { .. }
             | Event::Unbalanced { .. }
+            | Event::Shared { .. }
+            | Event::Snapshot { .. }
+            | Event::NotUpgraded { .. }
+            | Event::Unshared { .. }
             | Event::Slots { .. }
             | Event::SlotsEnd { .. }
             | Event::Listening { .. }
@@ -79,9 +93,29 @@ pub(crate) async fn inventory(keeper: &mut KeeperLink) -> io::Result<Inventory> 
 }
 
 impl Inventory {
+    /// Whether the keeper has just begun: nothing was ever held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.held.is_empty()
+    }
+
+    /// Whether daemons crash in a row (traps B10).
+    pub(crate) fn is_crash_loop(&self) -> bool {
+        self.crashes >= CRASH_LOOP
+    }
+
     /// The predecessor's state, if there was one that can be read.
     pub(crate) fn state(&self) -> Result<Option<Saved>, Error> {
         self.held.get(store::STATE).map(store::open_state).transpose().map_err(Error::State)
+    }
+
+    /// Writes the state where a person finds it, for it may be what daemons crash of.
+    pub(crate) fn set_aside(&self, home: &Home) {
+        let Some(state) = self.held.get(store::STATE) else { return };
+        let path = home.state().join("set-aside.json");
+        let written = store::bytes(state).and_then(|bytes| rpm_unix::atomic::write(&path, &bytes));
+        if let Err(error) = written {
+            tracing::error!("{} cannot be written: {error}", path.display());
+        }
     }
 
     /// The exit records; none are no reason to stop.
@@ -124,12 +158,12 @@ impl Engine {
             let status = found.status.or_else(|| exit(found.child.child.0));
             (found.child, found.label, status)
         });
-        self.adopt_fronts(fronts.collect());
+        let fronts: Vec<_> = fronts.collect();
         for mut found in children {
             let worker = worker_of(found.child.child);
             found.status = found.status.or_else(|| inventory.exits.get(&worker.0).copied());
             let Ok(label) = serde_json::from_slice::<Label>(&found.label) else { continue };
-            if self.fleet.worker(worker).is_none() {
+            if !self.safe && self.fleet.worker(worker).is_none() {
                 self.remove_stray(worker, label, found);
                 continue;
             }
@@ -139,6 +173,12 @@ impl Engine {
             self.workers.insert(worker, Worker { label, record, process: None });
             self.attach(found.child);
         }
+        if self.safe {
+            // In safe mode they go on as they are; what they say stays in their pipes.
+            return;
+        }
+        // Where the workers are reached is known by now.
+        self.adopt_fronts(fronts);
         let effects = self.fleet.recover(&alive, crate::clock::now());
         self.dirty.state = true;
         self.perform_all(effects);

@@ -11,6 +11,7 @@ use crate::{
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
+    ledger::{self, Ledger},
     listeners::Listeners,
     log_files::Logs,
     recover,
@@ -19,11 +20,13 @@ use crate::{
     server,
     sharing::Sharing,
     store,
+    succession::Succession,
+    survivors,
     triggers::Triggers,
     worker::Workers,
 };
-use rpm_keeper::{DaemonDescriptors, Link, daemon_descriptors};
-use rpm_unix::home::Home;
+use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
+use rpm_unix::{home::Home, spawn::Baseline};
 use std::{collections::VecDeque, fs, os::unix::fs::PermissionsExt, path::Path};
 use tokio::{
     runtime,
@@ -43,6 +46,7 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 /// Its descriptors come from the keeper that started it; its standard error is `rpm.log`.
 pub fn run(root: &Path) -> i32 {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    die_of_panics();
     match start(Home::new(root)) {
         Ok(()) => 0,
         Err(error) => {
@@ -52,7 +56,18 @@ pub fn run(root: &Path) -> i32 {
     }
 }
 
+/// A bug in any task ends the daemon, and the keeper starts the next one: a daemon that lacks a
+/// task would be worse than none. Release builds abort by themselves.
+fn die_of_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}
+
 fn start(home: Home) -> Result<(), Error> {
+    let baseline = Baseline::capture().map_err(Error::Home)?;
     claim_resources();
     let runtime =
         runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Home)?;
@@ -60,8 +75,9 @@ fn start(home: Home) -> Result<(), Error> {
     tasks.block_on(&runtime, async {
         let (unanswered, mut all_answered) = mpsc::channel(1);
         // As long as the lock is open no other daemon of this home can start.
-        let DaemonDescriptors { rpc: listener, lock: _lock } = daemon_descriptors()?;
-        let engine = assemble(&home).await?;
+        let DaemonDescriptors { rpc: listener, lock } = daemon_descriptors()?;
+        let rpc = listener.try_clone().map_err(Error::Home)?;
+        let engine = assemble(Legacy { home: home.clone(), rpc, lock, baseline }).await?;
         let server = rpm_protocol::Server::new(listener).map_err(Error::Home)?;
         let requests = engine.inbox.sender();
         let serving = tokio::task::spawn_local(server::run(server, requests, unanswered));
@@ -69,13 +85,18 @@ fn start(home: Home) -> Result<(), Error> {
         serving.abort();
         // Who asked for the end shall read the answer, but not hold it up.
         let _ = tokio::time::timeout(LAST_WORDS, all_answered.recv()).await;
-        ended.map(|()| clean_up(&home))
+        ended.map(|ending| {
+            if ending {
+                clean_up(&home)
+            }
+        })
     })
 }
 
 /// Removes what only a running daemon needs. What cannot be removed harms nobody.
 fn clean_up(home: &Home) {
     let _ = fs::remove_file(home.pid_file());
+    ledger::remove(home);
     let runtime = std::env::var_os("XDG_RUNTIME_DIR");
     let _ = fs::remove_dir_all(home.run(runtime.as_deref().map(Path::new)));
 }
@@ -111,14 +132,29 @@ fn claim_resources() {
     let _ = rpm_unix::process::set_oom_score_adj(OOM_SCORE);
 }
 
-async fn assemble(home: &Home) -> Result<Engine, Error> {
+async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
+    let home = &legacy.home.clone();
     let inbox = Inbox::new();
     // Before the keeper is greeted: it passes a signal on to each daemon it greets.
     watch_for_the_end(inbox.sender()).map_err(Error::Home)?;
     watch_for_logrotate(inbox.sender()).map_err(Error::Home)?;
     let mut keeper = KeeperLink::new(Link::adopt()?)?;
     let mut inventory = recover::inventory(&mut keeper).await?;
-    let saved = inventory.state()?;
+    let safe = inventory.is_crash_loop();
+    let saved = match inventory.state() {
+        Err(error) if safe => {
+            tracing::error!("{error}");
+            None
+        }
+        state => state?,
+    };
+    let saved = match survivors::find(home).filter(|_| inventory.is_empty()) {
+        Some(found) => Some(found.take_over(&mut inventory, &mut keeper)?),
+        None => saved,
+    };
+    if safe {
+        inventory.set_aside(home);
+    }
     let (next_event, next_ticket) =
         saved.as_ref().map_or((1, 1), |s| (s.next_event, s.next_ticket));
     let places = places(home).map_err(Error::Home)?;
@@ -129,8 +165,10 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         &mut keeper,
     )
     .map_err(Error::Home)?;
+    let succession = Succession::new(legacy, inventory.keeper)?;
     let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
+        succession,
         chores: Chores::since(written_at),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
@@ -150,7 +188,10 @@ async fn assemble(home: &Home) -> Result<Engine, Error> {
         triggers: Triggers::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
+        ledger: Ledger::new(),
+        update: None,
         ending: false,
+        safe,
         home: home.clone(),
         places,
         keeper,

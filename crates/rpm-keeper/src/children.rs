@@ -1,7 +1,8 @@
 //! The children there are, by the daemon's id and by pid. An exit is kept until it is acknowledged.
 
 use crate::{
-    message::{Address, Child, ChildId, ExitStatus, Owner},
+    balance::Balance,
+    message::{Address, Child, ChildId, ExitStatus, Owner, Share},
     spawner::{Failure, Kept},
 };
 use rpm_unix::{
@@ -11,14 +12,14 @@ use rpm_unix::{
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// How many children there may be: each has four descriptors, and a pid limit is rarely above this.
 pub(crate) const MAX_CHILDREN: usize = 16_384;
 
 /// How many addresses of a child are remembered, for a daemon that was not there when it listened.
-const MAX_LISTENING: usize = 32;
+pub(crate) const MAX_LISTENING: usize = 32;
 
 /// All children.
 #[derive(Debug, Default)]
@@ -38,6 +39,7 @@ pub(crate) struct Start {
     pub(crate) kept: Kept,
     pub(crate) label: Vec<u8>,
     pub(crate) share: Option<Owner>,
+    pub(crate) balance: Balance,
 }
 
 /// A child that was executed.
@@ -47,6 +49,8 @@ pub(crate) struct Entry {
     pub(crate) label: Vec<u8>,
     pub(crate) status: Option<ExitStatus>,
     pub(crate) listening: Vec<Address>,
+    /// It is the child of a former keeper: its end is seen by its pidfd, its exit code by nobody.
+    pub(crate) foster: bool,
 }
 
 /// What became of a start.
@@ -99,11 +103,17 @@ impl Children {
             }
             Progress::Running(mut spawned) => {
                 let filter = std::mem::replace(&mut spawned.filter, Filter::None);
+                let share = start.share.clone().map(|owner| Share {
+                    owner,
+                    balance: start.balance,
+                    filter: duplicate(&filter),
+                });
                 let entry = Entry {
-                    child: start.kept.into_child(child, spawned),
+                    child: Child { share, ..start.kept.into_child(child, spawned) },
                     label: start.label,
                     status: None,
                     listening: Vec::new(),
+                    foster: false,
                 };
                 self.executed.insert(child, entry);
                 Outcome::Executed { pid, filter, share: start.share }
@@ -113,6 +123,29 @@ impl Children {
                 self.pids.remove(&pid);
                 Outcome::Failed(error.into())
             }
+        }
+    }
+
+    /// Takes over a child of a former keeper, or one of our own before we executed ourselves anew.
+    pub(crate) fn adopt(&mut self, entry: Entry) {
+        let child = entry.child.child;
+        if !entry.foster && entry.status.is_none() {
+            self.pids.insert(entry.child.pid, child);
+        }
+        self.executed.insert(child, entry);
+    }
+
+    /// Those whose end only their pidfd tells.
+    pub(crate) fn fosters(&self) -> impl Iterator<Item = (ChildId, BorrowedFd<'_>)> {
+        let all = self.executed.iter();
+        all.filter(|(_, entry)| entry.foster && entry.status.is_none())
+            .map(|(child, entry)| (*child, entry.child.pidfd.as_fd()))
+    }
+
+    /// Records the end of a child of a former keeper.
+    pub(crate) fn foster_ended(&mut self, child: ChildId) {
+        if let Some(entry) = self.executed.get_mut(&child) {
+            entry.status = Some(ExitStatus::Unknown);
         }
     }
 
@@ -155,6 +188,11 @@ impl Children {
         self.pids.retain(|_, other| *other != child);
     }
 
+    /// All that were executed.
+    pub(crate) fn executed(&self) -> impl Iterator<Item = &Entry> {
+        self.executed.values()
+    }
+
     /// The greatest id of an entry.
     pub(crate) fn last(&self) -> Option<ChildId> {
         self.executed.last_key_value().map(|(child, _)| *child)
@@ -164,5 +202,14 @@ impl Children {
     pub(crate) fn after(&self, child: Option<ChildId>) -> Option<&Entry> {
         let from = child.map_or(Bound::Unbounded, Bound::Excluded);
         self.executed.range((from, Bound::Unbounded)).next().map(|(_, entry)| entry)
+    }
+}
+
+/// A second descriptor of where a child's calls arrive, for the daemon. Without it, for lack of
+/// descriptors, a new keeper could not answer this child's calls; everything else goes on.
+fn duplicate(filter: &Filter) -> Option<OwnedFd> {
+    match filter {
+        Filter::Installed(notify) => notify.try_clone().ok(),
+        Filter::None | Filter::Refused(_) => None,
     }
 }

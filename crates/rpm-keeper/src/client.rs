@@ -2,11 +2,14 @@
 
 use crate::{
     codec::WireError,
-    message::{Event, LINK_FD, LOCK_FD, RPC_FD, Request},
+    estate::Estate,
+    message::{ChildId, Event, LINK_FD, LOCK_FD, RPC_FD, Request},
     wire::{MAX_MESSAGE, decode_event, encode_request},
 };
 use rpm_unix::{fd, fdpass};
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
@@ -15,6 +18,7 @@ use std::{
 #[derive(Debug)]
 pub struct Link {
     socket: OwnedFd,
+    estate: RefCell<Estate>,
 }
 
 /// What a daemon inherits beside the link.
@@ -40,7 +44,7 @@ impl Link {
     /// A link over one end of a SOCK_SEQPACKET pair, which becomes non-blocking.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         fd::set_nonblocking(&socket, true)?;
-        Ok(Self { socket })
+        Ok(Self { socket, estate: RefCell::default() })
     }
 
     /// Sends a request, with duplicates of its descriptors.
@@ -50,7 +54,9 @@ impl Link {
     /// part of the request is beyond its bound. `BrokenPipe`: the keeper is gone.
     pub fn send(&self, request: &Request) -> io::Result<()> {
         let packet = encode_request(request).map_err(invalid_input)?;
-        fdpass::send(&self.socket, &packet.bytes, &packet.fds)
+        fdpass::send(&self.socket, &packet.bytes, &packet.fds)?;
+        self.estate.borrow_mut().sent(request);
+        Ok(())
     }
 
     /// The next event; `None` if there is none now.
@@ -59,6 +65,25 @@ impl Link {
     /// `UnexpectedEof`: the keeper is gone. `InvalidData`: what came was no event, or its
     /// descriptors did not all arrive: ask for the inventory again.
     pub fn receive(&self) -> io::Result<Option<Event>> {
+        loop {
+            let Some(event) = self.receive_any()? else { return Ok(None) };
+            if let Some(event) = self.estate.borrow_mut().told(event) {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    /// Spawns that were asked for and not answered: a keeper that died may have done them.
+    pub fn uncertain_spawns(&self) -> Vec<ChildId> {
+        self.estate.borrow().uncertain()
+    }
+
+    /// Everything that the keeper kept, as requests to the next one, in order.
+    pub fn hand_over(self) -> VecDeque<Request> {
+        self.estate.into_inner().hand_over()
+    }
+
+    fn receive_any(&self) -> io::Result<Option<Event>> {
         let mut buffer = [0; MAX_MESSAGE];
         let (length, fds) = match fdpass::receive(&self.socket, &mut buffer) {
             Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -109,10 +134,10 @@ mod tests {
         let (length, fds) = fdpass::receive(&ours, &mut buffer).unwrap();
         let hello = wire::decode_request(&buffer[..length], fds).unwrap();
         assert!(matches!(hello, Request::Hello { version: VERSION }));
-        let welcome = Event::Welcome { version: VERSION, deaths: 2 };
+        let welcome = Event::Welcome { version: VERSION, deaths: 2, crashes: 1, keeper: 9 };
         fdpass::send(&ours, &wire::encode_event(&welcome).unwrap().bytes, &[]).unwrap();
         let event = link.receive().unwrap().unwrap();
-        assert!(matches!(event, Event::Welcome { version: VERSION, deaths: 2 }));
+        assert!(matches!(event, Event::Welcome { deaths: 2, crashes: 1, keeper: 9, .. }));
     }
 
     #[test]

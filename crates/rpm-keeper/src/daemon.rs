@@ -1,9 +1,13 @@
 //! The daemon's process: started from the keeper's own executable, and again whenever it is gone.
 
-use crate::message::{LINK_FD, LOCK_FD, RPC_FD};
+use crate::{
+    keeper::SIGKILL,
+    message::{LINK_FD, LOCK_FD, RPC_FD},
+};
 use rpm_unix::{
     fdpass, pidfd, pipe,
     spawn::{self, Baseline, Program, Setup, SpawnError, Spawned},
+    wait::End,
 };
 use std::{
     collections::VecDeque,
@@ -11,7 +15,7 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::OpenOptionsExt,
     },
     path::PathBuf,
@@ -26,7 +30,7 @@ const DEATHS_WINDOW: u64 = 60_000;
 const MAX_DEATHS: usize = 61;
 /// How much may be on its way to the daemon: with it, descriptors in flight stay far below the 1024
 /// that an ordinary user may have there (traps A14).
-const LINK_BUFFER: usize = 32 << 10;
+pub(crate) const LINK_BUFFER: usize = 32 << 10;
 
 /// What to start, with what, and what runs.
 #[derive(Debug)]
@@ -40,13 +44,23 @@ pub(crate) struct Daemon {
     pub(crate) lock: OwnedFd,
     pub(crate) history: History,
     pub(crate) running: Option<Spawned>,
+    /// It is the child of a former keeper: its end is seen by its pidfd.
+    pub(crate) foster: bool,
 }
 
 /// When it was started and when it died, in milliseconds since boot.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     started: Option<u64>,
-    deaths: VecDeque<u64>,
+    deaths: VecDeque<Death>,
+}
+
+/// One daemon's end.
+#[derive(Clone, Copy, Debug)]
+struct Death {
+    at: u64,
+    /// It ended itself, by a bug: nobody sent SIGKILL.
+    crash: bool,
 }
 
 /// Why there is no daemon.
@@ -92,8 +106,15 @@ impl Daemon {
             filter: false,
             baseline,
         };
+        self.foster = false;
         self.running = Some(spawn::spawn(&self.program, &setup).map_err(StartFailure::Spawn)?);
         Ok(ours)
+    }
+
+    /// What becomes readable at the end of one that is not our child.
+    pub(crate) fn foster(&self) -> Option<BorrowedFd<'_>> {
+        let running = self.running.as_ref().filter(|_| self.foster)?;
+        Some(running.pidfd.as_fd())
     }
 
     /// Whether this is its pid; not any more once it is reaped.
@@ -102,9 +123,9 @@ impl Daemon {
     }
 
     /// It was reaped.
-    pub(crate) fn died(&mut self, now: u64) {
+    pub(crate) fn died(&mut self, end: End, now: u64) {
         self.running = None;
-        self.history.died(now);
+        self.history.died(is_crash(end), now);
     }
 
     /// Sends it a signal; false if there is none.
@@ -120,8 +141,8 @@ impl Daemon {
 }
 
 impl History {
-    fn died(&mut self, now: u64) {
-        self.deaths.push_back(now);
+    fn died(&mut self, crash: bool, now: u64) {
+        self.deaths.push_back(Death { at: now, crash });
         if self.deaths.len() > MAX_DEATHS {
             self.deaths.pop_front();
         }
@@ -129,14 +150,34 @@ impl History {
 
     /// How many died in the last minute.
     pub(crate) fn deaths(&self, now: u64) -> u32 {
-        let recent = self.deaths.iter().filter(|at| now.saturating_sub(**at) < DEATHS_WINDOW);
-        u32::try_from(recent.count()).unwrap_or(u32::MAX)
+        count(self.recent(now))
+    }
+
+    /// How many of those were crashes.
+    pub(crate) fn crashes(&self, now: u64) -> u32 {
+        count(self.recent(now).filter(|death| death.crash))
+    }
+
+    fn recent(&self, now: u64) -> impl Iterator<Item = &Death> {
+        self.deaths.iter().filter(move |death| now.saturating_sub(death.at) < DEATHS_WINDOW)
     }
 
     fn pause(&self, now: u64) -> Duration {
         let passed = self.started.map_or(u64::MAX, |started| now.saturating_sub(started));
         Duration::from_millis(RESTART_INTERVAL.saturating_sub(passed))
     }
+}
+
+/// Whether a daemon brought this end about itself: neither by SIGKILL nor by leaving on purpose.
+fn is_crash(end: End) -> bool {
+    match end {
+        End::Code(code) => code != 0,
+        End::Signal(signal) => signal != SIGKILL,
+    }
+}
+
+fn count<'a>(deaths: impl Iterator<Item = &'a Death>) -> u32 {
+    u32::try_from(deaths.count()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -159,9 +200,9 @@ mod tests {
     fn deaths_of_the_last_minute_are_counted() {
         let mut history = History::default();
         for now in [0, 1000, 59_999] {
-            history.died(now);
+            history.died(now != 0, now);
         }
-        assert_eq!(history.deaths(59_999), 3);
+        assert_eq!((history.deaths(59_999), history.crashes(59_999)), (3, 2));
         assert_eq!(history.deaths(60_000), 2);
         assert_eq!(history.deaths(61_000), 1);
         assert_eq!(history.deaths(1_000_000), 0);
@@ -170,7 +211,7 @@ mod tests {
     #[test]
     fn old_deaths_are_forgotten() {
         let mut history = History::default();
-        (0..1000).for_each(|now| history.died(now));
+        (0..1000).for_each(|now| history.died(true, now));
         assert_eq!(history.deaths.len(), MAX_DEATHS);
         assert_eq!(history.deaths(1000), MAX_DEATHS as u32);
     }

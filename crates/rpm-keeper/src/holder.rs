@@ -29,6 +29,11 @@ impl Holder {
         self.held.remove(name);
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
+        self.held.iter().map(|(name, fd)| (name.as_str(), fd.as_fd()))
+    }
+
     /// The one after this name, in the order of names.
     pub(crate) fn after(&self, name: Option<&str>) -> Option<(&str, BorrowedFd<'_>)> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);

@@ -2,7 +2,7 @@
 
 use crate::{
     children::{Children, Outcome},
-    daemon::{Daemon, StartFailure},
+    daemon::{Daemon, LINK_BUFFER, StartFailure},
     holder::Holder,
     log::note,
     message::{ChildId, Event},
@@ -12,12 +12,14 @@ use crate::{
     spawner::{Failure, Spawner},
 };
 use rpm_unix::{
+    fdpass,
+    home::Home,
     signal::Signals,
-    spawn::Filter,
+    spawn::{Filter, Spawned},
     time::boot_milliseconds,
     wait::{self, End},
 };
-use std::os::fd::OwnedFd;
+use std::{io, os::fd::OwnedFd};
 
 /// Linux's numbers; the same on every architecture rpm runs on.
 pub(crate) const SIGKILL: i32 = 9;
@@ -43,6 +45,9 @@ pub(crate) struct Keeper {
     pub(crate) greeted: bool,
     /// Somebody wants us to end; told to each daemon until one does it.
     pub(crate) end_wanted: bool,
+    /// What to execute in our place as soon as nothing is in the air.
+    pub(crate) upgrade: Option<OwnedFd>,
+    pub(crate) home: Home,
 }
 
 /// Whether to go on.
@@ -59,10 +64,20 @@ pub(crate) enum Life {
 impl Keeper {
     /// Starts a daemon; the one before is reaped.
     pub(crate) fn start_daemon(&mut self) -> Result<(), StartFailure> {
+        self.ports.tell_all_again();
         let link = self.daemon.start(self.spawner.baseline(), boot_milliseconds())?;
         self.outbox.clear();
         self.link = Some(link);
         self.greeted = false;
+        Ok(())
+    }
+
+    /// Goes on with a daemon that a former keeper has started.
+    pub(crate) fn take_over(&mut self, link: OwnedFd, daemon: Spawned) -> io::Result<()> {
+        fdpass::set_send_buffer(&link, LINK_BUFFER)?;
+        self.link = Some(link);
+        (self.daemon.running, self.daemon.foster) = (Some(daemon), true);
+        self.greeted = true;
         Ok(())
     }
 
@@ -155,11 +170,30 @@ impl Keeper {
         }
     }
 
+    /// A daemon ended that is not our child, so nobody tells us how: as if somebody had killed it.
+    pub(crate) fn foster_daemon_ended(&mut self) {
+        self.daemon_ended(End::Signal(SIGKILL));
+    }
+
+    /// Tells the daemon which held sockets changed.
+    pub(crate) fn tell_shared(&mut self) {
+        if self.link.is_none() || !self.outbox.has_room() {
+            return;
+        }
+        let (changed, gone) = self.ports.changes();
+        changed.into_iter().for_each(|hold| self.outbox.shared(hold));
+        gone.into_iter().for_each(|hold| self.tell(Event::Unshared { hold }));
+    }
+
     fn daemon_ended(&mut self, end: End) {
-        self.daemon.died(boot_milliseconds());
+        self.daemon.died(end, boot_milliseconds());
         self.read_last_requests();
         self.link_closed();
-        if self.life == Life::Ending {
+        if self.ports.is_awaiting() {
+            // Not all was handed over: the next pair takes the apps over as they are.
+            note(format_args!("the daemon died while it handed everything over"));
+            self.life = Life::Done(1);
+        } else if self.life == Life::Ending {
             self.life = Life::Done(0);
         } else if self.ready.is_waited_for() {
             // There is nothing to keep yet, so the command line is told and may try again.

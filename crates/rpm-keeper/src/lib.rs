@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod adopt;
 mod balance;
 mod children;
 mod client;
 mod codec;
 mod daemon;
+mod estate;
+mod heir;
 mod holder;
 mod inventory;
 mod keeper;
@@ -24,15 +27,18 @@ mod run;
 mod spawner;
 mod spec;
 mod start;
+mod upgrade;
 mod wire;
 
 pub use activation::Activation;
 pub use balance::{Balance, Fallback, Slot, Standing};
 pub use client::{DaemonDescriptors, Link, daemon_descriptors};
 pub use codec::WireError;
+pub use heir::{Inheritance, Legacy, heir_main};
 pub use message::{
     Address, Child, ChildId, Event, ExitStatus, LINK_FD, LOCK_FD, MAX_HELD, MAX_LABEL, MAX_NAME,
-    MAX_SLOTS, Owner, RPC_FD, Request, SpawnStage, VERSION,
+    MAX_RECORD, MAX_SLOTS, Owner, RPC_FD, Request, Share, SpawnStage, VERSION,
 };
 pub use spec::SpawnSpec;
 pub use start::keeper_main;
+pub use upgrade::{check_snapshot, resume_main};

@@ -21,6 +21,8 @@ pub const MAX_LABEL: usize = 1024;
 pub const MAX_NAME: usize = 1024;
 /// How many descriptors may be held by name: two log files for each of some thousand apps.
 pub const MAX_HELD: usize = 16_384;
+/// The longest note on a held socket, in bytes: two names and some numbers.
+pub const MAX_RECORD: usize = 3072;
 /// How many slots one [`Event::Slots`] tells of, beside the longest name.
 pub const MAX_SLOTS: usize = 256;
 
@@ -46,6 +48,24 @@ pub enum Address {
     Udp(SocketAddr),
     /// A stream socket in the file system, absolute.
     Unix(PathBuf),
+}
+
+impl Owner {
+    /// In whose name an app's front has its sockets: a slot that no instance can have.
+    pub fn front(app: &str) -> Self {
+        Self { app: app.to_owned(), slot: u32::MAX }
+    }
+}
+
+/// How a child's binds are answered.
+#[derive(Debug)]
+pub struct Share {
+    /// For whom.
+    pub owner: Owner,
+    /// How the slots of its app share.
+    pub balance: Balance,
+    /// Where its calls arrive; `None`: it has no filter, or nobody held it when all managers died.
+    pub filter: Option<OwnedFd>,
 }
 
 /// From the daemon to the keeper.
@@ -87,7 +107,8 @@ pub enum Request {
         address: Address,
         /// `IPV6_V6ONLY`, for an IPv6 address.
         only_v6: bool,
-        /// As for listen(2); 0: the system's maximum.
+        /// As for listen(2); 0: the system's maximum. Negative: only if there is one, of an app
+        /// whose balance is [`Balance::Private`].
         backlog: i32,
         /// How the app's slots share it.
         balance: Balance,
@@ -135,6 +156,42 @@ pub enum Request {
     },
     /// Tell all you keep.
     Inventory,
+    /// A child of a former keeper: keep it and answer its calls as if it were yours. Before
+    /// [`Request::Adopted`].
+    Adopt {
+        /// Its process and descriptors.
+        child: Child,
+        /// As given at `Spawn`.
+        label: Vec<u8>,
+        /// How it ended, if it has and that was not acknowledged.
+        status: Option<ExitStatus>,
+        /// It has listened; a [`Request::Listened`] for each address comes next.
+        listening: bool,
+    },
+    /// Where an adopted child has listened.
+    Listened {
+        /// Which.
+        child: ChildId,
+        /// Where.
+        address: Address,
+    },
+    /// A socket that a former keeper held, as it told in [`Event::Shared`].
+    AdoptSocket {
+        /// The keeper's own notes on it.
+        record: Vec<u8>,
+        /// The socket.
+        socket: OwnedFd,
+    },
+    /// All is handed over: answer calls from now on.
+    Adopted,
+    /// Tell all you keep as one file, which another binary can be shown. Answered by `Snapshot`.
+    Snapshot,
+    /// Execute this program in your place, with all you keep, and replace the daemon from it.
+    /// Answered by `Error` if that fails; else by the end of this daemon.
+    Upgrade {
+        /// The executable, open.
+        program: OwnedFd,
+    },
     /// Exit after this daemon has exited; children that are left are left alone.
     Shutdown,
 }
@@ -148,6 +205,11 @@ pub enum Event {
         version: u16,
         /// How many daemons died in the last minute.
         deaths: u32,
+        /// How many of them died of themselves, not by SIGKILL, which somebody sends: a daemon that
+        /// keeps doing that must not go on as if nothing were (traps B10).
+        crashes: u32,
+        /// The keeper's pid: its children are the orphans of apps, too.
+        keeper: i32,
     },
     /// The program was executed.
     Spawned(Child),
@@ -253,6 +315,30 @@ pub enum Event {
         /// From the request.
         request: u64,
     },
+    /// A held socket is new or changed; the daemon keeps it for the next keeper.
+    Shared {
+        /// Names it.
+        hold: u64,
+        /// The keeper's own notes on it, at most [`MAX_RECORD`] bytes.
+        record: Vec<u8>,
+        /// A duplicate.
+        socket: OwnedFd,
+    },
+    /// A held socket is let go.
+    Unshared {
+        /// Names it.
+        hold: u64,
+    },
+    /// The answer to `Snapshot`.
+    Snapshot {
+        /// A sealed memory file; see `upgrade.rs`.
+        file: OwnedFd,
+    },
+    /// The answer to `Upgrade` if nothing came of it; all is as before.
+    NotUpgraded {
+        /// Why.
+        errno: i32,
+    },
     /// One child of the inventory.
     Known {
         /// Its process and descriptors.
@@ -300,6 +386,8 @@ pub struct Child {
     pub stderr: OwnedFd,
     /// Our end of its Node IPC channel, non-blocking, if it has one.
     pub channel: Option<OwnedFd>,
+    /// How its binds are answered; `None`: they are not.
+    pub share: Option<Share>,
 }
 
 /// How a leader ended, from waitid(2).

@@ -7,6 +7,7 @@ use crate::{
     holder::Holder,
     inventory::Inventory,
     message::{ChildId, Event},
+    ports::Ports,
     wire::{self, Packet},
 };
 use rpm_unix::fdpass;
@@ -30,6 +31,7 @@ pub(crate) struct Outbox {
 enum Item {
     Spawned(ChildId),
     Exited(ChildId),
+    Shared(u64),
     Inventory(Inventory),
     Event(Event),
 }
@@ -46,6 +48,11 @@ pub(crate) enum Flush {
 }
 
 impl Outbox {
+    /// Whether all is told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Whether more requests and port events may be taken on.
     pub(crate) fn has_room(&self) -> bool {
         self.items.len() < MAX_WAITING
@@ -67,6 +74,13 @@ impl Outbox {
         self.items.push_back(Item::Exited(child));
     }
 
+    /// A held socket changed; told as it is when its turn comes.
+    pub(crate) fn shared(&mut self, hold: u64) {
+        if !self.items.iter().any(|item| matches!(item, Item::Shared(other) if *other == hold)) {
+            self.items.push_back(Item::Shared(hold));
+        }
+    }
+
     pub(crate) fn inventory(&mut self) {
         self.items.push_back(Item::Inventory(Inventory::Asked));
     }
@@ -83,12 +97,11 @@ impl Outbox {
     pub(crate) fn flush(
         &mut self,
         socket: impl AsFd,
-        children: &Children,
-        holder: &Holder,
+        (children, holder, ports): (&Children, &Holder, &Ports),
     ) -> io::Result<Flush> {
         while let Some(item) = self.items.front_mut() {
-            let Some(step) = step(item, children, holder) else { return Ok(Flush::Idle) };
-            match send(&socket, step.packet) {
+            let Some(step) = step(item, (children, holder, ports)) else { return Ok(Flush::Idle) };
+            match send(&socket, step.packet.as_ref()) {
                 Ok(()) => {}
                 Err(error) => return pause(error),
             }
@@ -109,13 +122,17 @@ struct Step<'a> {
 }
 
 /// The next message of an item; `None` while it has to wait.
-fn step<'a>(item: &'a mut Item, children: &'a Children, holder: &'a Holder) -> Option<Step<'a>> {
+fn step<'a>(
+    item: &'a mut Item,
+    (children, holder, ports): (&'a Children, &'a Holder, &'a Ports),
+) -> Option<Step<'a>> {
     let packet = match item {
         Item::Inventory(inventory) => {
             let next = inventory.next(children, holder);
             return Some(Step { packet: Some(next.packet()?), then: next.told(inventory) });
         }
         Item::Event(event) => Some(wire::encode_event(event)),
+        Item::Shared(hold) => ports.packet(*hold),
         Item::Spawned(child) => children.get(*child).map(|entry| wire::spawned(&entry.child)),
         Item::Exited(child) => {
             let status = children.get(*child).and_then(|entry| entry.status);
@@ -125,7 +142,7 @@ fn step<'a>(item: &'a mut Item, children: &'a Children, holder: &'a Holder) -> O
     Some(Step { packet, then: None })
 }
 
-fn send(socket: impl AsFd, packet: Option<Result<Packet<'_>, WireError>>) -> io::Result<()> {
+fn send(socket: impl AsFd, packet: Option<&Result<Packet<'_>, WireError>>) -> io::Result<()> {
     match packet {
         Some(Ok(packet)) => fdpass::send(socket, &packet.bytes, &packet.fds),
         // A path that a program listens on can be longer than a message tells.
@@ -180,11 +197,11 @@ mod tests {
         let link = Link::new(theirs).unwrap();
         let (children, holder) = (Children::default(), holder(100));
         let mut outbox = Outbox::default();
-        outbox.push(Event::Welcome { version: VERSION, deaths: 0 });
+        outbox.push(Event::Welcome { version: VERSION, deaths: 0, crashes: 0, keeper: 1 });
         outbox.inventory();
         let mut all = Vec::new();
         let mut rounds = 0;
-        while outbox.flush(&ours, &children, &holder).unwrap() == Flush::Full {
+        while outbox.flush(&ours, (&children, &holder, &Ports::new())).unwrap() == Flush::Full {
             all.extend(received(&link));
             rounds += 1;
         }
@@ -206,7 +223,8 @@ mod tests {
         assert!(!outbox.has_room());
         let (ours, theirs) = fdpass::pair(true).unwrap();
         let link = Link::new(theirs).unwrap();
-        let idle = outbox.flush(&ours, &Children::default(), &Holder::default()).unwrap();
+        let idle =
+            outbox.flush(&ours, (&Children::default(), &Holder::default(), &Ports::new())).unwrap();
         assert_eq!(idle, Flush::Idle);
         assert!(outbox.has_room());
         assert_eq!(received(&link), Vec::<String>::new());
@@ -226,7 +244,9 @@ mod tests {
         drop(theirs);
         let mut outbox = Outbox::default();
         outbox.inventory();
-        let error = outbox.flush(&ours, &Children::default(), &Holder::default()).unwrap_err();
+        let error = outbox
+            .flush(&ours, (&Children::default(), &Holder::default(), &Ports::new()))
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -14,6 +14,11 @@ impl Ready {
         Self(Some(pipe.into()))
     }
 
+    /// Nobody waits.
+    pub(crate) fn told() -> Self {
+        Self(None)
+    }
+
     /// Whether nothing was told yet.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.0.is_some()

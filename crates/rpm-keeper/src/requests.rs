@@ -62,7 +62,7 @@ impl Keeper {
         self.link.as_ref().map_or(Incoming::Closed, receive)
     }
 
-    fn answer(&mut self, request: Request) {
+    pub(crate) fn answer(&mut self, request: Request) {
         match request {
             Request::Hello { version } => self.greet(version),
             Request::Spawn { child, label, spec } => self.spawn(child, label, &spec),
@@ -101,12 +101,21 @@ impl Keeper {
             }
             Request::Drop { name } => self.holder.drop_one(&name),
             Request::Inventory => {
+                self.ports.tell_all_again();
                 self.outbox.inventory();
                 // The daemon that was told of these may have died before it acted.
                 for (child, address) in self.children.listening() {
                     self.outbox.push(Event::Listening { child, address });
                 }
             }
+            Request::Listened { child, address } => self.children.has_listened(child, &address),
+            Request::Adopt { child, label, status, listening: _ } => {
+                self.adopt(child, label, status);
+            }
+            Request::AdoptSocket { record, socket } => self.adopt_socket(&record, socket),
+            Request::Adopted => self.adopted(),
+            Request::Snapshot => self.tell_snapshot(),
+            Request::Upgrade { program } => self.upgrade = Some(program),
             Request::Shutdown => self.life = Life::Ending,
         }
     }
@@ -116,8 +125,14 @@ impl Keeper {
             let text = format!("the keeper speaks version {VERSION}, the daemon {version}");
             self.tell(Event::Error { text });
         }
-        let deaths = self.daemon.history.deaths(boot_milliseconds());
-        self.tell(Event::Welcome { version: VERSION, deaths });
+        let (history, now) = (&self.daemon.history, boot_milliseconds());
+        let (deaths, crashes) = (history.deaths(now), history.crashes(now));
+        let keeper = i32::try_from(std::process::id()).unwrap_or(0);
+        self.tell(Event::Welcome { version: VERSION, deaths, crashes, keeper });
+        // Under systemd whoever started us is about to exit, or has died: we are the service.
+        if let Err(error) = rpm_unix::notify::tell(&format!("MAINPID={keeper}")) {
+            crate::log::note(format_args!("the service manager was not told: {error}"));
+        }
         self.ready.tell(ready::OK);
         self.greeted = true;
         if self.end_wanted {
@@ -149,14 +164,14 @@ impl Keeper {
             return Err(Failure { stage: SpawnStage::Fork, errno: EAGAIN });
         }
         let spec = SpawnSpec::open(spec).map_err(|error| unreadable(&error))?;
-        let share = spec.share.clone();
+        let (share, balance) = (spec.share.clone(), spec.balance);
         if let Some(owner) = &share {
             let events = self.ports.share_by(owner, spec.balance);
             self.tell_all(events);
         }
         let sockets = self.activated(child, &spec)?;
         let (starting, kept) = self.spawner.start(spec, &sockets)?;
-        Ok(Start { starting, kept, label, share })
+        Ok(Start { starting, kept, label, share, balance })
     }
 }
 

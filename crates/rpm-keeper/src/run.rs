@@ -29,6 +29,8 @@ enum Ready {
     Signals,
     Link,
     Start(ChildId),
+    Foster(ChildId),
+    Daemon,
     Port(ports::Token),
 }
 
@@ -37,7 +39,9 @@ impl Keeper {
     pub(crate) fn run(mut self) -> i32 {
         loop {
             self.replace_daemon();
+            self.tell_shared();
             let flushed = self.flush();
+            self.upgrade_if_wanted();
             if let Life::Done(code) = self.life {
                 return code;
             }
@@ -55,6 +59,8 @@ impl Keeper {
             Ready::Signals => self.on_signals(),
             Ready::Link => self.read_requests(),
             Ready::Start(child) => self.resolve(child),
+            Ready::Foster(child) => self.foster_ended(child),
+            Ready::Daemon => self.foster_daemon_ended(),
             Ready::Port(token) => {
                 let events = self.ports.on_ready(token);
                 self.tell_all(events);
@@ -79,6 +85,12 @@ impl Keeper {
         }
         if let Some(entry) = self.link_entry(flushed) {
             add(Ready::Link, entry);
+        }
+        self.children
+            .fosters()
+            .for_each(|(child, fd)| add(Ready::Foster(child), Entry::readable(fd)));
+        if let Some(daemon) = self.daemon.foster() {
+            add(Ready::Daemon, Entry::readable(daemon));
         }
         add(Ready::Signals, Entry::readable(self.signals.as_fd()));
         if let Err(error) = poll(&mut entries, self.patience(flushed)) {
@@ -109,10 +121,14 @@ impl Keeper {
 
     fn flush(&mut self) -> Flush {
         let Some(link) = &self.link else { return Flush::Idle };
-        match self.outbox.flush(link, &self.children, &self.holder) {
+        match self.outbox.flush(link, (&self.children, &self.holder, &self.ports)) {
             Ok(flushed) => flushed,
             Err(error) => {
-                note(format_args!("the daemon's link is lost: {error}"));
+                // Its last requests, the farewell among them, can be read all the same.
+                self.read_last_requests();
+                if self.life == Life::Serving {
+                    note(format_args!("the daemon's link is lost: {error}"));
+                }
                 self.link_closed();
                 Flush::Idle
             }

@@ -185,6 +185,7 @@ impl Kept {
             stdout: self.stdout,
             stderr: self.stderr,
             channel: self.channel,
+            share: None,
         }
     }
 }

@@ -39,9 +39,9 @@ const OOM_SCORE_ADJ: i32 = -900;
 /// The forked child of a process has the same executable, also when its file was replaced or
 /// removed: only `rpm update` changes versions (traps B10).
 const OWN_EXECUTABLE: &std::ffi::CStr = c"/proc/self/exe";
-/// What whoever started us meant for us, not for the daemon (traps B12).
-const NOT_FOR_THE_DAEMON: [&str; 9] = [
-    "NOTIFY_SOCKET",
+/// What whoever started us meant for us, not for the daemon (traps B12). `NOTIFY_SOCKET` it keeps
+/// for the keeper that it starts should this one be killed: that one is the service then.
+const NOT_FOR_THE_DAEMON: [&str; 8] = [
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
     "LISTEN_PID",
@@ -62,7 +62,7 @@ pub fn keeper_main(home: &Home, ready: RawFd) -> i32 {
     // The number may be that of standard output, which becomes the log.
     let mut ready = match fd::duplicate(ready) {
         Ok(pipe) => {
-            fd::close_inherited(&pipe);
+            fd::close_inherited(&[pipe.as_fd()]);
             Ready::new(pipe)
         }
         Err(error) => {
@@ -71,14 +71,7 @@ pub fn keeper_main(home: &Home, ready: RawFd) -> i32 {
         }
     };
     match prepare(home) {
-        Ok(parts) => {
-            let code = parts.into_keeper(home, ready).run();
-            if code == 0 {
-                // The lock is still ours, so the file is.
-                let _gone = fs::remove_file(home.socket());
-            }
-            code
-        }
+        Ok(parts) => parts.into_keeper(home, ready).run_for(home),
         Err(error) => {
             ready.tell(&error.to_string());
             1
@@ -86,13 +79,27 @@ pub fn keeper_main(home: &Home, ready: RawFd) -> i32 {
     }
 }
 
+impl Keeper {
+    /// Runs to its end, and takes the socket away if nobody is to come after it.
+    pub(crate) fn run_for(self, home: &Home) -> i32 {
+        let code = self.run();
+        if code == 0 {
+            // The lock is still ours, so the file is.
+            let _gone = fs::remove_file(home.socket());
+        }
+        code
+    }
+}
+
 /// Why there is no keeper.
 #[derive(Debug)]
-enum StartError {
+pub(crate) enum StartError {
     Home(HomeError),
     Running(PathBuf),
     System { what: &'static str, error: io::Error },
 }
+
+impl std::error::Error for StartError {}
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,20 +118,30 @@ fn cannot(what: &'static str) -> impl Fn(io::Error) -> StartError {
 }
 
 /// What is made before the loop can run.
-struct Parts {
-    signals: Signals,
-    spawner: Spawner,
-    lock: OwnedFd,
-    rpc: OwnedFd,
+pub(crate) struct Parts {
+    pub(crate) signals: Signals,
+    pub(crate) spawner: Spawner,
+    pub(crate) lock: OwnedFd,
+    pub(crate) rpc: OwnedFd,
 }
 
 fn prepare(home: &Home) -> Result<Parts, StartError> {
-    let mut baseline = Baseline::capture().map_err(cannot("read our limits"))?;
-    process::leave_terminal().map_err(cannot("leave the terminal"))?;
-    std::env::set_current_dir("/").map_err(cannot("go to /"))?;
+    let baseline = Baseline::capture().map_err(cannot("read our limits"))?;
     home.create().map_err(StartError::Home)?;
     let lock = lock::try_lock(&home.lock()).map_err(cannot("lock the home"))?;
     let lock = lock.ok_or_else(|| StartError::Running(home.lock()))?;
+    let (signals, spawner) = furnish(home, baseline)?;
+    let rpc = listen(home).map_err(cannot("listen on the socket"))?;
+    Ok(Parts { signals, spawner, lock, rpc })
+}
+
+/// Makes this process what a keeper must be, whoever started it.
+pub(crate) fn furnish(
+    home: &Home,
+    mut baseline: Baseline,
+) -> Result<(Signals, Spawner), StartError> {
+    process::leave_terminal().map_err(cannot("leave the terminal"))?;
+    std::env::set_current_dir("/").map_err(cannot("go to /"))?;
     redirect(home).map_err(cannot("open the log"))?;
     process::set_child_subreaper().map_err(cannot("become subreaper"))?;
     limits::raise_open_files().map_err(cannot("raise the limit of open files"))?;
@@ -134,12 +151,8 @@ fn prepare(home: &Home) -> Result<Parts, StartError> {
     }
     // Only a name in lists of processes.
     let _unnamed = process::set_name(c"rpm-keeper");
-    Ok(Parts {
-        signals: Signals::block(&SIGNALS).map_err(cannot("receive signals"))?,
-        spawner: Spawner::new(baseline).map_err(cannot("open /dev/null"))?,
-        lock,
-        rpc: listen(home).map_err(cannot("listen on the socket"))?,
-    })
+    let signals = Signals::block(&SIGNALS).map_err(cannot("receive signals"))?;
+    Ok((signals, Spawner::new(baseline).map_err(cannot("open /dev/null"))?))
 }
 
 /// Standard output and error are the log from now on, in which even a panic is found.
@@ -163,7 +176,7 @@ fn listen(home: &Home) -> io::Result<OwnedFd> {
 }
 
 impl Parts {
-    fn into_keeper(self, home: &Home, ready: Ready) -> Keeper {
+    pub(crate) fn into_keeper(self, home: &Home, ready: Ready) -> Keeper {
         let daemon = Daemon {
             program: daemon_program(home),
             log: home.daemon_log(),
@@ -171,6 +184,7 @@ impl Parts {
             lock: self.lock,
             history: History::default(),
             running: None,
+            foster: false,
         };
         Keeper {
             signals: self.signals,
@@ -185,6 +199,8 @@ impl Parts {
             life: Life::Serving,
             greeted: false,
             end_wanted: false,
+            upgrade: None,
+            home: home.clone(),
         }
     }
 }

@@ -14,10 +14,13 @@ use crate::codec::{Reader, WireError, Writer};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 pub(crate) use event::{
-    decode as decode_event, encode as encode_event, exited, held, known, spawned,
+    decode as decode_event, encode as encode_event, exited, held, known, shared, spawned,
 };
 pub(crate) use parts::{read_address, read_owner, write_address, write_owner};
-pub(crate) use request::{decode as decode_request, encode as encode_request};
+pub(crate) use request::{
+    adopt, adopt_socket, adopted, decode as decode_request, encode as encode_request, hold,
+    listened,
+};
 
 /// The longest datagram, without its descriptors.
 pub(crate) const MAX_MESSAGE: usize = 4096;

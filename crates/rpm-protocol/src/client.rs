@@ -14,8 +14,16 @@ use interprocess::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::io::AsyncWriteExt;
+
+/// How many successors of a daemon are asked what it did not live to answer: more deaths in a row
+/// are no accident, and the person is told.
+const ASKED_AGAIN: usize = 5;
 
 /// A connection to a daemon.
 #[derive(Debug)]
@@ -23,6 +31,7 @@ pub struct Client {
     lines: LineReader<Shared>,
     out: Shared,
     next_id: u64,
+    path: PathBuf,
 }
 
 /// The event stream of a daemon.
@@ -63,7 +72,7 @@ impl Client {
         let stream = ConnectOptions::new().name(name).connect_tokio_as::<Stream>().await;
         let stream = Shared(Arc::new(stream.map_err(ClientError::of_connect)?));
         let lines = LineReader::new(stream.clone(), MAX_RESPONSE);
-        Ok(Self { lines, out: stream, next_id: 1 })
+        Ok(Self { lines, out: stream, next_id: 1, path: path.to_owned() })
     }
 
     /// The version handshake. Waits until the daemon takes the connection: while it is being
@@ -76,12 +85,30 @@ impl Client {
         self.call(Request::Hello { version: VERSION }).await
     }
 
-    /// Asks and waits for the answer.
+    /// Asks and waits for the answer. If the daemon dies meanwhile its successor is asked, where
+    /// the request [only looks](Request::only_looks).
     ///
     /// # Errors
     ///
     /// See [`ClientError`]; after anything but `Rpc` the connection is of no further use.
     pub async fn call<T: DeserializeOwned>(&mut self, request: Request) -> Result<T, ClientError> {
+        for _ in 0..ASKED_AGAIN {
+            if !request.only_looks() {
+                break;
+            }
+            match self.ask(request.clone()).await {
+                Err(ClientError::Closed) => match Self::connect(&self.path).await {
+                    Ok(next) => *self = next,
+                    Err(ClientError::NobodyListens) => return Err(ClientError::Closed),
+                    Err(error) => return Err(error),
+                },
+                result => return result,
+            }
+        }
+        self.ask(request).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&mut self, request: Request) -> Result<T, ClientError> {
         let mut answers = self.call_many(vec![request]).await?;
         let answer = answers.pop().ok_or(ClientError::Closed)?;
         answer.map_err(ClientError::Rpc)

@@ -106,10 +106,41 @@ pub enum Request {
         /// Which; no words: all.
         targets: Targets,
     },
+    /// Replaces keeper and daemon by another binary. Answered only if nothing comes of it; else the
+    /// connection ends with this daemon, and its successor answers `hello`.
+    Update {
+        /// The binary, absolute.
+        program: PathBuf,
+    },
     /// Opens all log files anew: an outside logrotate has moved them.
     ReloadLogs,
     /// Stops everything, then daemon and keeper; answered before they go.
     Kill,
+}
+
+impl Request {
+    /// Whether it changes nothing, so that asking twice does no harm.
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Ping | Self::List | Self::Describe { .. } | Self::Logs { .. } => true,
+            // Not asked twice: whoever greets looks himself whether anybody is there.
+            Self::Hello { .. }
+            | Self::Start { .. }
+            | Self::Act { .. }
+            | Self::Scale { .. }
+            | Self::Rename { .. }
+            | Self::Send { .. }
+            | Self::Trigger { .. }
+            | Self::Signal { .. }
+            | Self::Flush { .. }
+            | Self::Save { .. }
+            | Self::Resurrect
+            | Self::Events { .. }
+            | Self::Update { .. }
+            | Self::ReloadLogs
+            | Self::Kill => false,
+        }
+    }
 }
 
 /// What [`Request::Act`] does.
@@ -170,7 +201,7 @@ pub enum StartOrigin {
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 18] = [
+    pub const METHODS: [&str; 19] = [
         "hello",
         "ping",
         "start",
@@ -187,6 +218,7 @@ impl Request {
         "save",
         "resurrect",
         "events",
+        "update",
         "reload_logs",
         "kill",
     ];
@@ -210,6 +242,7 @@ impl Request {
             Self::Save { .. } => "save",
             Self::Resurrect => "resurrect",
             Self::Events { .. } => "events",
+            Self::Update { .. } => "update",
             Self::ReloadLogs => "reload_logs",
             Self::Kill => "kill",
         }

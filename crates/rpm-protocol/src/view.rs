@@ -14,6 +14,9 @@ pub struct Welcome {
     pub program: String,
     /// The daemon's pid.
     pub pid: i32,
+    /// What everybody who asks should know: that the daemon is in safe mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// The answer to `start`.
@@ -87,6 +90,9 @@ pub struct InstanceView {
     pub memory: u64,
     /// The user it runs as.
     pub user: String,
+    /// Whether changed files restart it.
+    #[serde(default)]
+    pub watching: bool,
     /// How many connections wait in its slot's queues; `None` where rpm holds no sockets of it.
     #[serde(default)]
     pub queue: Option<u32>,

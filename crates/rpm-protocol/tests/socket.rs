@@ -82,7 +82,7 @@ async fn hello_and_a_call() {
     let serve = async {
         let (id, request) = connection.receive().await.unwrap().unwrap();
         assert_eq!(request, Request::Hello { version: VERSION });
-        let welcome = Welcome { version: VERSION, program: "0.1.0".into(), pid: 7 };
+        let welcome = Welcome { version: VERSION, program: "0.1.0".into(), pid: 7, notice: None };
         connection.reply(id, Ok(serde_json::to_value(welcome).unwrap()));
     };
     let (welcome, ()) = tokio::join!(client.hello(), serve);

@@ -61,6 +61,30 @@ pub fn is_binding(thread: i32) -> Option<bool> {
     Some(number == libc::SYS_bind)
 }
 
+/// Makes every thread of a leader's session and descendants that is in bind(2) or listen(2) call
+/// again, by stopping it and letting it go on: the answer to its first call may have died with
+/// whoever had taken it (traps A5). What cannot be asked or told is left alone.
+pub fn repeat_calls(leader: i32) {
+    for pid in crate::procfd::members(leader) {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let mut threads = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        if threads.any(is_calling)
+            && let Ok(process) = crate::pidfd::open(pid)
+        {
+            for signal in [libc::SIGSTOP, libc::SIGCONT] {
+                let _gone = crate::pidfd::send_signal(&process, signal);
+            }
+        }
+    }
+}
+
+/// Whether a thread is in bind(2) or listen(2).
+fn is_calling(thread: i32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{thread}/syscall")).unwrap_or_default();
+    let number = text.split_whitespace().next().and_then(|number| number.parse().ok());
+    number.is_some_and(|number: i64| [libc::SYS_bind, libc::SYS_listen].contains(&number))
+}
+
 /// The value of a `Key: value` line of a proc file.
 fn field<'text>(text: &'text str, key: &str) -> Option<&'text str> {
     text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim)

@@ -2,35 +2,30 @@
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use std::{
+    collections::BTreeSet,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, PoisonError},
 };
 
-/// Inherited descriptors have small numbers; those above are never anybody's to adopt.
-const ADOPTABLE: RawFd = 64;
-
-/// One bit for each number that [`adopt`] gave away.
-static ADOPTED: AtomicU64 = AtomicU64::new(0);
+/// The numbers that [`adopt`] gave away.
+static ADOPTED: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
 
 /// Takes over a descriptor that this process inherited at exec, and makes it close at the next
 /// exec.
 ///
 /// # Errors
-/// `EBADF` if the number is not open or not below 64, `EBUSY` if it was adopted before.
+/// `EBADF` if the number is not open, `EBUSY` if it was adopted before.
 pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
-    if !(0..ADOPTABLE).contains(&number) {
-        return Err(io::Error::from_raw_os_error(libc::EBADF));
-    }
     // SAFETY: F_GETFD reads a flag and neither takes nor changes the descriptor.
     if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    let bit = 1 << number;
-    if ADOPTED.fetch_or(bit, Ordering::SeqCst) & bit != 0 {
+    let mut adopted = ADOPTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !adopted.insert(number) {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
-    // SAFETY: the number is open, and the bit set above makes sure that only one caller ever gets
+    // SAFETY: the number is open, and the insertion above makes sure that only one caller ever gets
     // it. The contract of this function is that the number was inherited, so no object of this
     // process owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
@@ -46,13 +41,18 @@ pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
     crate::syscall::owned(copy.into())
 }
 
-/// Closes every descriptor above the standard streams but this one: what whoever started us left
+/// Closes every descriptor above the standard streams but these: what whoever started us left
 /// open is not for us to keep. Call it first thing in a process, before anything is opened; on
 /// kernels before 5.9 nothing is closed.
-pub fn close_inherited(kept: &OwnedFd) {
-    let kept = libc::c_long::from(kept.as_raw_fd());
-    close_range(3, kept - 1);
-    close_range(kept + 1, libc::c_long::from(libc::c_uint::MAX));
+pub fn close_inherited(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<_> = kept.iter().map(|fd| libc::c_long::from(fd.as_raw_fd())).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept {
+        close_range(first, number - 1);
+        first = number + 1;
+    }
+    close_range(first, libc::c_long::from(libc::c_uint::MAX));
 }
 
 fn close_range(first: libc::c_long, last: libc::c_long) {
@@ -112,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn closed_negative_and_large_numbers_are_refused() {
-        for number in [-1, 63, 64, i32::MAX] {
+    fn closed_and_negative_numbers_are_refused() {
+        for number in [-1, 1 << 20, i32::MAX] {
             assert_eq!(adopt(number).unwrap_err().raw_os_error(), Some(libc::EBADF), "{number}");
         }
     }

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod lock;
 pub mod machine;
 pub mod memfd;
+pub mod notify;
 pub mod peer;
 pub mod pidfd;
 pub mod pipe;

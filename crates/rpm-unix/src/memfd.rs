@@ -7,7 +7,7 @@ use nix::{
 };
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Seek, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::FileExt,
@@ -23,6 +23,8 @@ pub fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
     let fd = memfd_create(c"rpm", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
+    // Whoever gets it as its standard input begins at the beginning.
+    file.rewind()?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file.into())
 }

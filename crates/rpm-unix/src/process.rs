@@ -1,7 +1,14 @@
 //! This process itself: its session, name, standing with the kernel.
 
 use crate::syscall::check;
-use std::{ffi::CStr, fs, io};
+use std::{
+    ffi::{CStr, CString},
+    fs, io,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::ffi::OsStrExt,
+    },
+};
 
 /// Makes orphaned descendants our children, so that none is lost to init. Survives exec.
 pub fn set_child_subreaper() -> io::Result<()> {
@@ -23,6 +30,28 @@ pub fn leave_terminal() -> io::Result<()> {
         Ok(_) | Err(nix::errno::Errno::EPERM) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Executes an open program in this process's place, with these arguments and our environment.
+/// Returns only why that failed.
+pub fn execute(program: impl AsFd, arguments: &[CString]) -> io::Error {
+    let environment = std::env::vars_os().filter_map(|(key, value)| {
+        let entry = [key.as_bytes(), b"=", value.as_bytes()].concat();
+        CString::new(entry).ok()
+    });
+    let environment: Vec<CString> = environment.collect();
+    // The number itself may close at exec: the kernel has opened the program by then.
+    let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
+    let Ok(path) = CString::new(path) else { return io::ErrorKind::InvalidInput.into() };
+    match nix::unistd::execve(&path, arguments, &environment) {
+        Err(error) => error.into(),
+        Ok(never) => match never {},
+    }
+}
+
+/// Our own process id.
+pub fn own() -> i32 {
+    nix::unistd::getpid().as_raw()
 }
 
 /// Who started us; the subreaper or init once that one is gone.

@@ -5,6 +5,8 @@ mod connections;
 mod net;
 mod tree;
 
+pub(crate) use tree::members;
+
 pub use connections::{connections, listening};
 pub use net::{Holder, is_taken, listener_holder, port_holder};
 

@@ -58,6 +58,14 @@ pub fn environment_has(pid: i32, entry: &[u8]) -> bool {
     environment.is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|one| one == entry))
 }
 
+/// What a variable was in the environment a process was started with; `None` where it was not
+/// there, or may not be read.
+pub fn environment_value(pid: i32, key: &[u8]) -> Option<Vec<u8>> {
+    let bytes = read_bounded(&format!("/proc/{pid}/environ"), MAX_ENVIRONMENT).ok()?;
+    let mut entries = bytes.split(|byte| *byte == 0);
+    entries.find_map(|entry| Some(entry.strip_prefix(key)?.strip_prefix(b"=")?.to_vec()))
+}
+
 fn children_of_thread(path: &str) -> Vec<i32> {
     let text = read_bounded(path, MAX_CHILDREN).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

@@ -172,17 +172,17 @@ impl Running {
 
     /// Waits until it has printed something that `wanted` likes.
     pub(crate) fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let text = self.stdout();
-            if wanted(&text) {
-                return text;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.stdout.news.recv_timeout(left).is_err() && !wanted(&self.stdout()) {
-                panic!("{} never printed {what}: {:?} {:?}", self.line, text, self.stderr.text());
-            }
-        }
+        self.stdout.until(wanted).unwrap_or_else(|| {
+            let (text, error) = (self.stdout(), self.stderr.text());
+            panic!("{} never printed {what}: {text:?} {error:?}", self.line)
+        })
+    }
+
+    /// Waits until it has said something that `wanted` likes on stderr.
+    pub(crate) fn until_said(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.stderr
+            .until(wanted)
+            .unwrap_or_else(|| panic!("{} never said {what}: {:?}", self.line, self.stderr.text()))
     }
 
     /// Waits for its end.
@@ -245,6 +245,21 @@ impl Reader {
 
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock().expect("lock")).into_owned()
+    }
+
+    /// Waits until the text is as wanted.
+    fn until(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let text = self.text();
+            if wanted(&text) {
+                return Some(text);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.news.recv_timeout(left).is_err() {
+                return Some(self.text()).filter(|text| wanted(text));
+            }
+        }
     }
 
     /// Waits for the end of the pipe; false where somebody keeps it open.

@@ -1,5 +1,6 @@
 //! The daemon's event stream, read from `rpm.sock` as any client may: JSON-RPC, one message a line.
 
+use super::LIMIT;
 use super::home::Home;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -39,6 +40,12 @@ impl Events {
             }
             Next::Ended | Next::TimedOut => None,
         }
+    }
+
+    /// Waits until something has happened.
+    pub(crate) fn happens(&mut self) {
+        let next = self.next(Instant::now() + LIMIT);
+        assert!(matches!(next, Next::Event(_)), "nothing happened: {next:?}");
     }
 
     /// Waits for the next message.

@@ -5,6 +5,9 @@ use super::events::{Events, Next};
 use super::fixture::{copy, fixture, node_modules};
 use super::process::Process;
 use super::{App, LIMIT, files};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -16,6 +19,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// One test's world. Dropping it runs `rpm kill` and fails the test if anything of it lives on.
 pub(crate) struct Home {
     root: TempDir,
+    /// What is executed as `rpm`.
+    binary: PathBuf,
 }
 
 impl Home {
@@ -23,7 +28,22 @@ impl Home {
     pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new().prefix("rpm-t").tempdir_in("/tmp").expect("tempdir");
         fs::create_dir(root.path().join("work")).expect("work");
-        Self { root }
+        Self { root, binary: env!("CARGO_BIN_EXE_rpm").into() }
+    }
+
+    /// A home whose `rpm` is a file of its own, which a test may replace.
+    pub(crate) fn with_own_binary() -> Self {
+        let mut home = Self::new();
+        home.binary = home.root().join("rpm");
+        home.install(Path::new(env!("CARGO_BIN_EXE_rpm")));
+        home
+    }
+
+    /// Replaces that file as a package manager does: by another one of its name.
+    pub(crate) fn install(&self, program: &Path) {
+        let new = self.root().join("rpm.new");
+        fs::copy(program, &new).expect("copy");
+        fs::rename(new, &self.binary).expect("rename");
     }
 
     /// The folder that holds everything of this test.
@@ -48,7 +68,8 @@ impl Home {
 
     /// As [`Self::rpm`], below another program such as `["taskset", "1"]`.
     pub(crate) fn rpm_under(&self, wrapper: &[&str], args: &[&str]) -> Rpm {
-        Rpm::new(self, &[wrapper, &[env!("CARGO_BIN_EXE_rpm")], args].concat())
+        let binary = self.binary.to_str().expect("a path");
+        Rpm::new(self, &[wrapper, &[binary], args].concat())
     }
 
     /// The binary on a terminal of so many columns; its streams arrive as one, lines end in CR LF.
@@ -133,6 +154,22 @@ impl Home {
         }
     }
 
+    /// Asks the daemon for one thing as any client may; its whole answer.
+    pub(crate) fn ask(&self, method: &str, params: &Value) -> Value {
+        let mut stream = UnixStream::connect(self.path().join("rpm.sock")).expect("rpm.sock");
+        stream.set_read_timeout(Some(LIMIT)).expect("timeout");
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        stream.write_all(format!("{request}\n").as_bytes()).expect("a request");
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).expect("an answer");
+        serde_json::from_str(&line).expect("JSON")
+    }
+
+    /// The event stream from now on.
+    pub(crate) fn events(&self) -> Events {
+        Events::subscribe(self, Instant::now() + LIMIT).expect("a daemon that tells events")
+    }
+
     fn give_up(&self, what: &str) -> ! {
         panic!("never happened: {what}; apps: {:#?}\ndaemon's log: {}", self.jlist(), self.log())
     }
@@ -145,6 +182,11 @@ impl Home {
     /// Waits until a log file has `text` in it.
     pub(crate) fn wait_for_line(&self, path: &Path, text: &str) -> String {
         files::wait_for(path, text, |found| found.contains(text))
+    }
+
+    /// Waits until the daemon's own log is as wanted.
+    pub(crate) fn wait_for_log(&self, wanted: impl Fn(&str) -> bool) {
+        files::wait_for(&self.path().join("rpm.log"), "what was to be said", wanted);
     }
 
     /// Waits until `count` lines of a log file start with `text`; the first so many.
@@ -164,9 +206,15 @@ impl Home {
         Process(text.trim().parse().unwrap_or_else(|_| panic!("rpm.pid has {text:?}")))
     }
 
-    /// The daemon's parent.
+    /// The keeper: the daemon's parent, or what a daemon has started in place of a dead one.
     pub(crate) fn keeper(&self) -> Process {
-        self.daemon().parent()
+        let home = self.path().display().to_string();
+        let roles = ["__keeper", "__heir", "__resume"].map(|role| format!("{role} {home} "));
+        let is_keeper = |one: &Process| {
+            let command = one.command();
+            roles.iter().any(|role| command.contains(role)) && one.is_alive()
+        };
+        Process::all().into_iter().find(is_keeper).expect("a keeper")
     }
 
     /// Everything alive that carries this home in its environment or arguments, or works in it.
@@ -178,9 +226,10 @@ impl Home {
 
     /// As [`Self::processes`] without keeper and daemon: the apps with all their children.
     pub(crate) fn app_processes(&self) -> Vec<Process> {
-        let binary = Path::new(env!("CARGO_BIN_EXE_rpm"));
         let mut all = self.processes();
-        all.retain(|process| process.executable() != binary);
+        // A replaced file has ` (deleted)` behind its name.
+        let binary = self.binary.display().to_string();
+        all.retain(|one| !one.executable().display().to_string().starts_with(&binary));
         all
     }
 

@@ -37,6 +37,11 @@ impl Process {
         Self(fields[1].parse().expect("ppid"))
     }
 
+    /// Whether that one is its parent; false where it is gone.
+    pub(crate) fn is_child_of(self, parent: Self) -> bool {
+        self.stat().is_some_and(|fields| fields[1] == parent.0.to_string())
+    }
+
     /// Whether it is `root` or one of its descendants.
     pub(crate) fn is_within(self, root: Self) -> bool {
         let mut next = Some(self);

@@ -27,7 +27,7 @@ impl Engine {
             return respond::<()>(to, Err(RpcError::failed("the daemon is shutting down", None)));
         }
         match request {
-            Request::Hello { .. } | Request::Ping => respond(to, Ok(welcome())),
+            Request::Hello { .. } | Request::Ping => respond(to, Ok(welcome(self.safe))),
             Request::Start { app, origin, wait_ms } => self.start_app(*app, origin, wait_ms, to),
             Request::Act { action, targets, environment } => {
                 self.act(action, &targets, environment, to);
@@ -47,6 +47,7 @@ impl Engine {
             Request::Save { force } => respond(to, self.save(force)),
             Request::Resurrect => self.resurrect(to),
             Request::Events { since, targets } => self.events_since(since, &targets, to),
+            Request::Update { program } => self.begin_update(program, to),
             Request::Kill => self.kill(to),
         }
     }
@@ -78,10 +79,11 @@ impl Engine {
     }
 }
 
-fn welcome() -> Welcome {
+fn welcome(safe: bool) -> Welcome {
     Welcome {
         version: rpm_protocol::VERSION,
         program: env!("CARGO_PKG_VERSION").to_owned(),
         pid: crate::tree::own_pid(),
+        notice: safe.then(|| crate::safe_mode::NOTICE.to_owned()),
     }
 }

@@ -49,6 +49,10 @@ pub(super) struct Hold {
     pub(super) asked: bool,
     /// We bound it; its path goes with it.
     pub(super) made: bool,
+    /// It is bound to an address of its own, and its key is the public one.
+    pub(super) private: bool,
+    /// It is the public one of private ones.
+    pub(super) public: bool,
     /// `O_NONBLOCK` as the last program had it at its bind. It may have changed it since, on the
     /// description that all share; the next program of the kind will do the same.
     pub(super) nonblocking: Option<bool>,
@@ -101,6 +105,8 @@ impl Hold {
             last: None,
             asked: false,
             made: false,
+            private: false,
+            public: false,
             nonblocking: None,
             shuts_down: false,
             file: None,
@@ -139,6 +145,28 @@ impl Hold {
     pub(super) fn served_by(&mut self, children: impl IntoIterator<Item = ChildId>) {
         self.servers.extend(children);
         self.lent_unseen = self.servers.is_empty();
+    }
+
+    /// As its record tells it.
+    pub(super) fn restore(
+        &mut self,
+        servers: Vec<ChildId>,
+        untold: Vec<ChildId>,
+        lent_unseen: bool,
+    ) {
+        self.servers.extend(servers);
+        self.untold.extend(untold);
+        self.lent_unseen = lent_unseen;
+    }
+
+    /// Children whose `listen` is still to be told.
+    pub(super) fn untold(&self) -> impl Iterator<Item = ChildId> {
+        self.untold.iter().copied()
+    }
+
+    /// Whether somebody serves it whose life is not seen.
+    pub(super) fn is_lent_unseen(&self) -> bool {
+        self.lent_unseen
     }
 
     /// A child got it in the place of its own socket. If it listens, the child serves it from now

@@ -33,6 +33,10 @@
 //! as the path still names it. A program that unlinks the path first gets its own, and the last one
 //! to do so has the clients; that is known and not solved.
 //!
+//! Where the app's balance is [`Private`](crate::Balance::Private), 8 and 9 mean another thing: we
+//! bind the public address for a front (refusals are the program's), and the program gets a socket
+//! at an address of its own (`private.rs`).
+//!
 //! # After it
 //! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is
 //! a *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
@@ -44,10 +48,10 @@
 //! The sockets of an app at one TCP address are a group of the kernel's (SO_REUSEPORT), unless its
 //! balance is one socket for all. `steering.rs` mirrors the group's order and keeps a program
 //! attached to it, `steer.rs` says among whom it chooses, `health.rs` judges queues, `retire.rs`
-//! empties those of slots that leave and of workers that are replaced. The order has to be known exactly, so a program's first
-//! `listen` is done here, on our duplicate, before the program does it again; and a socket that
-//! another of its slot has replaced is kept while a child has it open. Each entry into this module
-//! ends with `Ports::steer`, which brings up to date what was marked.
+//! empties those of slots that leave and of workers that are replaced. The order has to be known
+//! exactly, so a program's first `listen` is done here, on our duplicate, before the program does
+//! it again; and a socket that another of its slot has replaced is kept while a child has it open.
+//! Each entry into this module ends with `Ports::steer`, which brings up to date what was marked.
 //!
 //! # Repeated calls
 //! A signal makes a thread issue its call again as a new notification, at any point. Nothing is
@@ -66,11 +70,13 @@ mod attempt;
 mod bind;
 mod facts;
 mod grant;
+pub(crate) mod handover;
 mod health;
 mod hold;
 mod key;
 mod lease;
 mod listen;
+mod private;
 mod progress;
 mod reason;
 mod retire;
@@ -124,6 +130,7 @@ pub struct Ports {
     /// Our own network and mount namespaces, as keys name them.
     network: u64,
     mounts: u64,
+    handover: handover::Handover,
 }
 
 /// Names a watched descriptor.
@@ -158,6 +165,7 @@ impl Ports {
             relieved: BTreeMap::new(),
             network,
             mounts,
+            handover: handover::Handover::default(),
         }
     }
 
@@ -184,6 +192,7 @@ impl Ports {
             }
         }
         self.sources.insert(child, source);
+        self.handover.touched = true;
         let _told_later = self.steer();
         Ok(())
     }
@@ -191,6 +200,7 @@ impl Ports {
     /// A leader has exited: what there is to say about its last binds. What is left of its tree is
     /// about to end, and no new connection should wait for it.
     pub fn exited(&mut self, child: ChildId) -> Vec<Event> {
+        self.handover.touched = true;
         let now = Instant::now();
         if let Some(source) = self.sources.get_mut(&child) {
             source.exited = true;
@@ -207,7 +217,10 @@ impl Ports {
     pub fn remove_child(&mut self, child: ChildId) {
         match self.sources.get_mut(&child) {
             Some(source) if source.listener.is_some() => source.forgotten = true,
-            Some(_) | None => drop(self.sources.remove(&child)),
+            Some(_) | None => {
+                self.sources.remove(&child);
+                self.table.forget_user(child);
+            }
         }
     }
 
@@ -217,6 +230,7 @@ impl Ports {
         let Some(source) = self.sources.get_mut(&child) else { return };
         source.settled = true;
         source.settles = None;
+        self.handover.touched = true;
         let owner = source.owner.clone();
         self.sweep(&owner);
         let _told_later = self.steer();
@@ -224,7 +238,8 @@ impl Ports {
 
     /// What to poll, and for what.
     pub fn watched(&self) -> impl Iterator<Item = (Token, Entry<'_>)> {
-        let calls = self.sources.iter().filter_map(|(child, source)| {
+        let answers = !self.handover.adopting;
+        let calls = self.sources.iter().filter(move |_| answers).filter_map(|(child, source)| {
             let listener = source.listener.as_ref()?;
             Some((Token(Watched::Calls(*child)), Entry::readable(listener.as_fd())))
         });
@@ -240,6 +255,7 @@ impl Ports {
 
     /// A watched descriptor is ready. One that is not, or is gone, does no harm.
     pub fn on_ready(&mut self, token: Token) -> Vec<Event> {
+        self.handover.touched |= matches!(token.0, Watched::Calls(_));
         let mut events = match token.0 {
             Watched::Calls(child) => self.answer_calls(child),
             Watched::Hold(id) => {

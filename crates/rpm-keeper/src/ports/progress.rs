@@ -42,6 +42,7 @@ impl Ports {
         hold.used_by(child, attempt.place);
         hold.nonblocking = attempt.nonblocking;
         self.table.insert(hold);
+        self.handover.touched = true;
         Some(Event::Listening { child, address })
     }
 
@@ -67,6 +68,7 @@ impl Ports {
                 Event::Listening { child, address }
             }));
         }
+        self.handover.touched |= !changed.is_empty() || !gone.is_empty() || !events.is_empty();
         changed.into_iter().for_each(|id| self.table.mark(id));
         gone.into_iter().for_each(|id| self.table.remove(id));
         events

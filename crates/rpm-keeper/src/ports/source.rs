@@ -113,30 +113,45 @@ impl Caller {
     }
 
     fn key(&self, name: &SocketName) -> Option<Key> {
-        let address = match (self.transport, name) {
-            (Transport::Tcp, SocketName::Inet(address)) => Address::Tcp(plain(*address)),
-            (Transport::Udp, SocketName::Inet(address)) => Address::Udp(plain(*address)),
-            (Transport::Unix, SocketName::Path(path)) => {
-                let address = Address::Unix(absolute(self.note.thread, path)?);
-                let namespace = mount_namespace(self.note.thread)?;
-                return Some(Key { address, namespace, only_v6: false, device: Vec::new() });
-            }
-            (Transport::Tcp | Transport::Udp | Transport::Unix, _) => return None,
-        };
-        Some(Key {
-            address,
-            namespace: socket::namespace(&self.socket),
-            only_v6: socket::only_v6(&self.socket),
-            device: socket::device(&self.socket),
-        })
+        key_of(self.transport, &self.socket, self.note.thread, name)
     }
 
     /// The file a path names in the caller's view: device and inode.
     pub(super) fn file(&self, key: &Key) -> Option<(u64, u64)> {
-        match &key.address {
-            Address::Unix(path) => file_of(self.note.thread, path),
-            Address::Tcp(_) | Address::Udp(_) => None,
+        file_of_address(self.note.thread, &key.address)
+    }
+}
+
+/// What a socket of this thread claims that is, or is to be, bound to a name.
+pub(super) fn key_of(
+    transport: Transport,
+    socket: &OwnedFd,
+    thread: i32,
+    name: &SocketName,
+) -> Option<Key> {
+    let address = match (transport, name) {
+        (Transport::Tcp, SocketName::Inet(address)) => Address::Tcp(plain(*address)),
+        (Transport::Udp, SocketName::Inet(address)) => Address::Udp(plain(*address)),
+        (Transport::Unix, SocketName::Path(path)) => {
+            let address = Address::Unix(absolute(thread, path)?);
+            let namespace = mount_namespace(thread)?;
+            return Some(Key { address, namespace, only_v6: false, device: Vec::new() });
         }
+        (Transport::Tcp | Transport::Udp | Transport::Unix, _) => return None,
+    };
+    Some(Key {
+        address,
+        namespace: socket::namespace(socket),
+        only_v6: socket::only_v6(socket),
+        device: socket::device(socket),
+    })
+}
+
+/// The file an address names in a process's view, if it is a path.
+pub(super) fn file_of_address(pid: i32, address: &Address) -> Option<(u64, u64)> {
+    match address {
+        Address::Unix(path) => file_of(pid, path),
+        Address::Tcp(_) | Address::Udp(_) => None,
     }
 }
 

@@ -11,9 +11,12 @@ use super::{
     },
 };
 use crate::{
-    balance::{Fallback, Slot},
+    balance::{Balance, Fallback, Slot},
     codec::{Reader, WireError, Writer},
-    message::{Child, ChildId, Event, ExitStatus, MAX_LABEL, MAX_NAME, Owner, SpawnStage},
+    message::{
+        Child, ChildId, Event, ExitStatus, MAX_LABEL, MAX_NAME, MAX_RECORD, Owner, Share,
+        SpawnStage,
+    },
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -39,12 +42,16 @@ const BLOCKED: u8 = 21;
 const UNBALANCED: u8 = 22;
 const SLOTS: u8 = 23;
 const SLOTS_END: u8 = 24;
-const RELIEVED: u8 = 25;
+const SHARED: u8 = 25;
+const UNSHARED: u8 = 26;
+const SNAPSHOT: u8 = 27;
+const NOT_UPGRADED: u8 = 28;
+const RELIEVED: u8 = 29;
 
 /// `Event::Spawned`.
 pub(crate) fn spawned(child: &Child) -> Result<Packet<'_>, WireError> {
     let mut writer = begin(SPAWNED);
-    let fds = write_running(&mut writer, child);
+    let fds = write_running(&mut writer, child)?;
     Packet::new(writer, fds)
 }
 
@@ -56,14 +63,38 @@ pub(crate) fn known<'a>(
     listening: bool,
 ) -> Result<Packet<'a>, WireError> {
     let mut writer = begin(KNOWN);
-    let fds = write_running(&mut writer, child);
+    let fds = write_kept(&mut writer, child, label, status, listening)?;
+    Packet::new(writer, fds)
+}
+
+/// A child with all that is known of it.
+pub(super) fn write_kept<'a>(
+    writer: &mut Writer,
+    child: &'a Child,
+    label: &[u8],
+    status: Option<ExitStatus>,
+    listening: bool,
+) -> Result<Vec<BorrowedFd<'a>>, WireError> {
+    let fds = write_running(writer, child)?;
     writer.bytes("label", label, MAX_LABEL)?;
     writer.bool(status.is_some());
     if let Some(status) = status {
-        write_status(&mut writer, status);
+        write_status(writer, status);
     }
     writer.bool(listening);
-    Packet::new(writer, fds)
+    Ok(fds)
+}
+
+/// `Event::Shared`.
+pub(crate) fn shared<'a>(
+    hold: u64,
+    record: &[u8],
+    socket: BorrowedFd<'a>,
+) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(SHARED);
+    writer.u64(hold);
+    writer.bytes("record", record, MAX_RECORD)?;
+    Packet::new(writer, vec![socket])
 }
 
 /// `Event::Exited`.
@@ -84,9 +115,11 @@ pub(crate) fn held<'a>(name: &str, fd: BorrowedFd<'a>) -> Result<Packet<'a>, Wir
 /// Lays any event out.
 pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
     match event {
-        Event::Welcome { version, deaths } => small(WELCOME, |writer| {
+        Event::Welcome { version, deaths, crashes, keeper } => small(WELCOME, |writer| {
             writer.u16(*version);
             writer.u32(*deaths);
+            writer.u32(*crashes);
+            writer.i32(*keeper);
             Ok(())
         }),
         Event::Spawned(child) => spawned(child),
@@ -124,6 +157,16 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
             known(child, label, *status, *listening)
         }
         Event::Held { name, fd } => held(name, fd.as_fd()),
+        Event::Shared { hold, record, socket } => shared(*hold, record, socket.as_fd()),
+        Event::Snapshot { file } => Packet::new(begin(SNAPSHOT), vec![file.as_fd()]),
+        Event::NotUpgraded { errno } => small(NOT_UPGRADED, |writer| {
+            writer.i32(*errno);
+            Ok(())
+        }),
+        Event::Unshared { hold } => small(UNSHARED, |writer| {
+            writer.u64(*hold);
+            Ok(())
+        }),
         Event::Retired { owner } => small(RETIRED, |writer| write_owner(writer, owner)),
         Event::Relieved { child } => small(RELIEVED, |writer| {
             writer.u64(child.0);
@@ -191,22 +234,44 @@ fn small<'a>(
     Packet::new(writer, Vec::new())
 }
 
-fn write_running<'a>(writer: &mut Writer, child: &'a Child) -> Vec<BorrowedFd<'a>> {
+pub(super) fn write_running<'a>(
+    writer: &mut Writer,
+    child: &'a Child,
+) -> Result<Vec<BorrowedFd<'a>>, WireError> {
     writer.u64(child.child.0);
     writer.i32(child.pid);
     writer.u64(child.start_time);
     writer.bool(child.channel.is_some());
+    writer.bool(child.share.is_some());
+    let filter = child.share.as_ref().and_then(|share| share.filter.as_ref());
+    if let Some(share) = &child.share {
+        write_owner(writer, &share.owner)?;
+        writer.u8(share.balance.code());
+        writer.bool(filter.is_some());
+    }
     let kept = [&child.pidfd, &child.stdout, &child.stderr];
-    kept.into_iter().chain(&child.channel).map(AsFd::as_fd).collect()
+    Ok(kept.into_iter().chain(&child.channel).chain(filter).map(AsFd::as_fd).collect())
 }
 
-fn read_running(parcel: &mut Parcel<'_>) -> Result<Child, WireError> {
+pub(super) fn read_running(parcel: &mut Parcel<'_>) -> Result<Child, WireError> {
     let child = read_child(&mut parcel.reader)?;
     let (pid, start_time) = (parcel.reader.i32()?, parcel.reader.u64()?);
     let has_channel = parcel.reader.bool("channel")?;
+    let shares = parcel.reader.bool("share")?;
+    let share = shares.then(|| read_share(&mut parcel.reader)).transpose()?;
     let (pidfd, stdout, stderr) = (parcel.fd()?, parcel.fd()?, parcel.fd()?);
     let channel = has_channel.then(|| parcel.fd()).transpose()?;
-    Ok(Child { child, pid, start_time, pidfd, stdout, stderr, channel })
+    let share = match share {
+        Some((owner, balance, true)) => Some(Share { owner, balance, filter: Some(parcel.fd()?) }),
+        Some((owner, balance, false)) => Some(Share { owner, balance, filter: None }),
+        None => None,
+    };
+    Ok(Child { child, pid, start_time, pidfd, stdout, stderr, channel, share })
+}
+
+/// For whom, how, and whether a filter comes with it.
+fn read_share(reader: &mut Reader<'_>) -> Result<(Owner, Balance, bool), WireError> {
+    Ok((read_owner(reader)?, Balance::of_code(reader.u8()?)?, reader.bool("filter")?))
 }
 
 /// Reads an event; its descriptors are closed if it is none.
@@ -216,6 +281,12 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, WireError
         SPAWNED => Event::Spawned(read_running(&mut parcel)?),
         KNOWN => read_known(&mut parcel)?,
         LISTENER => Event::Listener { request: parcel.reader.u64()?, fd: parcel.fd()? },
+        SHARED => Event::Shared {
+            hold: parcel.reader.u64()?,
+            record: parcel.reader.bytes("record", MAX_RECORD)?.to_vec(),
+            socket: parcel.fd()?,
+        },
+        SNAPSHOT => Event::Snapshot { file: parcel.fd()? },
         HELD => Event::Held { name: parcel.reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
         tag => decode_small(tag, &mut parcel)?,
     };
@@ -223,18 +294,31 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, WireError
 }
 
 fn read_known(parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
+    let (child, label, status, listening) = read_kept(parcel)?;
+    Ok(Event::Known { child, label, status, listening })
+}
+
+/// What [`write_kept`] wrote.
+pub(super) type KnownParts = (Child, Vec<u8>, Option<ExitStatus>, bool);
+
+pub(super) fn read_kept(parcel: &mut Parcel<'_>) -> Result<KnownParts, WireError> {
     let child = read_running(parcel)?;
     let reader = &mut parcel.reader;
     let label = reader.bytes("label", MAX_LABEL)?.to_vec();
     let ended = reader.bool("ended")?;
     let status = ended.then(|| read_status(reader)).transpose()?;
-    Ok(Event::Known { child, label, status, listening: reader.bool("listening")? })
+    Ok((child, label, status, reader.bool("listening")?))
 }
 
 fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
     let reader = &mut parcel.reader;
     Ok(match tag {
-        WELCOME => Event::Welcome { version: reader.u16()?, deaths: reader.u32()? },
+        WELCOME => Event::Welcome {
+            version: reader.u16()?,
+            deaths: reader.u32()?,
+            crashes: reader.u32()?,
+            keeper: reader.i32()?,
+        },
         SPAWN_FAILED => Event::SpawnFailed {
             child: read_child(reader)?,
             stage: stage(reader.u8()?)?,
@@ -267,6 +351,8 @@ fn decode_small(tag: u8, parcel: &mut Parcel<'_>) -> Result<Event, WireError> {
             Event::Unbalanced { fallback, app: reader.text("app", MAX_NAME)? }
         }
         SLOTS => read_app_slots(reader)?,
+        NOT_UPGRADED => Event::NotUpgraded { errno: reader.i32()? },
+        UNSHARED => Event::Unshared { hold: reader.u64()? },
         SLOTS_END => Event::SlotsEnd { request: reader.u64()? },
         INVENTORY_END => Event::InventoryEnd,
         RELEASED => Event::Released,

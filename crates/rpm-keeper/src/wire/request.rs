@@ -2,14 +2,15 @@
 
 use super::{
     Packet, Parcel, begin,
+    event::{read_kept, write_kept},
     parts::{read_address, read_child, read_owner, write_address, write_owner},
 };
 use crate::{
     balance::Balance,
-    codec::WireError,
-    message::{MAX_LABEL, MAX_NAME, Request},
+    codec::{WireError, Writer},
+    message::{Address, Child, ChildId, ExitStatus, MAX_LABEL, MAX_NAME, MAX_RECORD, Request},
 };
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const HELLO: u8 = 1;
 const SPAWN: u8 = 2;
@@ -24,7 +25,13 @@ const SHUTDOWN: u8 = 10;
 const SETTLED: u8 = 11;
 const RETIRE: u8 = 12;
 const SLOTS: u8 = 13;
-const RELIEVE: u8 = 14;
+const ADOPT: u8 = 14;
+const ADOPT_SOCKET: u8 = 15;
+const ADOPTED: u8 = 16;
+const SNAPSHOT: u8 = 17;
+const UPGRADE: u8 = 18;
+const RELIEVE: u8 = 19;
+const LISTENED: u8 = 20;
 
 /// Lays a request out.
 pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
@@ -61,7 +68,16 @@ pub(crate) fn encode(request: &Request) -> Result<Packet<'_>, WireError> {
             fds.push(fd.as_fd());
         }
         Request::Drop { name } => writer.bytes("name", name.as_bytes(), MAX_NAME)?,
-        Request::Inventory | Request::Shutdown => {}
+        Request::Adopt { child, label, status, listening } => {
+            fds = write_kept(&mut writer, child, label, *status, *listening)?;
+        }
+        Request::Listened { child, address } => write_listened(&mut writer, *child, address)?,
+        Request::AdoptSocket { record, socket } => {
+            writer.bytes("record", record, MAX_RECORD)?;
+            fds.push(socket.as_fd());
+        }
+        Request::Upgrade { program } => fds.push(program.as_fd()),
+        Request::Inventory | Request::Adopted | Request::Snapshot | Request::Shutdown => {}
     }
     Packet::new(writer, fds)
 }
@@ -81,13 +97,69 @@ fn tag(request: &Request) -> u8 {
         Request::Hold { .. } => HOLD,
         Request::Drop { .. } => DROP,
         Request::Inventory => INVENTORY,
+        Request::Adopt { .. } => ADOPT,
+        Request::Listened { .. } => LISTENED,
+        Request::AdoptSocket { .. } => ADOPT_SOCKET,
+        Request::Adopted => ADOPTED,
+        Request::Snapshot => SNAPSHOT,
+        Request::Upgrade { .. } => UPGRADE,
         Request::Shutdown => SHUTDOWN,
     }
+}
+
+/// `Request::Adopt`, straight from what is kept.
+pub(crate) fn adopt<'a>(
+    child: &'a Child,
+    label: &[u8],
+    status: Option<ExitStatus>,
+    listening: bool,
+) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(ADOPT);
+    let fds = write_kept(&mut writer, child, label, status, listening)?;
+    Packet::new(writer, fds)
+}
+
+/// `Request::Listened`.
+pub(crate) fn listened<'a>(child: ChildId, address: &Address) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(LISTENED);
+    write_listened(&mut writer, child, address)?;
+    Packet::new(writer, Vec::new())
+}
+
+fn write_listened(writer: &mut Writer, child: ChildId, address: &Address) -> Result<(), WireError> {
+    writer.u64(child.0);
+    write_address(writer, address)
+}
+
+/// `Request::AdoptSocket`.
+pub(crate) fn adopt_socket<'a>(
+    record: &[u8],
+    socket: BorrowedFd<'a>,
+) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(ADOPT_SOCKET);
+    writer.bytes("record", record, MAX_RECORD)?;
+    Packet::new(writer, vec![socket])
+}
+
+/// `Request::Adopted`.
+pub(crate) fn adopted<'a>() -> Result<Packet<'a>, WireError> {
+    Packet::new(begin(ADOPTED), Vec::new())
+}
+
+/// `Request::Hold`.
+pub(crate) fn hold<'a>(name: &str, fd: BorrowedFd<'a>) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(HOLD);
+    writer.bytes("name", name.as_bytes(), MAX_NAME)?;
+    Packet::new(writer, vec![fd])
 }
 
 /// Reads a request; its descriptors are closed if it is none.
 pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireError> {
     let (tag, mut parcel) = Parcel::open(bytes, fds)?;
+    if tag == ADOPT {
+        let (child, label, status, listening) = read_kept(&mut parcel)?;
+        return parcel.finish(Request::Adopt { child, label, status, listening });
+    }
     let reader = &mut parcel.reader;
     let request = match tag {
         HELLO => Request::Hello { version: reader.u16()? },
@@ -114,6 +186,16 @@ pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, WireErr
         HOLD => Request::Hold { name: reader.text("name", MAX_NAME)?, fd: parcel.fd()? },
         DROP => Request::Drop { name: reader.text("name", MAX_NAME)? },
         INVENTORY => Request::Inventory,
+        LISTENED => {
+            Request::Listened { child: read_child(reader)?, address: read_address(reader)? }
+        }
+        ADOPT_SOCKET => Request::AdoptSocket {
+            record: reader.bytes("record", MAX_RECORD)?.to_vec(),
+            socket: parcel.fd()?,
+        },
+        ADOPTED => Request::Adopted,
+        SNAPSHOT => Request::Snapshot,
+        UPGRADE => Request::Upgrade { program: parcel.fd()? },
         SHUTDOWN => Request::Shutdown,
         value => return Err(WireError::Unknown { what: "request", value }),
     };

@@ -3,7 +3,8 @@
 use super::{event::MAX_TEXT, *};
 use crate::balance::{Balance, Fallback, Slot, Standing};
 use crate::message::{
-    Address, Child, ChildId, Event, ExitStatus, MAX_LABEL, MAX_NAME, Owner, Request, SpawnStage,
+    Address, Child, ChildId, Event, ExitStatus, MAX_LABEL, MAX_NAME, Owner, Request, Share,
+    SpawnStage,
 };
 use proptest::prelude::*;
 use rpm_unix::memfd;
@@ -43,8 +44,14 @@ fn address() -> impl Strategy<Value = Address> {
 }
 
 fn balance() -> impl Strategy<Value = Balance> {
-    let all =
-        [Balance::Even, Balance::Shared, Balance::Random, Balance::IpHash, Balance::RoundRobin];
+    let all = [
+        Balance::Even,
+        Balance::Shared,
+        Balance::Random,
+        Balance::IpHash,
+        Balance::RoundRobin,
+        Balance::Private,
+    ];
     prop::sample::select(all.to_vec())
 }
 
@@ -100,13 +107,44 @@ fn request() -> impl Strategy<Value = Request> {
         name().prop_map(|name| Request::Drop { name }),
         Just(()).prop_map(|()| Request::Inventory),
         Just(()).prop_map(|()| Request::Shutdown),
+        adoption(),
+    ]
+}
+
+fn adoption() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        (child(), label(), prop::option::of(status()), any::<bool>()).prop_map(
+            |(child, label, status, listening)| Request::Adopt { child, label, status, listening }
+        ),
+        (id(), address()).prop_map(|(child, address)| Request::Listened { child, address }),
+        label().prop_map(|record| Request::AdoptSocket { record, socket: file(8) }),
+        Just(()).prop_map(|()| Request::Adopted),
+        Just(()).prop_map(|()| Request::Snapshot),
+        Just(()).prop_map(|()| Request::Upgrade { program: file(9) }),
     ]
 }
 
 fn child() -> impl Strategy<Value = Child> {
-    (id(), any::<i32>(), any::<u64>(), any::<bool>()).prop_map(|(child, pid, start_time, node)| {
-        let channel = node.then(|| file(6));
-        Child { child, pid, start_time, pidfd: file(3), stdout: file(4), stderr: file(5), channel }
+    let numbers = (id(), any::<i32>(), any::<u64>());
+    (numbers, any::<bool>(), prop::option::of(share())).prop_map(
+        |((child, pid, start_time), node, share)| Child {
+            child,
+            pid,
+            start_time,
+            pidfd: file(3),
+            stdout: file(4),
+            stderr: file(5),
+            channel: node.then(|| file(6)),
+            share,
+        },
+    )
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    (owner(), balance(), any::<bool>()).prop_map(|(owner, balance, filtered)| Share {
+        owner,
+        balance,
+        filter: filtered.then(|| file(7)),
     })
 }
 
@@ -122,8 +160,14 @@ fn event() -> impl Strategy<Value = Event> {
         SpawnStage::Exec,
     ];
     prop_oneof![
-        (any::<u16>(), any::<u32>())
-            .prop_map(|(version, deaths)| Event::Welcome { version, deaths }),
+        (any::<u16>(), any::<u32>(), any::<u32>(), any::<i32>()).prop_map(
+            |(version, deaths, crashes, keeper)| Event::Welcome {
+                version,
+                deaths,
+                crashes,
+                keeper
+            }
+        ),
         child().prop_map(Event::Spawned),
         (id(), prop::sample::select(stages.to_vec()), any::<i32>())
             .prop_map(|(child, stage, errno)| Event::SpawnFailed { child, stage, errno }),
@@ -158,6 +202,14 @@ fn sharing_event() -> impl Strategy<Value = Event> {
             |(request, app, fallback, slots)| Event::Slots { request, app, fallback, slots }
         ),
         any::<u64>().prop_map(|request| Event::SlotsEnd { request }),
+        (any::<u64>(), label()).prop_map(|(hold, record)| Event::Shared {
+            hold,
+            record,
+            socket: file(8)
+        }),
+        any::<u64>().prop_map(|hold| Event::Unshared { hold }),
+        Just(()).prop_map(|()| Event::Snapshot { file: file(9) }),
+        any::<i32>().prop_map(|errno| Event::NotUpgraded { errno }),
     ]
 }
 

@@ -163,7 +163,7 @@ impl Daemon {
     pub(crate) fn greet(&mut self) -> u32 {
         self.send(&Request::Hello { version: VERSION });
         match self.event() {
-            Event::Welcome { version: VERSION, deaths } => deaths,
+            Event::Welcome { version: VERSION, deaths, .. } => deaths,
             other => panic!("{other:?}"),
         }
     }

@@ -39,7 +39,7 @@ fn another_version_is_told_and_welcomed() {
     daemon.send(&Request::Hello { version: VERSION + 1 });
     let Event::Error { text } = daemon.event() else { panic!() };
     assert_eq!(text, "the keeper speaks version 1, the daemon 2");
-    let Event::Welcome { version: VERSION, deaths: 0 } = daemon.event() else { panic!() };
+    let Event::Welcome { version: VERSION, deaths: 0, .. } = daemon.event() else { panic!() };
 }
 
 fn requests_about_nothing_do_nothing() {

@@ -4,7 +4,7 @@ use crate::procfs::{Process, processes};
 use std::collections::BTreeSet;
 
 /// The processes of the session led by `leader`, and their descendants.
-pub(super) fn members(leader: i32) -> BTreeSet<i32> {
+pub(crate) fn members(leader: i32) -> BTreeSet<i32> {
     closure(leader, &processes().unwrap_or_default())
 }
 

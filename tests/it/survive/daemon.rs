@@ -1,23 +1,8 @@
-//! The manager is disposable: `kill -9` of the daemon changes nothing for apps and their clients.
+//! `kill -9` of the daemon changes nothing for apps and their clients.
 
-use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
+use super::{essence, is_complete, kill_daemon};
+use crate::harness::{App, Home, Load, Process, pids_answering, port};
 use std::fs;
-
-/// What must outlive a daemon.
-fn essence(apps: &[App]) -> Vec<(String, u64, u32, u64, String)> {
-    let row = |app: &App| {
-        let status = app.status().to_owned();
-        (app.name().to_owned(), app.id(), app.pid(), app.restarts(), status)
-    };
-    apps.iter().map(row).collect()
-}
-
-/// Kills the daemon and waits for its end, but not for its successor.
-fn kill_daemon(home: &Home) {
-    let daemon = home.daemon();
-    daemon.kill();
-    assert!(daemon.ends_within(LIMIT));
-}
 
 #[test]
 fn the_keeper_is_the_parent_of_daemon_and_apps() {
@@ -83,10 +68,7 @@ fn log_files_have_no_gap() {
     }
     home.wait_for_line(&log, "\ntick 1500\n");
     home.rpm(["stop", "app"]).success();
-    let text = fs::read_to_string(&log).unwrap();
-    let expected: Vec<_> =
-        (1..=text.lines().count()).map(|number| format!("tick {number}")).collect();
-    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    is_complete(&fs::read_to_string(&log).unwrap());
 }
 
 #[test]

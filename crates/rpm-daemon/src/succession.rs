@@ -1,0 +1,110 @@
+//! The keeper died: the daemon, which has duplicates of all it kept, starts another and hands
+//! everything over. Only the exit codes of apps that run then will be unknown.
+//!
+//! There is never a second keeper: the one before is killed, and its end waited for, by pidfd.
+
+use crate::{engine::Engine, error::Error, keeper_link::KeeperLink, launch, tree};
+use rpm_keeper::{ChildId, Legacy};
+use rpm_supervisor::WorkerId;
+use rpm_unix::{pidfd, procfs};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+    os::fd::OwnedFd,
+    process::Child,
+    time::{Duration, Instant},
+};
+
+/// Linux's number of SIGKILL.
+const SIGKILL: i32 = 9;
+/// So many keepers within a minute are enough: something is wrong with the machine, and the apps,
+/// which live on, are taken over by the next command.
+const MAX_KEEPERS: usize = 30;
+/// How long a start of a keeper is counted.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The keeper there is, and what it takes to start another.
+pub(crate) struct Succession {
+    legacy: Legacy,
+    pid: i32,
+    pidfd: OwnedFd,
+    /// It is our child, so its end is ours to reap.
+    child: Option<Child>,
+    started: VecDeque<Instant>,
+}
+
+impl Succession {
+    /// `pid`: the keeper at the other end of the link.
+    pub(crate) fn new(legacy: Legacy, pid: i32) -> io::Result<Self> {
+        let pidfd = pidfd::open(pid)?;
+        Ok(Self { legacy, pid, pidfd, child: None, started: VecDeque::new() })
+    }
+
+    /// The keeper's pid: orphans of what it started are its children.
+    pub(crate) fn keeper(&self) -> i32 {
+        self.pid
+    }
+
+    /// Makes sure that it is dead.
+    async fn end_former(&mut self) -> io::Result<()> {
+        // It may be gone, which is the rule.
+        let _gone = pidfd::send_signal(&self.pidfd, SIGKILL);
+        let former = crate::async_fd::register(self.pidfd.try_clone()?)?;
+        former.readable().await?.retain_ready();
+        if let Some(mut child) = self.child.take() {
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) -> io::Result<KeeperLink> {
+        let now = Instant::now();
+        self.started.retain(|at| now.duration_since(*at) < WINDOW);
+        if self.started.len() >= MAX_KEEPERS {
+            return Err(io::Error::other("keepers die in a row"));
+        }
+        self.started.push_back(now);
+        let (link, child) = self.legacy.start()?;
+        self.pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        self.pidfd = pidfd::open(self.pid)?;
+        self.child = Some(child);
+        KeeperLink::new(link)
+    }
+}
+
+impl Engine {
+    /// Starts a keeper in place of one that is gone.
+    pub(crate) async fn replace_keeper(&mut self) -> Result<(), Error> {
+        tracing::error!(pid = self.succession.pid, "the keeper is gone, another is started");
+        self.succession.end_former().await?;
+        for child in self.keeper.uncertain_spawns() {
+            self.end_uncertain(child);
+        }
+        let next = self.succession.start()?;
+        self.keeper.hand_over(next);
+        self.keeper.release()?;
+        tracing::info!(pid = self.succession.pid, "the new keeper has everything");
+        Ok(())
+    }
+
+    /// A spawn that was asked for and not answered is asked for again; what came of the first one
+    /// is in nobody's hands.
+    fn end_uncertain(&self, child: ChildId) {
+        let token = launch::token(&self.places, WorkerId(child.0));
+        let all = procfs::processes().unwrap_or_default();
+        let has_token = |pid: &i32| procfs::environment_has(*pid, token.as_bytes());
+        let left: Vec<i32> = all.iter().map(|one| one.pid).filter(has_token).collect();
+        tree::signal_all(&left, SIGKILL);
+    }
+
+    /// Processes to which orphans of our apps fall: the keeper, and whoever took over the children
+    /// of a former one.
+    pub(crate) fn parents_of_orphans(&self) -> BTreeSet<i32> {
+        let leaders = self.workers.iter().filter_map(|(_, worker)| worker.process.as_ref());
+        let parents = leaders.filter_map(|process| {
+            let found = procfs::process(process.leader.pid)?;
+            (found.start_time == process.leader.start_time).then_some(found.ppid)
+        });
+        parents.chain([self.succession.keeper()]).collect()
+    }
+}

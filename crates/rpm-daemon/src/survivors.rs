@@ -1,0 +1,209 @@
+//! Keeper and daemon died together, and apps live on: a new pair finds them by the ledger, and by
+//! the token in their environment, and takes them over (traps A4). No second copy is ever started
+//! beside a survivor: what cannot be taken over is ended first.
+
+use crate::{
+    keeper_link::KeeperLink,
+    launch, ledger,
+    ledger::{Entries, ProcessEntry},
+    recover::{Found, Inventory},
+    sharing,
+    store::{self, Label},
+    tree,
+};
+use rpm_config::AppSpec;
+use rpm_keeper::{Child, ChildId, Request, Share};
+use rpm_supervisor::{Fleet, WorkerId};
+use rpm_unix::{
+    home::Home,
+    pidfd, pipe,
+    procfs::{self, Process},
+    socket::{self, Transport},
+};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+};
+
+/// Linux's number of SIGKILL.
+const SIGKILL: i32 = 9;
+/// Before the worker's number in the environment of each of its processes.
+const TOKEN: &str = "RPM_INSTANCE";
+
+/// All that a pair of keeper and daemon left that died together.
+pub(crate) struct Survivors {
+    entries: Entries,
+    specs: BTreeMap<String, AppSpec>,
+    /// Processes with a token of this home, by worker.
+    marked: BTreeMap<WorkerId, Vec<Process>>,
+}
+
+/// Finds what a former pair left; `None`: there was none since the machine was booted.
+pub(crate) fn find(home: &Home) -> Option<Survivors> {
+    let (entries, specs) = ledger::read(home)?;
+    let specs = specs.into_iter().map(|spec| (spec.name.to_string(), spec)).collect();
+    Some(Survivors { entries, specs, marked: marked(&home.hash()) })
+}
+
+impl Survivors {
+    /// Puts everything into an empty inventory, and hands what lives to the keeper.
+    pub(crate) fn take_over(
+        self,
+        inventory: &mut Inventory,
+        keeper: &mut KeeperLink,
+    ) -> io::Result<store::Saved> {
+        for entry in self.leaders() {
+            match self.adopt(&entry) {
+                Ok((request, found)) => {
+                    let app = &entry.label.app;
+                    tracing::warn!(%app, pid = entry.pid, "taking a survivor over");
+                    keeper.send(request);
+                    inventory.children.push(found);
+                }
+                Err(error) => self.end(&entry, &error),
+            }
+        }
+        keeper.send(Request::Adopted);
+        self.end_others(inventory);
+        for spec in self.specs.values() {
+            let (name, fd) = (store::spec_name(&spec.name), store::seal(spec)?);
+            inventory.held.insert(name.clone(), fd.try_clone()?);
+            keeper.send(Request::Hold { name, fd });
+        }
+        let exits = store::seal(&self.entries.exits)?;
+        inventory.held.insert(store::EXITS.to_owned(), exits.try_clone()?);
+        keeper.send(Request::Hold { name: store::EXITS.to_owned(), fd: exits });
+        Ok(self.entries.state)
+    }
+
+    /// The leaders that live: those of the ledger, and of workers that were started after it was
+    /// written.
+    fn leaders(&self) -> Vec<ProcessEntry> {
+        let is_there = |entry: &&ProcessEntry| {
+            procfs::process(entry.pid).is_some_and(|found| {
+                found.start_time == entry.start_time && found.session == entry.pid && !found.zombie
+            })
+        };
+        let mut all: Vec<_> = self.entries.processes.iter().filter(is_there).cloned().collect();
+        for (worker, processes) in &self.marked {
+            if !self.entries.processes.iter().any(|entry| entry.worker == *worker) {
+                all.extend(self.unrecorded(*worker, processes));
+            }
+        }
+        all
+    }
+
+    fn unrecorded(&self, worker: WorkerId, processes: &[Process]) -> Option<ProcessEntry> {
+        let label = label_of(&self.entries.state.fleet, worker)?;
+        let leaders = processes.iter().filter(|one| one.session == one.pid);
+        let leader = leaders.min_by_key(|one| (one.start_time, one.pid))?;
+        let pipes = [1, 2].map(|number| inode_at(leader.pid, number).unwrap_or(0));
+        let (pid, start_time) = (leader.pid, leader.start_time);
+        Some(ProcessEntry { worker, pid, start_time, label, pipes, channel: Some(4) })
+    }
+
+    fn adopt(&self, entry: &ProcessEntry) -> io::Result<(Request, Found)> {
+        let child = self.child(entry)?;
+        let label = serde_json::to_vec(&entry.label)?;
+        let found = Found { child: child.duplicate()?, label: label.clone(), status: None };
+        // What followed from where it listened stands in the state.
+        Ok((Request::Adopt { child, label, status: None, listening: false }, found))
+    }
+
+    fn child(&self, entry: &ProcessEntry) -> io::Result<Child> {
+        let pidfd = pidfd::open(entry.pid)?;
+        let same = procfs::process(entry.pid).is_some_and(|p| p.start_time == entry.start_time);
+        if !same {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let [stdout, stderr] = entry.pipes.map(|inode| pipe_of(entry.pid, inode));
+        let channel = entry.channel.and_then(|number| channel_of(&pidfd, number));
+        let spec = self.specs.get(entry.label.app.as_str());
+        let spec = spec.ok_or_else(|| io::Error::other("its description is lost"))?;
+        let share = launch::shares_ports(spec).then(|| Share {
+            owner: launch::owner(spec, entry.label.slot),
+            balance: sharing::balance(spec),
+            filter: None,
+        });
+        Ok(Child {
+            child: ChildId(entry.worker.0),
+            pid: entry.pid,
+            start_time: entry.start_time,
+            pidfd,
+            stdout: stdout?,
+            stderr: stderr?,
+            channel,
+            share,
+        })
+    }
+
+    fn end(&self, entry: &ProcessEntry, error: &io::Error) {
+        tracing::error!(app = %entry.label.app, pid = entry.pid, "a survivor is ended: {error}");
+        tree::signal_all(&[entry.pid], SIGKILL);
+    }
+
+    /// Ends what is left of workers whose leader is gone, and of those nobody knows of.
+    fn end_others(&self, inventory: &Inventory) {
+        let all = procfs::processes().unwrap_or_default();
+        let kept = |worker: WorkerId| {
+            inventory.children.iter().any(|found| found.child.child.0 == worker.0)
+        };
+        let marked = self.marked.iter().filter(|(worker, _)| !kept(**worker));
+        let mut left: Vec<i32> = marked.flat_map(|(_, all)| all.iter().map(|p| p.pid)).collect();
+        for entry in self.entries.processes.iter().filter(|entry| !kept(entry.worker)) {
+            // No process gets the id of a session that has members, so it is still this one.
+            let of_session =
+                |one: &&Process| one.session == entry.pid && one.start_time >= entry.start_time;
+            left.extend(all.iter().filter(of_session).map(|one| one.pid));
+        }
+        tree::signal_all(&left, SIGKILL);
+    }
+}
+
+/// Whose worker this is.
+fn label_of(fleet: &Fleet, worker: WorkerId) -> Option<Label> {
+    let place = fleet.worker(worker)?;
+    Some(Label { app: place.app.clone(), instance: place.instance, slot: place.slot })
+}
+
+/// Processes that carry a token of the home with this hash.
+fn marked(hash: &str) -> BTreeMap<WorkerId, Vec<Process>> {
+    let mut found: BTreeMap<WorkerId, Vec<Process>> = BTreeMap::new();
+    for process in procfs::processes().unwrap_or_default() {
+        let value = procfs::environment_value(process.pid, TOKEN.as_bytes()).unwrap_or_default();
+        let value = String::from_utf8_lossy(&value).into_owned();
+        let number = value.strip_prefix(hash).and_then(|rest| rest.strip_prefix(':'));
+        if let Some(number) = number.and_then(|number| number.parse().ok()) {
+            found.entry(WorkerId(number)).or_default().push(process);
+        }
+    }
+    found
+}
+
+/// The read end of a process's pipe; one that is at its end where it has closed it.
+fn pipe_of(pid: i32, inode: u64) -> io::Result<OwnedFd> {
+    let wanted = format!("pipe:[{inode}]");
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let is_it =
+            fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str());
+        if let Some(number) = number.filter(|_| is_it) {
+            return pipe::reopen_of(pid, number);
+        }
+    }
+    Ok(pipe::pipe(None)?.read)
+}
+
+fn inode_at(pid: i32, number: i32) -> Option<u64> {
+    Some(fs::metadata(format!("/proc/{pid}/fd/{number}")).ok()?.ino())
+}
+
+/// Our end of a Node worker's channel, of which it holds a duplicate; `None` where Yama forbids it.
+fn channel_of(pidfd: impl AsFd, number: i32) -> Option<OwnedFd> {
+    let socket = pidfd::getfd(pidfd, number).ok()?;
+    (socket::transport(&socket).ok()? == Some(Transport::Unix)).then_some(socket)
+}

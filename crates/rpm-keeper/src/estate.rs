@@ -1,0 +1,227 @@
+//! [`Estate`]: duplicates of all that the keeper keeps, on the daemon's side of the link. When the
+//! keeper dies, the daemon hands them to the next one (DESIGN "keeper").
+//!
+//! It is filled by what passes over the link and knows nothing of what is in it.
+
+use crate::{
+    children::MAX_LISTENING,
+    message::{Address, Child, ChildId, Event, ExitStatus, Owner, Request, Share},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    io,
+    os::fd::OwnedFd,
+};
+
+/// All that the keeper keeps, and what it was asked and has not answered.
+#[derive(Debug, Default)]
+pub(crate) struct Estate {
+    children: BTreeMap<ChildId, Kept>,
+    labels: BTreeMap<ChildId, Vec<u8>>,
+    held: BTreeMap<String, OwnedFd>,
+    sockets: BTreeMap<u64, (Vec<u8>, OwnedFd)>,
+    /// Asked for and not answered.
+    spawns: BTreeMap<ChildId, OwnedFd>,
+    listens: BTreeMap<u64, Request>,
+    releases: VecDeque<Owner>,
+    retired: BTreeSet<Owner>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    child: Child,
+    status: Option<ExitStatus>,
+    listening: Vec<Address>,
+}
+
+impl Estate {
+    /// A request was sent.
+    pub(crate) fn sent(&mut self, request: &Request) {
+        // Without a descriptor left nothing can be duplicated; the link itself works on, and what
+        // is missing here is lost only if the keeper dies as well.
+        let _ = self.note(request);
+    }
+
+    fn note(&mut self, request: &Request) -> io::Result<()> {
+        match request {
+            Request::Spawn { child, label, spec } => {
+                self.labels.insert(*child, label.clone());
+                self.spawns.insert(*child, spec.try_clone()?);
+            }
+            Request::Acknowledge { child } => {
+                self.children.remove(child);
+                self.labels.remove(child);
+            }
+            Request::Listen { request, owner, address, only_v6, backlog, balance } => {
+                let again = Request::Listen {
+                    request: *request,
+                    owner: owner.clone(),
+                    address: address.clone(),
+                    only_v6: *only_v6,
+                    backlog: *backlog,
+                    balance: *balance,
+                };
+                self.listens.insert(*request, again);
+            }
+            Request::Retire { owner } => drop(self.retired.insert(owner.clone())),
+            Request::Release { owner } => {
+                self.retired.remove(owner);
+                self.releases.push_back(owner.clone());
+            }
+            Request::Hold { name, fd } => drop(self.held.insert(name.clone(), fd.try_clone()?)),
+            Request::Drop { name } => drop(self.held.remove(name)),
+            Request::Adopt { child, label, status, listening: _ } => {
+                self.labels.insert(child.child, label.clone());
+                self.keep(child, *status)?;
+            }
+            Request::Listened { child, address } => self.listened(*child, address),
+            // The keeper tells of its sockets itself.
+            Request::AdoptSocket { .. }
+            | Request::Adopted
+            | Request::Snapshot
+            | Request::Upgrade { .. }
+            | Request::Hello { .. }
+            | Request::Settled { .. }
+            | Request::Slots { .. }
+            | Request::Close { .. }
+            | Request::Relieve { .. }
+            | Request::Inventory
+            | Request::Shutdown => {}
+        }
+        Ok(())
+    }
+
+    /// An event came; gives it back, unless it was for the estate alone.
+    pub(crate) fn told(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::Shared { hold, record, socket } => {
+                self.sockets.insert(hold, (record, socket));
+                None
+            }
+            Event::Unshared { hold } => {
+                self.sockets.remove(&hold);
+                None
+            }
+            event => {
+                // As in `sent`.
+                let _ = self.learn(&event);
+                Some(event)
+            }
+        }
+    }
+
+    fn learn(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Spawned(child) => {
+                self.spawns.remove(&child.child);
+                if let Some(share) = &child.share {
+                    self.retired.remove(&share.owner);
+                }
+                self.keep(child, None)?;
+            }
+            Event::SpawnFailed { child, .. } => {
+                self.spawns.remove(child);
+                self.labels.remove(child);
+            }
+            Event::Known { child, label, status, listening: _ } => {
+                self.labels.insert(child.child, label.clone());
+                self.keep(child, *status)?;
+            }
+            Event::Exited { child, status } => {
+                self.children
+                    .get_mut(child)
+                    .into_iter()
+                    .for_each(|kept| kept.status = Some(*status));
+            }
+            Event::Listening { child, address } => self.listened(*child, address),
+            Event::Listener { request, .. } | Event::ListenFailed { request, .. } => {
+                self.listens.remove(request);
+            }
+            Event::Released => drop(self.releases.pop_front()),
+            Event::Held { name, fd } => drop(self.held.insert(name.clone(), fd.try_clone()?)),
+            Event::Welcome { .. }
+            | Event::Unfiltered { .. }
+            | Event::Refused { .. }
+            | Event::Retired { .. }
+            | Event::Blocked { .. }
+            | Event::Relieved { .. }
+            | Event::Unbalanced { .. }
+            | Event::Slots { .. }
+            | Event::SlotsEnd { .. }
+            | Event::Shared { .. }
+            | Event::Unshared { .. }
+            | Event::InventoryEnd
+            | Event::Snapshot { .. }
+            | Event::NotUpgraded { .. }
+            | Event::Error { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, child: &Child, status: Option<ExitStatus>) -> io::Result<()> {
+        let kept = Kept { child: child.duplicate()?, status, listening: Vec::new() };
+        self.children.insert(child.child, kept);
+        Ok(())
+    }
+
+    fn listened(&mut self, child: ChildId, address: &Address) {
+        let Some(Kept { listening, .. }) = self.children.get_mut(&child) else { return };
+        if listening.len() < MAX_LISTENING && !listening.contains(address) {
+            listening.push(address.clone());
+        }
+    }
+
+    /// Spawns that were asked for and not answered: they may have been done.
+    pub(crate) fn uncertain(&self) -> Vec<ChildId> {
+        self.spawns.keys().copied().collect()
+    }
+
+    /// Everything, in the order in which a new keeper is to be told.
+    pub(crate) fn hand_over(mut self) -> VecDeque<Request> {
+        let mut all = VecDeque::new();
+        for (id, kept) in self.children {
+            let Kept { child, status, listening } = kept;
+            let label = self.labels.remove(&id).unwrap_or_default();
+            let has_listened = !listening.is_empty();
+            all.push_back(Request::Adopt { child, label, status, listening: has_listened });
+            let each = listening.into_iter();
+            all.extend(each.map(|address| Request::Listened { child: id, address }));
+        }
+        let sockets = self.sockets.into_values();
+        all.extend(sockets.map(|(record, socket)| Request::AdoptSocket { record, socket }));
+        all.extend(self.held.into_iter().map(|(name, fd)| Request::Hold { name, fd }));
+        all.push_back(Request::Adopted);
+        all.extend(self.retired.into_iter().map(|owner| Request::Retire { owner }));
+        for (child, spec) in self.spawns {
+            let label = self.labels.remove(&child).unwrap_or_default();
+            all.push_back(Request::Spawn { child, label, spec });
+        }
+        all.extend(self.listens.into_values());
+        all.extend(self.releases.into_iter().map(|owner| Request::Release { owner }));
+        all
+    }
+}
+
+impl Child {
+    /// The same with duplicates of its descriptors.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        let share = match &self.share {
+            Some(Share { owner, balance, filter }) => Some(Share {
+                owner: owner.clone(),
+                balance: *balance,
+                filter: filter.as_ref().map(OwnedFd::try_clone).transpose()?,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            child: self.child,
+            pid: self.pid,
+            start_time: self.start_time,
+            pidfd: self.pidfd.try_clone()?,
+            stdout: self.stdout.try_clone()?,
+            stderr: self.stderr.try_clone()?,
+            channel: self.channel.as_ref().map(OwnedFd::try_clone).transpose()?,
+            share,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! `kill -9` of the keeper: the daemon starts another and hands everything over.
+
+use super::{essence, is_complete, kill_daemon, kill_keeper};
+use crate::harness::{App, Home, Load, Process, pids_answering, port};
+use rustix::process::Signal;
+use std::fs;
+
+#[test]
+fn a_keeper_killed_under_load_costs_nothing_and_then_the_daemon_and_a_keeper_again() {
+    let (home, port) = (Home::new(), port());
+    home.start_web("slow.js", "2", port);
+    home.copy("ticker.js");
+    home.rpm(["start", "ticker.js", "--name", "ticker"]).success();
+    let (before, first) = (home.jlist(), home.keeper());
+    let load = Load::on(port).fresh(4).keep_alive(4).slow(2);
+    load.more(50);
+    kill_keeper(&home);
+    assert_eq!(essence(&home.jlist()), essence(&before));
+    load.more(50);
+    kill_daemon(&home);
+    assert_eq!(essence(&home.jlist()), essence(&before));
+    assert_eq!(home.daemon().parent(), home.keeper());
+    load.more(50);
+    kill_keeper(&home);
+    kill_keeper(&home);
+    assert_eq!(essence(&home.jlist()), essence(&before));
+    load.more(50);
+    load.stop().is_clean(200);
+    assert_ne!(home.keeper(), first);
+    home.rpm(["stop", "ticker"]).success();
+    is_complete(&fs::read_to_string(before[2].out_log()).unwrap());
+}
+
+#[test]
+fn everything_works_with_the_next_keeper() {
+    for program in ["slow.js", "server.py"] {
+        let (home, port) = (Home::new(), port());
+        home.start_web(program, "2", port);
+        kill_keeper(&home);
+        let before = home.pids("web");
+        let load = Load::on(port).fresh(2);
+        load.more(20);
+        home.rpm(["reload", "web"]).success();
+        home.rpm(["scale", "web", "3"]).success();
+        load.more(20);
+        let now = pids_answering(port, 3);
+        assert!(before.iter().all(|pid| !now.contains(pid)), "{before:?} {now:?}");
+        for pid in home.pids("web") {
+            assert_eq!(Process(pid).parent(), home.keeper());
+        }
+        kill_keeper(&home);
+        home.rpm(["reload", "web"]).success();
+        load.more(20);
+        load.stop().is_clean(60);
+        home.rpm(["stop", "web"]).success();
+        home.apps_end();
+        home.rpm(["start", "web"]).success();
+        assert_eq!(pids_answering(port, 3), home.pids("web").into_iter().collect());
+    }
+}
+
+#[test]
+fn a_worker_that_dies_later_is_replaced_and_its_code_unknown() {
+    let (home, port) = (Home::new(), port());
+    home.start_web("hello.js", "2", port);
+    kill_keeper(&home);
+    let before = home.pids("web");
+    Process(before[0]).signal(Signal::KILL);
+    let apps = home.wait_until("a replacement", |apps| {
+        apps.len() == 2 && apps[0].pid() != before[0] && apps.iter().all(App::is_online)
+    });
+    assert_eq!((apps[0].restarts(), apps[0].exit_code()), (1, None));
+    assert_eq!(pids_answering(port, 2), apps.iter().map(App::pid).collect());
+    // The next one is the new keeper's own child.
+    Process(apps[0].pid()).signal(Signal::KILL);
+    home.wait_until("a replacement", |now| now[0].is_online() && now[0].pid() != apps[0].pid());
+}
+
+#[test]
+fn binds_are_answered_by_one_keeper_after_the_other() {
+    let home = Home::new();
+    home.copy("binds.py");
+    home.rpm(["start", "binds.py", "--name", "binds", "-i", "2"]).success();
+    let before = essence(&home.jlist());
+    let log = home.app("binds")[0].out_log();
+    let count = |text: &str| text.lines().count();
+    for _ in 0..8 {
+        kill_keeper(&home);
+        let now = count(&fs::read_to_string(&log).unwrap());
+        home.wait_for_line(&log, &format!("\ntick {}\n", now + 50));
+    }
+    assert_eq!(essence(&home.jlist()), before);
+    home.rpm(["stop", "binds"]).success();
+    is_complete(&fs::read_to_string(&log).unwrap());
+}
