@@ -3,6 +3,7 @@
 
 mod act;
 mod apply;
+mod doctor;
 mod init;
 mod list;
 mod logs;
@@ -19,6 +20,7 @@ mod talk;
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
     apply::{Apply, Diff},
+    doctor::Doctor,
     init::Init,
     list::List,
     logs::Logs,
@@ -127,6 +129,8 @@ pub(crate) enum Command {
     Env(Name),
     /// Print what to send with a report of a bug.
     Report,
+    /// Say what this machine can do for rpm, what is wrong, and what to do about it.
+    Doctor(Doctor),
     /// Empty dump.pm2.
     Cleardump,
     /// Change a setting, or show all.

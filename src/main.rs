@@ -6,6 +6,7 @@ mod boot;
 mod cli;
 mod command;
 mod completion;
+mod doctor;
 mod error;
 mod evaluate;
 mod fleet_file;

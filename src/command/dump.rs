@@ -16,11 +16,8 @@ pub(crate) async fn save(session: &Session, force: bool) -> Result<(), CliError>
 pub(crate) fn clear(session: &Session) -> Result<(), CliError> {
     session.home.create().map_err(CliError::Home)?;
     let path = session.home.dump();
-    let failed = |error| CliError::io(&path.display().to_string(), &error);
-    if path.exists() {
-        std::fs::copy(&path, path.with_extension("pm2.bak")).map_err(failed)?;
-    }
-    rpm_unix::atomic::write(&path, b"[]").map_err(failed)?;
+    rpm_daemon::clear_dump(&path)
+        .map_err(|error| CliError::io(&path.display().to_string(), &error))?;
     session.tell(&format!("emptied {}", path.display()));
     Ok(())
 }
@@ -37,6 +34,9 @@ pub(crate) async fn resurrect(session: &Session) -> Result<(), CliError> {
 
 async fn bring_back(session: &Session) -> Result<(), CliError> {
     let mut client = session.daemon().await?;
+    for broken in rpm_daemon::broken_dumps(&session.home.dump()) {
+        session.warn(&format!("{broken}; a former list is used"));
+    }
     let acted: Acted = client.call(Request::Resurrect).await?;
     if acted.instances.is_empty() && acted.failure.is_none() {
         session.tell("nothing to resurrect: all of it is there");

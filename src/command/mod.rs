@@ -6,6 +6,7 @@ mod attach;
 mod change;
 mod describe;
 mod diff;
+mod doctor;
 mod dump;
 mod environment;
 mod events;
@@ -87,6 +88,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Prettylist => list::pretty(session).await,
         Command::Env(options) => environment::run(session, &options.name).await,
         Command::Report => report::run(session).await,
+        Command::Doctor(options) => doctor::run(session, options).await,
         Command::Cleardump => dump::clear(session),
         Command::Set(options) => settings::set(session, options).await,
         Command::Multiset(options) => settings::multiset(session, &options.pairs).await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod detail;
 pub(crate) mod difference;
+pub(crate) mod doctor;
 pub(crate) mod grid;
 pub(crate) mod inspect;
 pub(crate) mod jlist;

@@ -16,6 +16,7 @@ mod chores;
 mod cli;
 mod clients;
 mod cluster;
+mod doctor;
 mod drain;
 mod ecosystem;
 mod fork;

@@ -55,6 +55,7 @@ mod view;
 mod watch;
 mod worker;
 
+pub use dump::{broken_dumps, clear_dump};
 pub use ledger::exists as left_survivors;
 pub use run::run;
 pub use update::{PROOF, check_home};

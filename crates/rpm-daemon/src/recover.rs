@@ -179,6 +179,9 @@ impl Engine {
         }
         // Where the workers are reached is known by now.
         self.adopt_fronts(fronts);
+        for error in self.logs.lanes.begin() {
+            tracing::error!("a stream is not logged: {error}");
+        }
         let effects = self.fleet.recover(&alive, crate::clock::now());
         self.dirty.state = true;
         self.perform_all(effects);

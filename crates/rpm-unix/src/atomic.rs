@@ -21,6 +21,21 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(path)
 }
 
+/// Removes temporary files beside `path` that writers left who were killed in the middle of
+/// [`write`]. Those of living processes stay: they may be writing.
+pub fn sweep(path: &Path) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    for entry in fs::read_dir(directory_of(path))?.flatten() {
+        let found = entry.file_name();
+        let left = found.to_str().and_then(|found| found.strip_prefix('.')?.strip_prefix(&*name));
+        let writer = left.and_then(|left| left.rsplit_once('.')?.1.parse::<u32>().ok());
+        if writer.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut temporary = OsString::from(".");
@@ -37,11 +52,14 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = match path.parent() {
+    File::open(directory_of(path))?.sync_all()
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
-    };
-    File::open(directory)?.sync_all()
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +76,21 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("dump");
+        let own = format!(".dump.{}", std::process::id());
+        let gone = format!(".dump.{}", u32::MAX);
+        for name in ["dump", &own, &gone, ".dump.note", ".other.4294967295"] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        sweep(&path).unwrap();
+        assert!(!directory.path().join(gone).exists());
+        assert!(directory.path().join(own).exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod fdpass;
 pub mod home;
 pub mod limits;
 pub mod lock;
+pub mod machine;
 pub mod memfd;
 pub mod notify;
 pub mod notify_socket;

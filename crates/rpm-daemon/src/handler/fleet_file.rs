@@ -37,7 +37,12 @@ impl Engine {
     pub(super) fn resurrect(&mut self, to: Responder) {
         let path = self.home.dump();
         let saved = match dump::read(&path) {
-            Ok(saved) => saved,
+            Ok(read) => {
+                for broken in &read.broken {
+                    tracing::warn!("a saved list was passed over: {broken}");
+                }
+                read.apps
+            }
             Err(error) => {
                 let message = format!("{} could not be read: {error}", path.display());
                 let hint = "rpm save writes the list that resurrect reads".to_owned();

@@ -1,0 +1,92 @@
+//! `doctor`: what this machine can do for rpm, what is wrong, and what to do about it.
+
+use crate::{
+    cli::Doctor,
+    doctor::{Check, State, boot, daemon, home, kernel, limits, worst},
+    error::CliError,
+    launch,
+    render::{doctor, problem::problem, style::Colors},
+    session::Session,
+};
+use rpm_protocol::{Request, Welcome};
+use rpm_unix::{limits::OpenFiles, machine, process, steer::RoundRobin, user};
+use std::{env, path::PathBuf};
+
+/// Prints all checks; fails when something is broken. Starts no daemon and changes nothing.
+pub(crate) async fn run(session: &Session, options: Doctor) -> Result<(), CliError> {
+    let checks = checks(session).await;
+    if options.json {
+        session.print(&format!("{:#}\n", doctor::json(&checks)))?;
+    } else {
+        session.show(&doctor::text(&checks, session.out))?;
+    }
+    match worst(&checks) {
+        State::Ok | State::Warning => Ok(()),
+        State::Broken => Err(CliError::Told),
+    }
+}
+
+async fn checks(session: &Session) -> Vec<Check> {
+    let mut checks = kernel::checks(&kernel_facts());
+    checks.extend(limits::checks(&limit_facts()));
+    checks.extend(home::checks(&session.home));
+    checks.extend(daemon::checks(&session.home, welcome(session).await));
+    checks.extend(boot::checks(&places(session)));
+    checks
+}
+
+fn kernel_facts() -> kernel::Facts {
+    kernel::Facts {
+        release: machine::kernel_release(),
+        pidfd: machine::pidfd(),
+        bind_filter: machine::bind_filter(),
+        turns: RoundRobin::available(),
+        cgroup: machine::cgroup(),
+        yama: machine::setting("/proc/sys/kernel/yama/ptrace_scope"),
+        root: process::effective_uid() == 0,
+    }
+}
+
+fn limit_facts() -> limits::Facts {
+    let inotify = |name: &str| machine::setting(&format!("/proc/sys/fs/inotify/{name}"));
+    limits::Facts {
+        files: OpenFiles::current(),
+        processes: machine::max_processes(),
+        pipe_pages: machine::setting("/proc/sys/fs/pipe-user-pages-soft"),
+        watches: (inotify("max_user_watches"), inotify("max_user_instances")),
+        may_exceed: process::may_exceed_limits(),
+    }
+}
+
+/// What the daemon says of itself; `None` if none runs, else why it cannot be asked.
+async fn welcome(session: &Session) -> Result<Option<Welcome>, String> {
+    // A home that is not there has no daemon, and looking shall not make it.
+    if !session.home.socket().exists() {
+        return Ok(None);
+    }
+    let told = |error: CliError| {
+        let text = problem(&error, Colors::Off).unwrap_or_default();
+        text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    };
+    let Some(mut client) = launch::greeted_if_running(session).await.map_err(told)? else {
+        return Ok(None);
+    };
+    client.call(Request::Ping).await.map(Some).map_err(|error| told(error.into()))
+}
+
+fn places(session: &Session) -> boot::Places {
+    let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let config = config.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".config")));
+    let system = PathBuf::from("/etc/systemd/system");
+    boot::Places {
+        systemd: "/run/systemd/system".into(),
+        units: [Some(system), config.map(|config| config.join("systemd/user"))]
+            .into_iter()
+            .flatten()
+            .collect(),
+        linger: "/var/lib/systemd/linger".into(),
+        user: user::account(None, None).map(|account| account.name).unwrap_or_default(),
+        root: process::effective_uid() == 0,
+        dump: session.home.dump(),
+    }
+}
