@@ -135,7 +135,7 @@ mod tests {
     fn limits_come_back_from_words() {
         let open_files = OpenFiles { soft: 1024, hard: 4096 };
         for oom_score_adj in [None, Some(-5)] {
-            let baseline = Baseline { open_files, umask: 0o22, oom_score_adj };
+            let baseline = Baseline { open_files, umask: 0o22, oom_score_adj, nice: None };
             let limits = limits(&baseline);
             let words: Vec<&str> =
                 ["3", "4", "5"].into_iter().chain(limits.iter().map(String::as_str)).collect();

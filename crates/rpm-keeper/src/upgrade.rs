@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn the_head_comes_back() {
         let open_files = OpenFiles { soft: 1024, hard: 4096 };
-        let baseline = Baseline { open_files, umask: 0o22, oom_score_adj: Some(-3) };
+        let baseline = Baseline { open_files, umask: 0o22, oom_score_adj: Some(-3), nice: None };
         let head = Head { baseline, end_wanted: true, daemon: 7, numbers: [3, 4, 5, 6] };
         let mut writer = Writer::default();
         head.write(&mut writer);
