@@ -44,9 +44,9 @@
 //! The sockets of an app at one TCP address are a group of the kernel's (SO_REUSEPORT), unless its
 //! balance is one socket for all. `steering.rs` mirrors the group's order and keeps a program
 //! attached to it, `steer.rs` says among whom it chooses, `health.rs` judges queues, `retire.rs`
-//! empties those of slots that leave and of workers that are replaced. The order has to be known exactly, so a program's first
-//! `listen` is done here, on our duplicate, before the program does it again; and a socket that
-//! another of its slot has replaced is kept while a child has it open. Each entry into this module
+//! empties those of slots that leave and of workers that are replaced. The order has to be known
+//! exactly, so a program's first `listen` is done here, on our duplicate, before the program does
+//! it again; and a socket that another of its slot has replaced is kept while a child has it open. Each entry into this module
 //! ends with `Ports::steer`, which brings up to date what was marked.
 //!
 //! # Repeated calls
@@ -178,7 +178,9 @@ impl Ports {
     ) -> io::Result<()> {
         let listener = Some(Listener::new(notify)?);
         let (exited, forgotten, settled, settles) = (false, false, false, None);
-        let source = Source { owner, leader, listener, exited, forgotten, settled, settles };
+        let unheard = false;
+        let source =
+            Source { owner, leader, listener, unheard, exited, forgotten, settled, settles };
         for (_, hold) in self.table.holds.iter_mut().filter(|(_, hold)| hold.owner == source.owner)
         {
             if hold.activates {
@@ -332,7 +334,7 @@ impl Ports {
     /// Children of a slot whose trees are not empty.
     fn living(&self, owner: &Owner) -> impl Iterator<Item = (ChildId, &Source)> {
         let all = self.sources.iter().map(|(child, source)| (*child, source));
-        all.filter(move |(_, source)| source.owner == *owner && source.listener.is_some())
+        all.filter(move |(_, source)| source.owner == *owner && source.lives())
     }
 
     /// The namespace in which we would bind this address.

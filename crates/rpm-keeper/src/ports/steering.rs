@@ -22,6 +22,8 @@ pub(super) struct Steering {
     applied: Option<Plan>,
     /// A former keeper may have left a program in it.
     pub(super) inherited: bool,
+    /// The order is the kernel's secret: nobody of us saw its sockets join.
+    pub(super) unknown: bool,
 }
 
 /// A member that has a slot, and its socket.
@@ -51,6 +53,8 @@ impl Steering {
         seats: &[Seat<'_>],
         chosen: &BTreeSet<u64>,
     ) -> io::Result<()> {
+        let every = seats.iter().map(|seat| seat.cookie).collect();
+        let chosen = if self.unknown { &every } else { chosen };
         let order = self.order.ids().to_vec();
         let plan = Plan { balance, order, chosen: chosen.iter().copied().collect() };
         if self.applied.as_ref() == Some(&plan) {
