@@ -52,7 +52,7 @@ pub(crate) fn find(home: &Home) -> Option<Survivors> {
 impl Survivors {
     /// Puts everything into an empty inventory, and hands what lives to the keeper.
     pub(crate) fn take_over(
-        self,
+        mut self,
         inventory: &mut Inventory,
         keeper: &mut KeeperLink,
     ) -> io::Result<store::Saved> {
@@ -68,6 +68,8 @@ impl Survivors {
             }
         }
         keeper.send(Request::Adopted);
+        // What it said of its servers may have been told to the dead: that it listens is enough.
+        self.entries.state.workers.values_mut().for_each(|record| record.asked.clear());
         self.end_others(inventory);
         for spec in self.specs.values() {
             let (name, fd) = (store::spec_name(&spec.name), store::seal(spec)?);

@@ -75,8 +75,8 @@ impl Ports {
 
     /// Whether a replacement should have a socket of its own, so that the program it replaces can
     /// be left without new connections. Not beside one that hangs: what waits for that is lost with
-    /// its socket, but answered by whoever shares it. Nor in a group of unknown order, where nobody can
-    /// be left out.
+    /// its socket, but answered by whoever shares it. Nor in a group of unknown order, where
+    /// nobody can be left out.
     fn is_replaceable(&self, id: HoldId, child: ChildId) -> bool {
         let Some(hold) = self.table.holds.get(&id) else { return false };
         let lives = |other: &ChildId| {

@@ -46,8 +46,8 @@
 //! attached to it, `steer.rs` says among whom it chooses, `health.rs` judges queues, `retire.rs`
 //! empties those of slots that leave and of workers that are replaced. The order has to be known
 //! exactly, so a program's first `listen` is done here, on our duplicate, before the program does
-//! it again; and a socket that another of its slot has replaced is kept while a child has it open. Each entry into this module
-//! ends with `Ports::steer`, which brings up to date what was marked.
+//! it again; and a socket that another of its slot has replaced is kept while a child has it open.
+//! Each entry into this module ends with `Ports::steer`, which brings up to date what was marked.
 //!
 //! # Repeated calls
 //! A signal makes a thread issue its call again as a new notification, at any point. Nothing is
