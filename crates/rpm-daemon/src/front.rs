@@ -80,8 +80,25 @@ enum Phase {
 
 struct Running {
     pid: i32,
+    start_time: u64,
     pidfd: OwnedFd,
     link: Link,
+}
+
+/// A front as the ledger has it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct FrontEntry {
+    pub(crate) app: AppName,
+    pub(crate) child: u64,
+    pub(crate) pid: i32,
+    pub(crate) start_time: u64,
+}
+
+impl FrontEntry {
+    /// As given at its spawn.
+    pub(crate) fn label(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&Label { front: self.app.clone() })
+    }
 }
 
 /// The label of a front's spawn.
@@ -97,7 +114,7 @@ pub(crate) fn is_front(child: ChildId) -> bool {
 
 /// In whose name the keeper holds a front's sockets: the app's, but of no slot that an instance can
 /// have.
-fn owner(app: &AppName) -> Owner {
+pub(crate) fn owner(app: &AppName) -> Owner {
     Owner { app: app.to_string(), slot: u32::MAX }
 }
 
@@ -116,6 +133,15 @@ impl Fronts {
     pub(crate) fn pids(&self) -> impl Iterator<Item = i32> {
         let serving = self.all.values().filter_map(Front::running).map(|running| running.pid);
         serving.chain(self.leaving.values().map(|leaving| leaving.pid))
+    }
+
+    /// Those that serve, for the ledger.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = FrontEntry> {
+        self.all.iter().filter_map(|(app, front)| {
+            let Running { pid, start_time, .. } = front.running()?;
+            let (app, child) = (app.clone(), front.child.0);
+            Some(FrontEntry { app, child, pid: *pid, start_time: *start_time })
+        })
     }
 
     fn app_of(&self, child: ChildId) -> Option<AppName> {
@@ -195,13 +221,15 @@ impl Engine {
         let Some(front) = self.fronts.all.get_mut(&app) else { return };
         match (&front.phase, link) {
             (Phase::Starting | Phase::Down, Some(link)) => {
-                let running = Running { pid: child.pid, pidfd: child.pidfd, link };
+                let Child { pid, start_time, pidfd, .. } = child;
+                let running = Running { pid, start_time, pidfd, link };
                 front.phase = Phase::Serving(running);
             }
             // Its app came to rest before it ran, or it cannot be talked with.
             (Phase::Ending | Phase::Serving(_), _) | (_, None) => kill(&child.pidfd),
         }
         tracing::info!(%app, pid = child.pid, "front ready");
+        self.ledger.touch();
         self.rotate(&app);
         self.spawn_waiting(&app);
     }
