@@ -2,6 +2,7 @@
 //! each command takes is in a file beside this one.
 
 mod act;
+mod apply;
 mod init;
 mod list;
 mod logs;
@@ -12,10 +13,12 @@ mod settings;
 mod shell;
 mod source;
 mod start;
+mod startup;
 mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
+    apply::{Apply, Diff},
     init::Init,
     list::List,
     logs::Logs,
@@ -26,6 +29,7 @@ pub(crate) use self::{
     shell::Shell,
     source::Pull,
     start::{AppFlags, FileOptions, Start},
+    startup::{Startup, Unstartup},
     talk::{Attach, Send, SendSignal, Trigger},
 };
 
@@ -33,7 +37,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// A process manager for programs in any language.
 #[derive(Debug, PartialEq, Parser)]
-#[command(name = "rpm", version, disable_version_flag = true, max_term_width = 100)]
+#[command(name = "rpm", version, disable_version_flag = true, disable_help_flag = true)]
+#[command(max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -53,6 +58,9 @@ pub(crate) struct Global {
     /// No colours; `NO_COLOR=1` says the same.
     #[arg(long, global = true, display_order = 101)]
     pub(crate) no_color: bool,
+    /// Print this help.
+    #[arg(short, long, global = true, display_order = 102, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 #[derive(Debug, PartialEq, Subcommand)]
@@ -72,6 +80,10 @@ pub(crate) enum Command {
     /// Start a file's apps, or reload those that are there.
     #[command(name = "startOrReload", visible_alias = "startOrGracefulReload")]
     StartOrReload(StartOr),
+    /// Make the running apps equal an ecosystem file; what is equal already is left alone.
+    Apply(Apply),
+    /// Show in what running apps differ from their ecosystem file.
+    Diff(Diff),
     /// Stop and forget.
     #[command(visible_alias = "del")]
     Delete(Act),
@@ -96,6 +108,10 @@ pub(crate) enum Command {
     Save(Save),
     /// Start what dump.pm2 lists and is not there.
     Resurrect,
+    /// Have rpm and the saved apps started at boot.
+    Startup(Startup),
+    /// Undo `startup`.
+    Unstartup(Unstartup),
     /// Replace keeper and daemon by this program; apps run on.
     Update,
     /// Stop everything, the daemon included.

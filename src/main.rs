@@ -2,17 +2,20 @@
 #![forbid(unsafe_code)]
 
 mod absent;
+mod boot;
 mod cli;
 mod command;
 mod completion;
 mod error;
 mod evaluate;
 mod fleet_file;
+mod help;
 mod launch;
 mod log_files;
 mod log_printer;
 mod node_version;
 mod render;
+mod repository;
 mod role;
 mod run;
 mod session;

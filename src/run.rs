@@ -5,12 +5,13 @@ use crate::{
     cli::{Cli, Command},
     command, completion,
     error::CliError,
+    help,
     render::problem::problem,
     session::Session,
     words,
 };
 use clap::{
-    Parser,
+    FromArgMatches,
     error::{ContextKind, ContextValue},
 };
 use std::{ffi::OsString, process::ExitCode};
@@ -19,7 +20,9 @@ use tokio::runtime::Builder;
 /// Runs the command line `words`, the program's name first.
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     completion::answer();
-    let cli = match Cli::try_parse_from(words::ordered(words.collect())) {
+    let words = words::ordered(words.collect());
+    let parsed = help::command().try_get_matches_from(words);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help goes to standard output and is no error; the rest is wrong usage, exit code 2.
         Err(error) => {

@@ -45,6 +45,7 @@ pub(crate) struct StartOr {
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct Scale {
     /// The app's name.
+    #[arg(add = targets())]
     pub(crate) app: String,
     /// 4, +1 or -1.
     #[arg(allow_hyphen_values = true)]

@@ -1,5 +1,6 @@
 //! What `logs` and `flush` take, and what is made of their words: times, expressions.
 
+use crate::completion::targets;
 use clap::Args;
 use jiff::{Timestamp, Zoned, civil};
 use regex::bytes::Regex;
@@ -13,6 +14,7 @@ const DEFAULT_LINES: usize = 15;
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Logs {
     /// all, ids, names, /regex/ or namespaces; `rpm` is the daemon's own log. Without any, all.
+    #[arg(add = targets())]
     pub(crate) targets: Vec<String>,
     /// How many of the last lines of each file. 15, or all where --since is given.
     #[arg(long, value_name = "N")]
@@ -96,7 +98,9 @@ fn moment(text: &str) -> Result<u64, String> {
     let zoned = |at: civil::DateTime| at.to_zoned(jiff::tz::TimeZone::system());
     let at = text.parse::<Timestamp>().or_else(|_| {
         let local = text.parse::<civil::DateTime>().or_else(|_| {
-            let time = text.parse::<civil::Time>()?;
+            // A bare number is neither an hour nor a count of anything.
+            let time = if text.contains(':') { text } else { "" };
+            let time = time.parse::<civil::Time>()?;
             Ok::<_, jiff::Error>(Zoned::now().date().to_datetime(time))
         })?;
         zoned(local).map(|zoned| zoned.timestamp())

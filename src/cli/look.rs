@@ -16,12 +16,14 @@ pub(crate) struct Describe {
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct Targets {
     /// all, ids, names, /regex/ or namespaces; without any, all.
+    #[arg(add = targets())]
     pub(crate) targets: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct Events {
     /// all, ids, names, /regex/ or namespaces; without any, all.
+    #[arg(add = targets())]
     pub(crate) targets: Vec<String>,
     /// One JSON object a line.
     #[arg(long)]
@@ -34,11 +36,13 @@ pub(crate) struct Events {
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct Name {
     /// The app's name.
+    #[arg(add = targets())]
     pub(crate) name: String,
 }
 
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct OptionalName {
     /// The app's name; without one, the daemon's pid.
+    #[arg(add = targets())]
     pub(crate) name: Option<String>,
 }

@@ -32,6 +32,15 @@ pub(crate) struct MoreFlags {
     /// Put the time before each line.
     #[arg(long)]
     pub(crate) time: bool,
+    /// Rotate its log files: false, or max_size=10M,keep=5.
+    #[arg(long, value_name = "HOW")]
+    pub(crate) rotate: Option<String>,
+    /// A file of variables, read at each start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Vec<String>,
+    /// Stack traces of Node name the sources.
+    #[arg(long)]
+    pub(crate) source_map_support: bool,
     /// Keep inherited variables with this in their name from it.
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter_env: Vec<String>,
@@ -57,8 +66,6 @@ pub(crate) struct IgnoredFlags {
     no_pmx: bool,
     #[arg(long, hide = true)]
     no_automation: bool,
-    #[arg(long, hide = true)]
-    source_map_support: bool,
     #[arg(long, hide = true)]
     disable_source_map_support: bool,
     #[arg(long, hide = true)]

@@ -1,12 +1,14 @@
 //! What `start` takes, and the options that describe an app.
 
 use super::MoreFlags;
+use crate::completion::targets;
 use clap::Args;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Start {
     /// A script, program, "command line", file.toml, file.json, `-`, or a name, id or namespace
     /// that is stopped; without any, the ecosystem file of this directory.
+    #[arg(add = targets())]
     pub(crate) targets: Vec<String>,
     #[command(flatten)]
     pub(crate) file: FileOptions,

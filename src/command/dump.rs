@@ -25,8 +25,17 @@ pub(crate) fn clear(session: &Session) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Starts what the list has and the fleet lacks.
+/// Starts what the list has and the fleet lacks. A boot waits for it.
 pub(crate) async fn resurrect(session: &Session) -> Result<(), CliError> {
+    let result = bring_back(session).await;
+    // What failed is told on standard error; the service is up as far as it can be.
+    if let Err(error) = rpm_unix::notify::tell("READY=1") {
+        session.warn(&format!("the service manager was not told: {error}"));
+    }
+    result
+}
+
+async fn bring_back(session: &Session) -> Result<(), CliError> {
     let mut client = session.daemon().await?;
     let acted: Acted = client.call(Request::Resurrect).await?;
     if acted.instances.is_empty() && acted.failure.is_none() {

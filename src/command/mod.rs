@@ -1,9 +1,11 @@
 //! One file per kind of command; this one tells them apart.
 
 mod act;
+mod apply;
 mod attach;
 mod change;
 mod describe;
+mod diff;
 mod dump;
 mod environment;
 mod events;
@@ -28,6 +30,7 @@ mod settings;
 mod source;
 mod start;
 mod start_options;
+mod startup;
 mod trigger;
 mod update;
 
@@ -69,6 +72,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::StartOrReload(options) => {
             start::run_as(session, file_start(options), StartOrigin::Reload).await
         }
+        Command::Apply(options) => apply::run(session, options).await,
+        Command::Diff(options) => diff::run(session, options).await,
         Command::Delete(options) => act::run(session, Action::Delete, options, false).await,
         Command::Reset(options) => act::run(session, Action::Reset, options, false).await,
         Command::Send(options) => send::run(session, options).await,
@@ -100,6 +105,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::ReloadLogs => reload_logs::run(session).await,
         Command::Save(options) => dump::save(session, options.force).await,
         Command::Resurrect => dump::resurrect(session).await,
+        Command::Startup(options) => startup::run(session, &options),
+        Command::Unstartup(options) => startup::undo(session, &options),
         Command::Update => update::run(session).await,
         Command::Kill => kill::run(session).await,
         Command::Ping => ping::run(session).await,

@@ -59,6 +59,7 @@ pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
 fn more(app: &mut AppOptions, flags: &AppFlags) -> Result<(), CliError> {
     let more = &flags.more;
     let time = more.time.then(|| "true".to_owned());
+    let source_maps = more.source_map_support.then(|| "true".to_owned());
     let watch = match &more.watch[..] {
         [] => None,
         all if all.iter().any(|path| path == "true") => Some("true".to_owned()),
@@ -76,6 +77,9 @@ fn more(app: &mut AppOptions, flags: &AppFlags) -> Result<(), CliError> {
         ("--time", "time", time),
         ("--filter-env", "filter_env", list(&more.filter_env)),
         ("--pid", "pid_file", more.pid.clone()),
+        ("--rotate", "rotate", more.rotate.clone()),
+        ("--env-file", "env_file", list(&more.env_file)),
+        ("--source-map-support", "source_map_support", source_maps),
         ("--user", "uid", more.user.clone()),
         ("--gid", "gid", more.gid.clone()),
     ] {

@@ -7,6 +7,7 @@ use super::{
     style::{Colors, Paint},
     table, units,
 };
+use crate::repository::{self, Repository};
 use comfy_table::Cell;
 use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
 use serde_json::Value;
@@ -36,6 +37,10 @@ fn block(detail: &InstanceDetail, now: u64, colors: Colors) -> String {
     });
     let mut lines = vec![colors.paint(Paint::Label, &heading)];
     lines.push(grid(colors, rows.collect()).to_string());
+    if let Some(found) = repository::find(&detail.spec.cwd) {
+        lines.push(colors.paint(Paint::Label, "Revision control metadata"));
+        lines.push(grid(colors, revision(&found, colors)).to_string());
+    }
     lines.extend(exits(&detail.exits, colors));
     lines.join("\n")
 }
@@ -61,6 +66,7 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         ("script id", view.id.to_string()),
         ("exec cwd", spec.cwd.display().to_string()),
         ("exec mode", format!("{}_mode", view.mode)),
+        ("watch & reload", if view.watching { "✔" } else { "✘" }.to_owned()),
         ("unstable restarts", view.unstable_restarts.to_string()),
         ("created at", units::timestamp(view.created_at)),
         ("pid", view.pid.map_or_else(|| "N/A".into(), |pid| pid.to_string())),
@@ -81,6 +87,9 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     }
     for old in &view.leaving {
         rows.push(("former worker", format!("pid {}, {}", old.pid, leaving::state(old))));
+    }
+    if let Some(pattern) = &spec.cron_restart {
+        rows.insert(5, ("cron restart", pattern.clone()));
     }
     if let Some(bytes) = spec.restart.max_memory_restart {
         rows.insert(5, ("max memory restart", units::memory(bytes)));
@@ -106,6 +115,19 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         rows.push(("log bytes lost", units::memory(detail.dropped_log_bytes)));
     }
     rows
+}
+
+/// What is known of the checkout an app runs in.
+fn revision(found: &Repository, colors: Colors) -> Vec<Vec<Cell>> {
+    let rows = [
+        ("revision control", Some("git".to_owned())),
+        ("remote url", found.url.clone()),
+        ("repository root", Some(found.root.display().to_string())),
+        ("revision", found.revision.clone()),
+        ("branch", found.branch.clone()),
+    ];
+    let rows = rows.into_iter().filter_map(|(label, value)| Some((label, value?)));
+    rows.map(|(label, value)| vec![colors.cell(Paint::Label, label), Cell::new(value)]).collect()
 }
 
 fn front_rows(front: &FrontView) -> [(&'static str, String); 3] {
@@ -202,6 +224,7 @@ Describing process with id 0 - name api
 │ script id          │ 0                                       │
 │ exec cwd           │ /srv                                    │
 │ exec mode          │ cluster_mode                            │
+│ watch & reload     │ ✘                                       │
 │ unstable restarts  │ 0                                       │
 │ created at         │ 1970-01-01T00:15:00.000Z                │
 │ pid                │ 4711                                    │

@@ -1,8 +1,10 @@
 //! `jlist`: PM2's JSON, field by field, for the programs that read it.
 
-use rpm_config::{ExecMode, Ready};
+use crate::repository;
+use rpm_config::{AppSpec, ExecMode, FilterEnv, Ready};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
 
 /// The array.
 pub(crate) fn value(details: &[InstanceDetail]) -> Value {
@@ -34,7 +36,16 @@ fn environment(detail: &InstanceDetail) -> Map<String, Value> {
         variables.map(|(name, value)| (name.clone(), json!(value))).collect();
     fields.insert("env".into(), json!(detail.environment));
     fields.insert(detail.spec.instance_var.clone(), json!(detail.view.slot));
-    for part in [identity(detail), launch(detail), files(detail), policy(detail), state(detail)] {
+    let parts = [
+        identity(detail),
+        launch(detail),
+        files(detail),
+        policy(detail),
+        by_itself(&detail.spec),
+        state(detail),
+        json!({ "versioning": repository::find(&detail.spec.cwd).map(|found| found.json()) }),
+    ];
+    for part in parts {
         if let Value::Object(part) = part {
             fields.extend(part.into_iter().filter(|(_, value)| !value.is_null()));
         }
@@ -77,12 +88,48 @@ fn launch(detail: &InstanceDetail) -> Value {
 }
 
 fn files(detail: &InstanceDetail) -> Value {
-    let nowhere = std::path::Path::new("/dev/null");
+    let nowhere = Path::new("/dev/null");
+    let rules = &detail.spec.logs.rules;
     json!({
         "pm_out_log_path": detail.out_log.as_deref().unwrap_or(nowhere),
         "pm_err_log_path": detail.error_log.as_deref().unwrap_or(nowhere),
         "pm_pid_path": detail.pid_file,
+        "pm_log_path": combined(detail),
         "merge_logs": detail.spec.logs.merge.then_some(true),
+        "log_type": rules.json.then_some("json"),
+        "log_date_format": rules.date_format,
+        "rotate": rules.rotate,
+    })
+}
+
+/// The file of both streams.
+fn combined(detail: &InstanceDetail) -> Option<PathBuf> {
+    let logs = detail.pid_file.parent()?.parent()?.join("logs");
+    rpm_config::combined_log_path(&detail.spec, &logs, detail.view.id, detail.view.slot)
+}
+
+/// What restarts it by itself, whom it runs as, and what it does not inherit.
+fn by_itself(spec: &AppSpec) -> Value {
+    let watch = spec.watch.as_ref();
+    let user = spec.user.as_ref();
+    json!({
+        "watch": match watch {
+            None => json!(false),
+            Some(watch) if watch.paths == [spec.cwd.clone()] => json!(true),
+            Some(watch) => json!(watch.paths),
+        },
+        "ignore_watch": watch.and_then(|watch| watch.ignore.as_ref()),
+        "watch_delay": watch.map(|watch| watch.delay.as_millis()).filter(|delay| *delay > 0),
+        "cron_restart": spec.cron_restart,
+        "uid": user.and_then(|user| user.user.as_ref()),
+        "gid": user.and_then(|user| user.group.as_ref()),
+        "env_file": (!spec.env_files.is_empty()).then_some(&spec.env_files),
+        "filter_env": match &spec.filter_env {
+            FilterEnv::Nothing => json!([]),
+            FilterEnv::All => json!(true),
+            FilterEnv::Name(name) => json!(name),
+            FilterEnv::Containing(texts) => json!(texts),
+        },
     })
 }
 
@@ -106,14 +153,12 @@ fn policy(detail: &InstanceDetail) -> Value {
         "shutdown_with_message": stop.with_message.then_some(true),
         "treekill": stop.tree,
         "kill_retry_time": 100,
-        "watch": false,
         "vizion": false,
         "vizion_running": false,
         "pmx": false,
         "automation": false,
         "km_link": false,
         "windowsHide": true,
-        "filter_env": [],
     })
 }
 
@@ -175,6 +220,8 @@ mod tests {
                 "treekill": true, "kill_retry_time": 100, "watch": false, "vizion": false,
                 "vizion_running": false, "pmx": false, "automation": false, "km_link": false,
                 "windowsHide": true, "filter_env": [],
+                "rotate": { "max_size": 10485760, "keep": 10, "compress": true,
+                            "interval": "daily", "max_total": null },
                 "status": "online", "pm_uptime": 1000000, "created_at": 900000,
                 "restart_time": 3, "unstable_restarts": 0, "prev_restart_delay": 0,
                 "balance": "even", "queue": 0, "queue_state": "serving",

@@ -26,6 +26,7 @@ fn block(detail: &InstanceDetail, now: u64) -> String {
         ("uptime", table::uptime(view, now)),
         ("memory usage", units::memory(view.memory)),
         ("error log", log),
+        ("watching", if view.watching { "yes" } else { "no" }.to_owned()),
         ("PID file", detail.pid_file.display().to_string()),
     ];
     let rows = rows.iter().map(|(key, value)| format!("{key} : {value}\n"));
@@ -42,6 +43,7 @@ mod tests {
         let want = "+--- api\nnamespace : default\nversion : 3.2.1\npid : 4711\npm2 id : 0\n\
                     status : online\nmode : cluster\nrestarted : 3\nuptime : 45s\n\
                     memory usage : 51.5mb\nerror log : /h/logs/api-error-0.log\n\
+                    watching : no\n\
                     PID file : /h/pids/api-0.pid\n";
         assert_eq!(block(&detail(0, "api"), 1_045_000), want);
     }

@@ -1,6 +1,7 @@
 //! From views to text: pure functions, no output here.
 
 pub(crate) mod detail;
+pub(crate) mod difference;
 pub(crate) mod grid;
 pub(crate) mod inspect;
 pub(crate) mod jlist;

@@ -24,6 +24,7 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         cpu: 2.2,
         memory: 54_083_584,
         user: "me".into(),
+        watching: false,
         queue: Some(0),
         log_trouble: false,
         last_exit: None,
@@ -57,6 +58,7 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
 fn spec(name: &str) -> AppSpec {
     AppSpec {
         name: AppName::new(name).unwrap(),
+        file: None,
         namespace: "default".into(),
         launch: Launch {
             script: "/srv/app.js".into(),

@@ -26,9 +26,10 @@ enum Column {
     Cpu,
     Memory,
     User,
+    Watching,
 }
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     Column::Id,
     Column::Name,
     Column::Namespace,
@@ -41,10 +42,12 @@ const COLUMNS: [Column; 12] = [
     Column::Cpu,
     Column::Memory,
     Column::User,
+    Column::Watching,
 ];
 
 /// What goes first where the table is too wide: what is the same in most rows.
-const DROPPED: [Column; 7] = [
+const DROPPED: [Column; 8] = [
+    Column::Watching,
     Column::User,
     Column::Namespace,
     Column::Version,
@@ -123,6 +126,7 @@ impl Column {
             Self::Cpu => "cpu",
             Self::Memory => "mem",
             Self::User => "user",
+            Self::Watching => "watching",
         }
     }
 
@@ -145,6 +149,7 @@ impl Column {
             Self::Cpu => format!("{:.1}%", one.cpu),
             Self::Memory => units::memory(one.memory),
             Self::User => one.user.clone(),
+            Self::Watching => watching(one).into(),
         }
     }
 
@@ -162,9 +167,15 @@ impl Column {
             | Self::Restarts
             | Self::Cpu
             | Self::Memory
-            | Self::User => Cell::new(text),
+            | Self::User
+            | Self::Watching => Cell::new(text),
         }
     }
+}
+
+/// PM2's words for whether changed files restart it.
+pub(crate) fn watching(one: &InstanceView) -> &'static str {
+    if one.watching { "enabled" } else { "disabled" }
 }
 
 /// PM2's uptime: `0` for what is not online.
@@ -202,17 +213,27 @@ mod tests {
 
     #[test]
     fn a_pipe_gets_every_column() {
-        let want = "\
-┌────┬──────┬───────────┬─────────┬─────────┬──────┬────────┬───┬─────────┬──────┬────────┬──────┐
-│ id │ name │ namespace │ version │ mode    │ pid  │ uptime │ ↺ │ status  │ cpu  │ mem    │ user │
-├────┼──────┼───────────┼─────────┼─────────┼──────┼────────┼───┼─────────┼──────┼────────┼──────┤
-│ 0  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
-│ 1  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    │ 3 │ online  │ 2.2% │ 51.5mb │ me   │
-│ 2  │ work │ default   │ 3.2.1   │ fork    │ 0    │ 0      │ 3 │ stopped │ 0.0% │ 0b     │ me   │
-└────┴──────┴───────────┴─────────┴─────────┴──────┴────────┴───┴─────────┴──────┴────────┴──────┘";
+        let left = "\
+┌────┬──────┬───────────┬─────────┬─────────┬──────┬────────
+│ id │ name │ namespace │ version │ mode    │ pid  │ uptime 
+├────┼──────┼───────────┼─────────┼─────────┼──────┼────────
+│ 0  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    
+│ 1  │ api  │ default   │ 3.2.1   │ cluster │ 4711 │ 45s    
+│ 2  │ work │ default   │ 3.2.1   │ fork    │ 0    │ 0      
+└────┴──────┴───────────┴─────────┴─────────┴──────┴────────";
+        let right = "\
+┬───┬─────────┬──────┬────────┬──────┬──────────┐
+│ ↺ │ status  │ cpu  │ mem    │ user │ watching │
+┼───┼─────────┼──────┼────────┼──────┼──────────┤
+│ 3 │ online  │ 2.2% │ 51.5mb │ me   │ disabled │
+│ 3 │ online  │ 2.2% │ 51.5mb │ me   │ disabled │
+│ 3 │ stopped │ 0.0% │ 0b     │ me   │ disabled │
+┴───┴─────────┴──────┴────────┴──────┴──────────┘";
+        let want: Vec<String> =
+            left.lines().zip(right.lines()).map(|(left, right)| format!("{left}{right}")).collect();
         let mut fleet = fleet_of_three();
         fleet[2] = InstanceView { name: AppName::new("work").unwrap(), ..fleet[2].clone() };
-        assert_eq!(at(&fleet, None, Colors::Off, NOW), want);
+        assert_eq!(at(&fleet, None, Colors::Off, NOW), want.join("\n"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Bad input: a clear error with what to do, and what runs keeps running.
 
-use crate::harness::{Home, Process, compiled, port};
+use crate::harness::{Home, Process, compiled, compiled_i386, port};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -114,6 +114,20 @@ fn a_port_that_another_app_of_ours_holds() {
     let output = steady.home.rpm(words).env("PORT", port).exits(1);
     assert!(output.stderr.contains(&port.to_string()), "{output:#?}");
     assert!(output.stderr.contains("web"), "{output:#?}");
+    steady.is_undisturbed();
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_program_whose_bind_cannot_be_seen() {
+    let (steady, port) = (Steady::new(), port().to_string());
+    let program = compiled_i386().display().to_string();
+    let words = ["start", &program, "--name", "old", "-i", "3", "--no-autorestart", "--", &port];
+    let output = steady.home.rpm(words).refused(&["same app", "32-bit", "io_uring"]);
+    let way_out = ["`listen`", "`increment_var`", "exited with code 1"];
+    for word in way_out.into_iter().chain([port.as_str()]) {
+        assert!(output.stderr.contains(word), "no {word} in {output:#?}");
+    }
     steady.is_undisturbed();
 }
 

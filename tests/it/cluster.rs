@@ -131,6 +131,18 @@ fn scaling_under_load_loses_nothing() {
     assert_eq!(pids_answering(port, 3), pids(&home, "web"));
 }
 
+/// A group of one socket has a program of two in the kernel, if nobody takes it away.
+#[test]
+fn a_slot_that_comes_back_beside_a_single_one_has_its_share() {
+    for fixture in ["hello.js", "server.py"] {
+        let (home, port) = (Home::new(), port());
+        home.start_web(fixture, "2", port);
+        home.rpm(["scale", "web", "1"]).success();
+        home.rpm(["scale", "web", "2"]).success();
+        assert_eq!(pids_answering(port, 2), pids(&home, "web"), "{fixture}");
+    }
+}
+
 #[test]
 fn a_stopped_app_gives_its_port_back() {
     for fixture in ["hello.js", "server.py"] {

@@ -250,7 +250,8 @@ fn flush_empties_at_once_what_is_written_and_what_was_rotated() {
         fs::write(path, "old\n").unwrap();
     }
     home.wait_for_line(&log, "\ntick 100\n");
-    home.rpm(["flush", "app"]).stdout("").success();
+    let emptied = "emptied $ROOT/home/logs/app-error.log\nemptied $ROOT/home/logs/app-out.log\n";
+    home.rpm(["flush", "app"]).stdout(emptied).stderr("").success();
     assert!(!rotated.exists() && other.exists());
     let found = home.wait_for_line(&log, "tick ");
     assert!(!found.contains("\ntick 100\n") && !found.contains('\0'), "{found}");

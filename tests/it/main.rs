@@ -8,6 +8,7 @@
 mod harness;
 
 mod activation;
+mod apply;
 mod bad_input;
 mod balance;
 mod change;
@@ -20,8 +21,10 @@ mod ecosystem;
 mod fork;
 mod formats;
 mod front;
+mod least_conn;
 mod load_itself;
 mod logs;
+mod logs_disturbed;
 mod logs_following;
 mod logs_reading;
 mod matrix;
@@ -32,6 +35,7 @@ mod pm2_commands;
 mod reload;
 mod slots;
 mod start;
+mod startup;
 mod sticky;
 mod supervise;
 mod survive;

@@ -113,7 +113,6 @@ fn a_worker_that_disconnects_is_replaced_and_nobody_refused() {
 }
 
 #[test]
-#[ignore = "keeper, ports: a slot whose socket was given up and made again gets no connections"]
 fn a_worker_that_disconnected_has_its_share_again() {
     let (home, port) = two_servers();
     let before = home.app("web")[0].pid();

@@ -60,6 +60,11 @@ fn round_robin_reaches_all_four_and_rpm_logs_shows_them() {
         ),
     );
     home.rpm(["start", "ecosystem.toml"]).success();
+    // In fork mode an app without a probe is online once it has lived for a second; nginx would
+    // leave one that does not listen by then out of its turns for ten.
+    for app in home.app("shop") {
+        home.wait_for_line(&app.out_log(), "listening\n");
+    }
     let nginx = Nginx::start(&home, front, first);
     let answers: Vec<String> = (0..8).map(|_| ask(front).instance.unwrap()).collect();
     let mut first_round = answers[..4].to_vec();

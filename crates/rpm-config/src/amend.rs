@@ -2,8 +2,8 @@
 //! given stays as it was; the name is not changed here.
 
 use crate::{
-    AppOptions, AppSpec, ConfigError, Context, ExecMode, Fault, LogFile, Ready, environment,
-    launch, listen, resolve, search::Search, watch,
+    AppOptions, AppSpec, ConfigError, Context, ExecMode, Fault, LogFile, Ready, RunAs, Runtime,
+    env_file, environment, launch, listen, resolve, search::Search, watch,
 };
 
 /// `spec` with all that `options` ask for. Relative paths start at `context.cwd`.
@@ -50,9 +50,12 @@ fn apply(spec: &mut AppSpec, options: &AppOptions, context: &Context) -> Result<
     if let Some(pattern) = &options.cron_restart {
         spec.cron_restart = Some(pattern.clone()).filter(|pattern| !pattern.is_empty());
     }
-    if options.watch.is_some() {
-        spec.watch = watch::resolve(options, &search(spec, context));
+    if options.env_files.is_some() {
+        let search = search(spec, context);
+        spec.env_files = env_file::resolve(options.env_files.as_deref(), &search)?;
     }
+    account(spec, options)?;
+    watched(spec, options, context);
     spec.increment_var = options.increment_var.clone().or(spec.increment_var.take());
     spec.listen_timeout = options.listen_timeout.or(spec.listen_timeout);
     spec.env.extend(options.env.clone());
@@ -63,9 +66,35 @@ fn apply(spec: &mut AppSpec, options: &AppOptions, context: &Context) -> Result<
     resolve::check(spec)
 }
 
+/// A user or a group alone leaves the other as it was.
+fn account(spec: &mut AppSpec, options: &AppOptions) -> Result<(), Fault> {
+    if let Some(given) = resolve::user(options)? {
+        let former = spec.user.take().unwrap_or(RunAs { user: None, group: None });
+        let RunAs { user, group } = given;
+        spec.user = Some(RunAs { user: user.or(former.user), group: group.or(former.group) });
+    }
+    Ok(())
+}
+
+/// What counts of the files that are watched already can be said without naming them again.
+fn watched(spec: &mut AppSpec, options: &AppOptions, context: &Context) {
+    if options.watch.is_some() {
+        let former = spec.watch.take();
+        spec.watch = watch::resolve(options, &search(spec, context));
+        if let (Some(now), Some(former)) = (&mut spec.watch, former) {
+            now.ignore = now.ignore.take().or(former.ignore);
+        }
+    }
+    let Some(watch) = &mut spec.watch else { return };
+    watch.ignore = options.ignore_watch.clone().or(watch.ignore.take());
+    put(&mut watch.delay, &options.watch_delay);
+    put(&mut watch.follow_links, &options.watch_follow_links);
+}
+
 /// Arguments are replaced; another interpreter is looked for like that of a new app.
 fn launch(spec: &mut AppSpec, options: &AppOptions, context: &Context) -> Result<(), Fault> {
     put(&mut spec.launch.args, &options.args);
+    source_maps(&mut spec.launch, options);
     if options.interpreter.is_none() && options.interpreter_args.is_none() {
         return Ok(());
     }
@@ -82,7 +111,19 @@ fn launch(spec: &mut AppSpec, options: &AppOptions, context: &Context) -> Result
         ..AppOptions::default()
     };
     spec.launch = launch::find(&wanted, &search(spec, context), &context.executable)?.launch;
+    source_maps(&mut spec.launch, options);
     Ok(())
+}
+
+fn source_maps(launch: &mut crate::Launch, options: &AppOptions) {
+    let has = launch.interpreter_args.iter().any(|arg| arg == resolve::SOURCE_MAPS);
+    match options.source_map_support {
+        Some(true) if !has && launch.runtime == Runtime::Node => {
+            launch.interpreter_args.insert(0, resolve::SOURCE_MAPS.into());
+        }
+        Some(false) => launch.interpreter_args.retain(|arg| arg != resolve::SOURCE_MAPS),
+        Some(true) | None => {}
+    }
 }
 
 /// A number of instances makes one app of a single process a cluster, as it does at a first start.
@@ -147,7 +188,8 @@ fn search(spec: &AppSpec, context: &Context) -> Search {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Instances, test_machine::Machine};
+    use crate::{FilterEnv, Instances, Watch, test_machine::Machine};
+    use std::time::Duration;
 
     fn started() -> (Machine, AppSpec) {
         let machine = Machine::new().program("node").file("server.js", b"", 0o644);
@@ -181,6 +223,42 @@ mod tests {
         want.launch.interpreter_args = vec!["--trace".into()];
         want.restart.max_memory_restart = Some(300 << 20);
         assert_eq!(amend(&changed, &second, &machine.context()), Ok(want));
+    }
+
+    #[test]
+    fn keys_that_act_by_themselves_are_changed_one_by_one() {
+        let (machine, spec) = started();
+        let context = machine.context();
+        let all = given(&[
+            ("watch", "lib"),
+            ("ignore_watch", "tmp"),
+            ("cron_restart", "0 3 * * *"),
+            ("filter_env", "AWS"),
+            ("log_type", "json"),
+            ("log_date_format", "HH:mm"),
+            ("source_map_support", "true"),
+        ]);
+        let first = amend(&spec, &all, &context).unwrap();
+        let mut want = spec.clone();
+        want.watch = Some(Watch {
+            paths: vec![context.cwd.join("lib")],
+            ignore: Some(vec!["tmp".into()]),
+            delay: Duration::ZERO,
+            follow_links: false,
+        });
+        want.cron_restart = Some("0 3 * * *".into());
+        want.filter_env = FilterEnv::Name("AWS".into());
+        want.logs.rules.json = true;
+        want.logs.rules.date_format = Some("HH:mm".into());
+        want.launch.interpreter_args.insert(0, "--enable-source-maps".into());
+        assert_eq!(first, want);
+        let later = given(&[("watch_delay", "2s"), ("cron_restart", "0")]);
+        let second = amend(&first, &later, &context).unwrap();
+        want.cron_restart = None;
+        want.watch.as_mut().unwrap().delay = Duration::from_secs(2);
+        assert_eq!(second, want);
+        let third = amend(&second, &given(&[("watch", "false")]), &context).unwrap();
+        assert_eq!(third.watch, None);
     }
 
     #[test]

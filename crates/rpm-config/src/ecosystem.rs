@@ -112,6 +112,7 @@ impl Ecosystem {
     ///
     /// Relative paths start at the file's directory (PM2: at the caller's).
     pub fn resolve(&self, context: &Context) -> Result<ResolvedFile, ConfigError> {
+        let from = self.file(context);
         let context = self.context(context);
         let mut file = ResolvedFile { specs: Vec::new(), warnings: self.warnings.clone() };
         let mut problems = Vec::new();
@@ -124,13 +125,18 @@ impl Ecosystem {
             }
             match resolve::app(&app.options, &context) {
                 Ok(Resolved { spec, warnings }) => {
-                    file.specs.push(spec);
+                    file.specs.push(AppSpec { file: from.clone(), ..spec });
                     file.warnings.extend(warnings);
                 }
                 Err(fault) => problems.push(self.problem(app, &name, fault)),
             }
         }
         if problems.is_empty() { Ok(file) } else { Err(ConfigError::Problems(problems)) }
+    }
+
+    /// Where the file is, absolute; `None`: it came from standard input.
+    pub fn file(&self, context: &Context) -> Option<PathBuf> {
+        (self.path != Path::new("-")).then(|| context.cwd.join(&self.path).components().collect())
     }
 
     fn problem(&self, app: &App, name: &str, fault: Fault) -> Problem {

@@ -76,6 +76,12 @@ pub(crate) fn rotate(node: &Node) -> Read<Option<Rotate>> {
         Data::Bool(false) => Ok(None),
         Data::Text(text) if text == "true" => Ok(Some(Rotate::default())),
         Data::Text(text) if text == "false" => Ok(None),
+        // As an option of the command line has it.
+        Data::Text(text) if text.contains('=') => {
+            let mut rotate = Rotate::default();
+            text.split(',').try_for_each(|pair| put(&mut rotate, &option(pair)))?;
+            Ok(Some(rotate))
+        }
         Data::Table(entries) => {
             let mut rotate = Rotate::default();
             entries.iter().try_for_each(|entry| put(&mut rotate, entry))?;
@@ -83,6 +89,13 @@ pub(crate) fn rotate(node: &Node) -> Read<Option<Rotate>> {
         }
         _ => expected("true, false or a table such as { max_size = \"10M\", keep = 10 }", node),
     }
+}
+
+/// `keep=5` as a file's `keep = "5"`; without a value it is no entry that [`put`] takes.
+fn option(pair: &str) -> Entry {
+    let (key, text) = pair.split_once('=').unwrap_or((pair, ""));
+    let value = Node { line: None, data: Data::Text(text.trim().to_owned()) };
+    Entry { key: key.trim().to_owned(), value }
 }
 
 fn put(rotate: &mut Rotate, Entry { key, value: node }: &Entry) -> Read<()> {

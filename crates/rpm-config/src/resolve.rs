@@ -31,7 +31,7 @@ pub struct Resolved {
 const INSTANCE_VAR: &str = "NODE_APP_INSTANCE";
 
 /// Node's own way to show traces of the sources (nodejs.org/api/cli.html).
-const SOURCE_MAPS: &str = "--enable-source-maps";
+pub(crate) const SOURCE_MAPS: &str = "--enable-source-maps";
 
 /// Makes one app ready to start. Relative paths start at `context.cwd`.
 pub fn resolve(options: &AppOptions, context: &Context) -> Result<Resolved, ConfigError> {
@@ -55,6 +55,7 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
     let mode = mode(options)?;
     let listen = listen::resolve(options.listen.as_deref().unwrap_or_default(), &search);
     let spec = AppSpec {
+        file: None,
         namespace: namespace(options)?,
         instances: options.instances.map_or(1, |instances| instances.count(context.cpus)),
         instance_var: options.instance_var.clone().unwrap_or_else(|| INSTANCE_VAR.into()),
@@ -175,7 +176,7 @@ fn mode(options: &AppOptions) -> Result<ExecMode, Fault> {
 }
 
 /// Whom it runs as. Whether they exist is known at each spawn, where they are looked up.
-fn user(options: &AppOptions) -> Result<Option<RunAs>, Fault> {
+pub(crate) fn user(options: &AppOptions) -> Result<Option<RunAs>, Fault> {
     if options.uid.is_none() && options.gid.is_none() {
         return Ok(None);
     }
@@ -238,8 +239,8 @@ fn warnings(
     let args_given = options.interpreter_args.as_ref().is_some_and(|args| !args.is_empty());
     let unused = args_given && spec.launch.interpreter.is_none();
     let missing = missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() }));
-    let later = spec.balance == Balance::LeastConn;
-    missing.chain(later.then(|| Warning::LeastConnShared { app: app() })).collect()
+    let inherits = spec.balance == Balance::LeastConn && !spec.listen.is_empty();
+    missing.chain(inherits.then(|| Warning::LeastConnShared { app: app() })).collect()
 }
 
 #[cfg(test)]

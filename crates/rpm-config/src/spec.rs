@@ -83,6 +83,9 @@ impl std::error::Error for InvalidName {}
 pub struct AppSpec {
     /// Unique in the fleet.
     pub name: AppName,
+    /// The ecosystem file that describes it, absolute; `None`: a command line.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
     /// A group that commands may target; `default` unless given.
     pub namespace: String,
     /// What is executed.
@@ -174,7 +177,7 @@ pub struct Watch {
     /// Files, directories with all below them, or patterns; absolute.
     pub paths: Vec<PathBuf>,
     /// Patterns of what does not count; relative ones start at the app's `cwd`. `None`: the
-    /// defaults of [`crate::watch`].
+    /// defaults, which leave out `node_modules`, `.git` and logs.
     pub ignore: Option<Vec<String>>,
     /// From the first change to the restart: what changes meanwhile belongs to it.
     #[serde(with = "millis")]

@@ -20,7 +20,7 @@ pub enum Warning {
         /// Which app.
         app: AppName,
     },
-    /// `balance = "least_conn"` without `proxy`.
+    /// `balance = "least_conn"` with `listen`.
     LeastConnShared {
         /// Which app.
         app: AppName,
@@ -38,7 +38,10 @@ impl fmt::Display for Warning {
                 write!(f, "app {app}: `node_args` are not used, no interpreter runs it")
             }
             Self::LeastConnShared { app } => {
-                write!(f, "app {app}: `least_conn` is for `proxy` only, `shared` is used")
+                write!(
+                    f,
+                    "app {app}: `least_conn` is not for the sockets of `listen`, `shared` is used"
+                )
             }
         }
     }

@@ -229,14 +229,15 @@ impl Engine {
         if let Some(record) = record.filter(|record| record.asked.len() < MAX_ASKED) {
             self.dirty.state |= record.asked.insert(listeners::text(&address));
         }
-        let asked = Asked { worker, seq: request.seq, address: address.clone() };
+        let asked = Asked { worker, seq: Some(request.seq), address: address.clone() };
         let number = self.listeners.ask(asked);
         self.keeper.send(Request::Listen {
             request: number,
             owner: crate::launch::owner(&spec, slot),
             address,
             only_v6: request.ipv6_only,
-            backlog: request.backlog.unwrap_or(BACKLOG),
+            // What is below 0 means the most to listen(2), and 0 to the keeper.
+            backlog: request.backlog.unwrap_or(BACKLOG).max(0),
             balance: crate::sharing::balance(&spec),
         });
         false
@@ -262,6 +263,9 @@ impl Engine {
         };
         if let Some(known) = self.workers.get_mut(worker) {
             self.dirty.state |= known.record.asked.remove(&listeners::text(&address));
+            if let Address::Tcp(address) = &address {
+                self.dirty.state |= known.record.private.remove(address).is_some();
+            }
         }
         // A worker that drains closes too, and its replacement serves on; a replacement that looks
         // whether its port is free closes what nobody else has.

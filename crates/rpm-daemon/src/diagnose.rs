@@ -105,6 +105,17 @@ pub(crate) fn unfiltered(errno: i32) -> String {
     )
 }
 
+/// A worker found its port held by another of its app, whose bind nobody saw: what binds so, and
+/// the way out.
+pub(crate) fn unseen(port: u16, holder: (i32, String), instance: InstanceId) -> String {
+    let (pid, command) = holder;
+    format!(
+        "port {port} is held by instance {instance} of the same app ({command}, pid {pid}), whose \
+         bind rpm did not see, as of 32-bit programs and io_uring; give the app its socket with \
+         `listen`, or in fork mode a port each with `increment_var`"
+    )
+}
+
 /// An address that was refused.
 pub(crate) fn refused(address: &Address, errno: i32, holder: Option<&Owner>) -> String {
     let place = listeners::text(address);
@@ -180,10 +191,9 @@ fn seconds(duration: Duration) -> String {
 
 /// `port 3000 is in use by nginx (pid 123)`, where a dying program complained about its port.
 fn port_hint(stderr: &[String]) -> Option<String> {
-    const COMPLAINTS: [&str; 3] =
-        ["EADDRINUSE", "Address already in use", "address already in use"];
-    let complains = |line: &&String| COMPLAINTS.iter().any(|words| line.contains(words));
-    stderr.iter().find(complains)?;
+    if !complains(stderr) {
+        return None;
+    }
     let Some(port) = stderr.iter().find_map(|line| port_in(line)) else {
         return Some("its port is in use by another program".to_owned());
     };
@@ -192,6 +202,17 @@ fn port_hint(stderr: &[String]) -> Option<String> {
         Some((pid, name)) => format!("port {port} is in use by {name} (pid {pid})"),
         None => format!("port {port} is in use by another program"),
     })
+}
+
+/// The port that a dying program says is in use.
+pub(crate) fn port_complained_of(stderr: &[String]) -> Option<u16> {
+    if complains(stderr) { stderr.iter().find_map(|line| port_in(line)) } else { None }
+}
+
+fn complains(stderr: &[String]) -> bool {
+    const COMPLAINTS: [&str; 3] =
+        ["EADDRINUSE", "Address already in use", "address already in use"];
+    stderr.iter().any(|line| COMPLAINTS.iter().any(|words| line.contains(words)))
 }
 
 /// The number after a line's last colon, as Node and others print ports.

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub(crate) fn spec(name: &str) -> AppSpec {
     AppSpec {
         name: AppName::new(name).unwrap(),
+        file: None,
         namespace: "default".to_owned(),
         launch: Launch {
             script: "/srv/app.js".into(),

@@ -1,10 +1,10 @@
-//! Fronts: for each app with `proxy` a process of ours that accepts its connections and passes them
-//! to its instances (`rpm-front`). It is the keeper's child, so it outlives this daemon, and its
-//! listening sockets are the keeper's, so clients outlive it: they wait in the queue until another
-//! front has taken the sockets over.
+//! Fronts: for each app with `proxy`, or that shares ports by `least_conn`, a process of ours that
+//! accepts its connections and passes them to its instances (`rpm-front`). It is the keeper's
+//! child, so it outlives this daemon, and its listening sockets are the keeper's, so clients
+//! outlive it: they wait in the queue until another front has taken the sockets over.
 //!
-//! Here is its life. Whom it passes connections to is in `rotation.rs`, how it is talked with in
-//! `link.rs`.
+//! Here is its life. Where one accepts that has no `proxy` is in `addresses.rs`; whom it passes
+//! connections to is in `rotation.rs`, how it is talked with in `link.rs`.
 //!
 //! ```text
 //! (none) ─first spawn─► Starting ─spawned─► Serving ─app at rest─► Ending ─exited─► (none)
@@ -12,6 +12,7 @@
 //!                          └────now or later─ Down
 //! ```
 
+mod addresses;
 mod adopt;
 mod child;
 mod link;
@@ -26,7 +27,7 @@ use rotation::Rotation;
 use rpm_config::{AppName, AppSpec, Proxy};
 use rpm_keeper::{Child, ChildId, ExitStatus, Owner, Request, SpawnStage};
 use rpm_supervisor::{App, Event, Moment, State};
-use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 pub(crate) use link::Said;
 
@@ -92,12 +93,15 @@ pub(crate) struct FrontEntry {
     pub(crate) child: u64,
     pub(crate) pid: i32,
     pub(crate) start_time: u64,
+    /// As in its label.
+    #[serde(default)]
+    pub(crate) listen: Vec<SocketAddr>,
 }
 
 impl FrontEntry {
     /// As given at its spawn.
-    pub(crate) fn label(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&Label { front: self.app.clone() })
+    pub(crate) fn label(&self) -> Vec<u8> {
+        label(&self.app, self.listen.clone())
     }
 }
 
@@ -105,6 +109,9 @@ impl FrontEntry {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Label {
     front: AppName,
+    /// Where it accepts for workers that share ports, in the order of its sockets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    listen: Vec<SocketAddr>,
 }
 
 /// Whether a child of the keeper is a front.
@@ -115,7 +122,7 @@ pub(crate) fn is_front(child: ChildId) -> bool {
 /// In whose name the keeper holds a front's sockets: the app's, but of no slot that an instance can
 /// have.
 pub(crate) fn owner(app: &AppName) -> Owner {
-    Owner { app: app.to_string(), slot: u32::MAX }
+    Owner::front(app.as_str())
 }
 
 impl Fronts {
@@ -136,11 +143,15 @@ impl Fronts {
     }
 
     /// Those that serve, for the ledger.
-    pub(crate) fn serving(&self) -> impl Iterator<Item = FrontEntry> {
+    pub(crate) fn serving(
+        &self,
+        specs: &crate::targets::Specs,
+    ) -> impl Iterator<Item = FrontEntry> {
         self.all.iter().filter_map(|(app, front)| {
             let Running { pid, start_time, .. } = front.running()?;
+            let listen = shared_addresses(specs.get(app), &front.proxy);
             let (app, child) = (app.clone(), front.child.0);
-            Some(FrontEntry { app, child, pid: *pid, start_time: *start_time })
+            Some(FrontEntry { app, child, pid: *pid, start_time: *start_time, listen })
         })
     }
 
@@ -174,25 +185,28 @@ impl Engine {
     /// Whether a worker must wait for its app's front; it is spawned as soon as that has bound its
     /// addresses, so that no instance runs that no client can reach.
     pub(crate) fn waits_for_front(&mut self, app: &AppName, seat: Seat) -> bool {
-        let Some(spec) = self.specs.get(app).filter(|spec| spec.proxy.is_some()).cloned() else {
-            return false;
-        };
-        if !self.fronts.all.contains_key(app) {
-            self.start_front(&spec);
+        let Some(spec) = self.specs.get(app) else { return false };
+        if let Some(proxy) = spec.proxy.clone()
+            && !self.fronts.all.contains_key(app)
+        {
+            self.start_front(app, proxy);
         }
         let Some(front) = self.fronts.all.get_mut(app) else { return false };
         match front.phase {
-            Phase::Starting | Phase::Ending => front.waiting.push(seat),
-            Phase::Serving(_) | Phase::Down => return false,
+            // Its addresses are released when it has ended.
+            Phase::Ending => front.waiting.push(seat),
+            Phase::Starting if self.specs.get(app).is_some_and(|spec| spec.proxy.is_some()) => {
+                front.waiting.push(seat);
+            }
+            Phase::Starting | Phase::Serving(_) | Phase::Down => return false,
         }
         true
     }
 
     /// Asks the keeper for a front in place of any former one.
-    fn start_front(&mut self, spec: &Arc<AppSpec>) {
-        let Some(proxy) = spec.proxy.clone() else { return };
+    fn start_front(&mut self, app: &AppName, proxy: Proxy) {
         let child = self.fronts.new_id();
-        let former = self.fronts.all.remove(&spec.name);
+        let former = self.fronts.all.remove(app);
         let waiting = former.map(|front| front.waiting).unwrap_or_default();
         let front = Front {
             child,
@@ -202,10 +216,11 @@ impl Engine {
             rotation: Rotation::default(),
             proxy: proxy.clone(),
         };
-        self.fronts.all.insert(spec.name.clone(), front);
-        match child::request(child, &self.places, &spec.name, &proxy) {
+        self.fronts.all.insert(app.clone(), front);
+        let listen = shared_addresses(self.specs.get(app), &proxy);
+        match child::request(child, &self.places, app, &proxy, listen) {
             Ok(request) => self.keeper.send(request),
-            Err(reason) => self.front_failed(&spec.name.clone(), &reason),
+            Err(reason) => self.front_failed(app, &reason),
         }
     }
 
@@ -327,8 +342,8 @@ impl Engine {
         if !self.fronts.all.get(app).is_none_or(is_down) {
             return;
         }
-        match self.specs.get(app).filter(|spec| spec.proxy.is_some()).cloned() {
-            Some(spec) => self.start_front(&spec),
+        match self.wanted_proxy(app) {
+            Some(proxy) => self.start_front(app, proxy),
             None => drop(self.fronts.all.remove(app)),
         }
     }
@@ -356,16 +371,15 @@ impl Engine {
         }
     }
 
-    /// An app has a new description: where its `proxy` is another one, a new front takes over. The
-    /// old one accepts no more and ends with its last connection.
+    /// An app has a new description, or its workers other addresses: where its `proxy` is another
+    /// one, a new front takes over. The old one accepts no more and ends with its last connection.
     pub(crate) fn renew_front(&mut self, app: &AppName) {
         let Some(front) = self.fronts.all.get(app) else { return };
-        let spec = self.specs.get(app).cloned();
-        let wanted = spec.as_ref().and_then(|spec| spec.proxy.as_ref());
-        if wanted == Some(&front.proxy) || matches!(front.phase, Phase::Ending) {
+        let wanted = self.wanted_proxy(app);
+        if wanted.as_ref() == Some(&front.proxy) || matches!(front.phase, Phase::Ending) {
             return;
         }
-        let kept = child::addresses(wanted);
+        let kept = child::addresses(wanted.as_ref());
         let dropped = child::addresses(Some(&front.proxy));
         let Some(mut front) = self.fronts.all.remove(app) else { return };
         for address in dropped.into_iter().filter(|address| !kept.contains(address)) {
@@ -378,8 +392,8 @@ impl Engine {
             self.fronts.leaving.insert(front.child, leaving);
         }
         let rotation = std::mem::take(&mut front.rotation);
-        if let Some(spec) = spec.filter(|spec| spec.proxy.is_some()) {
-            self.start_front(&spec);
+        if let Some(proxy) = wanted {
+            self.start_front(app, proxy);
             if let Some(new) = self.fronts.all.get_mut(app) {
                 new.waiting = front.waiting;
             }
@@ -393,8 +407,16 @@ fn kill(pidfd: &OwnedFd) {
     let _ = rpm_unix::pidfd::send_signal(pidfd, SIGKILL);
 }
 
-/// The spec of an app as its front's process needs it.
-fn label(app: &AppName) -> Vec<u8> {
-    // A name of at most 128 bytes always has a JSON form.
-    serde_json::to_vec(&Label { front: app.clone() }).unwrap_or_default()
+/// Where a front accepts for workers that share ports: what its label says beside its app.
+fn shared_addresses(spec: Option<&Arc<AppSpec>>, proxy: &Proxy) -> Vec<SocketAddr> {
+    match spec.is_some_and(|spec| spec.proxy.is_some()) {
+        true => Vec::new(),
+        false => addresses::of(proxy),
+    }
+}
+
+/// What tells a later daemon whose front it is.
+fn label(app: &AppName, listen: Vec<SocketAddr>) -> Vec<u8> {
+    // A name of at most 128 bytes and some addresses always have a JSON form.
+    serde_json::to_vec(&Label { front: app.clone(), listen }).unwrap_or_default()
 }

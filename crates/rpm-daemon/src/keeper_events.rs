@@ -177,8 +177,10 @@ impl Engine {
         };
         let label = &known.label;
         let (_, path) = log_files::paths(&self.home, &spec, label.instance, label.slot);
-        let store::WorkerRecord { error_mark, started_at, .. } = &known.record;
-        let lines = path.map(|path| error_mark.lines_since(&path, *started_at, STDERR_LINES));
+        let store::WorkerRecord { error_mark, started_at, .. } = known.record;
+        let lines = path.and_then(|path| {
+            crate::disk::look(move || error_mark.lines_since(&path, started_at, STDERR_LINES))
+        });
         lines.unwrap_or_default()
     }
 
@@ -190,6 +192,7 @@ impl Engine {
             return;
         }
         self.note_listening(worker, crate::listeners::text(address));
+        self.ask_for_private(worker, address);
         if !self.is_for_preload(worker, address) {
             self.on_proof(worker, Ready::Listening);
         }

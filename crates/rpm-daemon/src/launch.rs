@@ -258,6 +258,7 @@ mod tests {
             ("namespace", "default"),
             ("pm_exec_path", "/srv/app.js"),
             ("pm_id", "7"),
+            ("unique_id", "1b02ad3e-32cb-4e55-acc0-9b4b40d92807"),
         ];
         let found: Vec<(&str, &str)> = env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(found, expected);

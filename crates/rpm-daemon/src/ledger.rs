@@ -147,7 +147,7 @@ impl Engine {
             state: self.saving(),
             exits: &self.exits,
             processes: self.processes(),
-            fronts: self.fronts.serving().collect(),
+            fronts: self.fronts.serving(&self.specs).collect(),
         };
         replace(&fleet_path(&self.home), &serde_json::to_vec(&writing)?)
     }

@@ -11,6 +11,7 @@ mod chores;
 mod clock;
 mod control;
 mod diagnose;
+mod disk;
 mod drains;
 mod dump;
 mod engine;

@@ -24,8 +24,8 @@ pub(crate) struct Listeners {
 pub(crate) struct Asked {
     /// Which.
     pub(crate) worker: WorkerId,
-    /// Its own number of the request.
-    pub(crate) seq: u64,
+    /// Its own number of the request; `None`: it asked for nothing, its front's address is wanted.
+    pub(crate) seq: Option<u64>,
     /// Where it wants to listen.
     pub(crate) address: Address,
 }
@@ -112,6 +112,10 @@ impl Engine {
     /// The keeper answered a worker's wish.
     pub(crate) fn on_listener(&mut self, request: u64, listened: Listened) {
         let Some(Asked { worker, seq, address }) = self.listeners.take(request) else { return };
+        if let Ok(socket) = &listened {
+            self.note_private(worker, &address, socket);
+        }
+        let Some(seq) = seq else { return };
         if let Err((errno, holder)) = &listened {
             self.on_refused(worker, &address, *errno, holder.as_ref());
         }

@@ -4,6 +4,7 @@ use crate::{keeper_link::KeeperLink, store};
 use rpm_config::{AppSpec, LogRules};
 use rpm_keeper::Request;
 use rpm_logs::{
+    date_format::DateFormat,
     frame::{Frame, Source},
     history::{History, Query},
     lane::Lanes,
@@ -11,7 +12,6 @@ use rpm_logs::{
     rotate::plan::Plan,
     ship::Address,
     sink::Rules,
-    stamp::Stamp,
     tail::{Tail, tail_bytes_from},
 };
 use rpm_supervisor::InstanceId;
@@ -136,7 +136,7 @@ pub(crate) fn courses(
 
 fn frame(spec: &AppSpec, instance: InstanceId, stream: &'static str) -> Frame {
     let rules = &spec.logs.rules;
-    let stamp = rules.date_format.as_deref().map(Stamp::new);
+    let stamp = rules.date_format.as_deref().map(DateFormat::new);
     match stamp {
         stamp if rules.json => {
             Frame::Json(Source { app: spec.name.to_string(), id: instance.0, stream, stamp })
@@ -191,7 +191,7 @@ pub(crate) struct Logs {
 impl Logs {
     /// Takes over a predecessor's spools.
     pub(crate) fn adopt(held: BTreeMap<String, OwnedFd>) -> Self {
-        Self { held, ..Self::default() }
+        Self { lanes: Lanes::holding(), held, ..Self::default() }
     }
 
     /// The spool of this name, a new one if there is none; the keeper has it, too.

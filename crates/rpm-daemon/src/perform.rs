@@ -85,25 +85,39 @@ impl Engine {
         store::WorkerRecord {
             started_at: crate::clock::epoch_millis(),
             error_mark: error
-                .map_or_else(log_files::Mark::default, |path| log_files::Mark::end_of(&path)),
+                .and_then(|path| crate::disk::look(move || log_files::Mark::end_of(&path)))
+                .unwrap_or_default(),
             listening: activation::texts(spec),
             offers: Offers::default(),
             version: None,
             asked: Default::default(),
+            private: Default::default(),
         }
     }
 
     fn drain(&mut self, worker: WorkerId) {
-        let waits = self.leaves_rotation_before_drain(worker)
-            || self.retires_before_drain(worker)
-            || self.relieves_before_drain(worker);
-        if !waits {
+        if !self.leaves_rotation_before_drain(worker) {
+            self.drain_beside(worker);
+        }
+    }
+
+    /// Drains a worker that no front passes new connections to, once it has accepted what it was
+    /// meant to.
+    pub(crate) fn drain_beside(&mut self, worker: WorkerId) {
+        if !self.retires_before_drain(worker) && !self.relieves_before_drain(worker) {
             self.drain_now(worker);
         }
     }
 
     fn stop(&mut self, worker: WorkerId) {
-        if !self.leaves_rotation_before_stop(worker) && !self.retires_before_stop(worker) {
+        if !self.leaves_rotation_before_stop(worker) {
+            self.stop_beside(worker);
+        }
+    }
+
+    /// The same for a stop.
+    pub(crate) fn stop_beside(&mut self, worker: WorkerId) {
+        if !self.retires_before_stop(worker) {
             self.stop_now(worker);
         }
     }

@@ -158,10 +158,7 @@ impl Engine {
             let status = found.status.or_else(|| exit(found.child.child.0));
             (found.child, found.label, status)
         });
-        // In safe mode they go on as they are; what they say stays in their pipes.
-        if !self.safe {
-            self.adopt_fronts(fronts.collect());
-        }
+        let fronts: Vec<_> = fronts.collect();
         for mut found in children {
             let worker = worker_of(found.child.child);
             found.status = found.status.or_else(|| inventory.exits.get(&worker.0).copied());
@@ -177,8 +174,11 @@ impl Engine {
             self.attach(found.child);
         }
         if self.safe {
+            // In safe mode they go on as they are; what they say stays in their pipes.
             return;
         }
+        // Where the workers are reached is known by now.
+        self.adopt_fronts(fronts);
         let effects = self.fleet.recover(&alive, crate::clock::now());
         self.dirty.state = true;
         self.perform_all(effects);

@@ -1,12 +1,12 @@
 //! Clients that wait for the supervisor: from ticket to the one answer.
 
 use crate::inbox::{Responder, Response};
-use rpm_config::AppName;
+use rpm_config::{AppName, AppSpec};
 use rpm_protocol::RpcError;
 use rpm_supervisor::{InstanceId, Ticket};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a client that waits has asked for: decides the shape of its answer.
 pub(crate) enum Question {
@@ -18,9 +18,19 @@ pub(crate) enum Question {
         restarted: bool,
         /// `--wait`.
         strict: bool,
+        /// Of a reload, what comes back if it fails.
+        fallback: Option<Fallback>,
     },
     /// Anything that touches instances: their names, which the answer tells even of deleted ones.
     Act(BTreeMap<InstanceId, AppName>),
+}
+
+/// Two descriptions of one app: a reload goes from one to the other, or not.
+pub(crate) struct Fallback {
+    /// That of the workers that are to be replaced.
+    pub(crate) former: Arc<AppSpec>,
+    /// The new one.
+    pub(crate) tried: Arc<AppSpec>,
 }
 
 /// A client that waits.

@@ -73,8 +73,8 @@ impl Sharing {
         if !launch::shares_ports(spec) {
             return None;
         }
-        if spec.balance == rpm_config::Balance::LeastConn {
-            return Some("shared (least_conn is for `proxy` only)".to_owned());
+        if spec.balance == rpm_config::Balance::LeastConn && !is_fronted(spec) {
+            return Some("shared (least_conn cannot pass on what `listen` hands over)".to_owned());
         }
         let fallback = self.fallbacks.get(spec.name.as_str());
         if let Some(errno) = self.unfiltered.get(spec.name.as_str()) {
@@ -91,10 +91,19 @@ impl Sharing {
     }
 }
 
+/// Whether a front passes connections to the app's slots, without `proxy`.
+pub(crate) fn is_fronted(spec: &AppSpec) -> bool {
+    spec.balance == rpm_config::Balance::LeastConn
+        && launch::shares_ports(spec)
+        && spec.proxy.is_none()
+        && spec.listen.is_empty()
+}
+
 /// What the keeper is asked for on behalf of an app.
 pub(crate) fn balance(spec: &AppSpec) -> Balance {
     match spec.balance {
         rpm_config::Balance::Even => Balance::Even,
+        rpm_config::Balance::LeastConn if is_fronted(spec) => Balance::Private,
         rpm_config::Balance::Shared | rpm_config::Balance::LeastConn => Balance::Shared,
         rpm_config::Balance::Random => Balance::Random,
         rpm_config::Balance::IpHash => Balance::IpHash,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::SocketAddr,
     os::fd::OwnedFd,
 };
 
@@ -83,6 +84,9 @@ pub(crate) struct WorkerRecord {
     /// Addresses it asked for over its channel: that it listens there proves nothing yet.
     #[serde(default)]
     pub(crate) asked: BTreeSet<String>,
+    /// Where its front reaches it, by the address that it serves.
+    #[serde(default)]
+    pub(crate) private: BTreeMap<SocketAddr, SocketAddr>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -146,6 +150,10 @@ mod tests {
             offers: Offers::default(),
             version: Some("1.2.3".into()),
             asked: BTreeSet::new(),
+            private: BTreeMap::from([(
+                "0.0.0.0:80".parse().unwrap(),
+                "127.0.0.1:40000".parse().unwrap(),
+            )]),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {

@@ -135,7 +135,7 @@ impl Survivors {
         }
         let lost = || io::Error::other("its description is lost");
         let spec = self.specs.get(entry.app.as_str()).ok_or_else(lost)?;
-        let sockets = spec.proxy.as_ref().ok_or_else(lost)?.listen.len();
+        let sockets = spec.proxy.as_ref().map_or(entry.listen.len(), |proxy| proxy.listen.len());
         // As for workers: inherited sockets, the channel, then ours.
         let number = i32::try_from(sockets).map_err(io::Error::other)?.saturating_add(4);
         let channel = channel_of(&pidfd, number);
@@ -150,7 +150,7 @@ impl Survivors {
             channel: Some(channel.ok_or_else(|| io::Error::other("its channel is lost"))?),
             share: Some(Share { owner, balance, filter: None }),
         };
-        let label = entry.label()?;
+        let label = entry.label();
         let found = Found { child: child.duplicate()?, label: label.clone(), status: None };
         Ok((Request::Adopt { child, label, status: None, listening: false }, found))
     }

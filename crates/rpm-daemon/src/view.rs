@@ -1,7 +1,7 @@
 //! The fleet as clients see it: from state to the protocol's views.
 
 use crate::{clock, diagnose, engine::Engine, launch, log_files};
-use rpm_config::{AppName, ExecMode};
+use rpm_config::{AppName, AppSpec, ExecMode};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView, LeavingView};
 use rpm_supervisor::{Exit, Instance, Leaving, LeavingPhase, Moment, WorkerId};
 
@@ -35,7 +35,8 @@ pub(crate) fn instance(
         unstable_restarts: instance.unstable,
         cpu: usage.cpu,
         memory: usage.memory,
-        user: spec.inherited_env.get("USER").cloned().unwrap_or_else(|| "root".to_owned()),
+        user: user(spec),
+        watching: spec.watch.is_some(),
         log_trouble: process.is_some_and(|process| process.output.is_troubled()),
         last_exit: instance.last_exit.map(|(exit, at)| exit_view(exit, at)),
         queue: engine.sharing.waiting(&launch::owner(spec, slot)),
@@ -78,6 +79,13 @@ pub(crate) fn detail(
             .map_or(0, |process| process.output.unshipped()),
         offers: known.map(|worker| worker.record.offers.clone()).unwrap_or_default(),
     })
+}
+
+/// The user it runs as: as written, or who started it.
+fn user(spec: &AppSpec) -> String {
+    let given = spec.user.as_ref().and_then(|user| user.user.as_ref());
+    let user = given.or_else(|| spec.inherited_env.get("USER"));
+    user.cloned().unwrap_or_else(|| "root".to_owned())
 }
 
 /// PM2's short words for the modes.

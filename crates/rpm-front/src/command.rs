@@ -46,6 +46,17 @@ pub struct UpstreamSpec {
     /// Whether it gets new connections.
     #[serde(default)]
     pub state: Wish,
+    /// Which of the front's sockets it serves, counted from 0 in the order they were inherited and
+    /// bound; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<usize>,
+}
+
+impl UpstreamSpec {
+    /// What makes it the same one in two sets.
+    pub(crate) fn place(&self) -> (u32, Option<usize>, &Address) {
+        (self.id, self.listener, &self.address)
+    }
 }
 
 fn one() -> u32 {
@@ -188,18 +199,20 @@ mod tests {
     #[test]
     fn commands_are_read() {
         let upstreams = r#"{"id":7,"upstreams":[{"id":0,"address":"127.0.0.1:3000"},
-            {"id":1,"address":"unix:/a","weight":3,"state":"draining"}]}"#;
+            {"id":1,"address":"unix:/a","weight":3,"state":"draining","listener":1}]}"#;
         let first = UpstreamSpec {
             id: 0,
             address: "127.0.0.1:3000".parse().unwrap(),
             weight: 1,
             state: Wish::Up,
+            listener: None,
         };
         let second = UpstreamSpec {
             id: 1,
             address: "unix:/a".parse().unwrap(),
             weight: 3,
             state: Wish::Draining,
+            listener: Some(1),
         };
         let request = Request::parse(upstreams.as_bytes()).unwrap();
         assert_eq!(request.id, Some(7));

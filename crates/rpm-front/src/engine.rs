@@ -142,9 +142,9 @@ impl Engine {
         }
     }
 
-    fn admit(&mut self, (stream, peer): Accepted) {
+    fn admit(&mut self, accepted: Accepted) {
         self.accepted += 1;
-        let session = Session::new(stream, peer, self.accepted);
+        let session = Session::new(accepted, self.accepted);
         self.place(Box::new(session), Instant::now());
     }
 

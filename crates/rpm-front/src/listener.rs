@@ -116,8 +116,18 @@ fn set_options(fd: impl AsFd) -> io::Result<()> {
     keep_alive(fd)
 }
 
-/// A client and, over TCP, its address.
-pub(crate) type Accepted = (Stream, Option<SocketAddr>);
+/// A client.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) stream: Stream,
+    /// Its address, over TCP.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Which socket it came to, counted from 0.
+    pub(crate) listener: usize,
+}
+
+/// The same before it is known which socket it was.
+type Client = (Stream, Option<SocketAddr>);
 
 #[derive(Debug)]
 enum Socket {
@@ -155,10 +165,15 @@ impl Listeners {
     fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         let count = self.all.len();
         self.first = (self.first + 1) % count.max(1);
-        let (before, from) = self.all.split_at(self.first.min(count));
-        for listener in from.iter().chain(before) {
-            if let Poll::Ready(accepted) = listener.socket.poll_accept(context) {
-                return Poll::Ready(accepted);
+        let indices = (0..count).cycle().skip(self.first).take(count);
+        for listener in indices {
+            let Some(one) = self.all.get(listener) else { continue };
+            if let Poll::Ready(accepted) = one.socket.poll_accept(context) {
+                return Poll::Ready(accepted.map(|(stream, peer)| Accepted {
+                    stream,
+                    peer,
+                    listener,
+                }));
             }
         }
         Poll::Pending
@@ -167,7 +182,12 @@ impl Listeners {
     /// Closes all, and gives the clients in the queues of those that close with us: they would be
     /// reset. An inherited socket lives on with whoever gave it, and so does its queue.
     pub(crate) fn close(&mut self) -> Vec<Accepted> {
-        std::mem::take(&mut self.all).into_iter().flat_map(Listener::close).collect()
+        let all = std::mem::take(&mut self.all).into_iter().enumerate();
+        let closed = all.map(|(listener, one)| (listener, one.close()));
+        let accepted = closed.flat_map(|(listener, clients)| {
+            clients.into_iter().map(move |(stream, peer)| Accepted { stream, peer, listener })
+        });
+        accepted.collect()
     }
 }
 
@@ -182,7 +202,7 @@ impl Listener {
         Ok(Self { socket, address, own })
     }
 
-    fn close(self) -> Vec<Accepted> {
+    fn close(self) -> Vec<Client> {
         if !self.own {
             return Vec::new();
         }
@@ -195,7 +215,7 @@ impl Listener {
 }
 
 impl Socket {
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Client>> {
         match self {
             Self::Tcp(socket) => {
                 socket.poll_accept(context).map_ok(|(stream, peer)| (stream.into(), Some(peer)))
@@ -207,7 +227,7 @@ impl Socket {
     }
 
     /// What waits in the kernel's queue, whose length is bounded (net.core.somaxconn).
-    fn rest(self) -> Vec<Accepted> {
+    fn rest(self) -> Vec<Client> {
         match self {
             Self::Tcp(socket) => {
                 let Ok(socket) = socket.into_std() else { return Vec::new() };

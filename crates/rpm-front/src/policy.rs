@@ -22,11 +22,13 @@ pub enum Policy {
     RoundRobin,
 }
 
-/// What a policy knows of a client: hashes of its address without and with its port.
+/// What a policy knows of a client: hashes of its address without and with its port, and which
+/// listening socket it came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Client {
     pub(crate) ip: u64,
     pub(crate) socket: u64,
+    pub(crate) listener: usize,
 }
 
 /// What a policy knows of an upstream.
@@ -147,7 +149,8 @@ mod tests {
         fn spread(&mut self, connections: u64) -> Vec<u32> {
             let mut counts = vec![0; self.weights.len()];
             for number in 0..connections {
-                let client = Client { ip: hash::mix(number), socket: hash::mix(!number) };
+                let (ip, socket) = (hash::mix(number), hash::mix(!number));
+                let client = Client { ip, socket, listener: 0 };
                 counts[self.pick(client).unwrap()] += 1;
             }
             counts
@@ -207,7 +210,9 @@ mod tests {
     fn ip_hash_ignores_the_port_and_even_does_not() {
         let picks = |policy| {
             let mut bench = Bench::new(policy, &[1; 4]);
-            (0..64).map(|port| bench.pick(Client { ip: 5, socket: port })).collect::<Vec<_>>()
+            (0..64)
+                .map(|port| bench.pick(Client { ip: 5, socket: port, listener: 0 }))
+                .collect::<Vec<_>>()
         };
         let sticky = picks(Policy::IpHash);
         assert!(sticky.iter().all(|pick| *pick == sticky[0]));

@@ -72,7 +72,7 @@ impl Pool {
         check(&specs)?;
         let mut former = mem::take(&mut self.upstreams);
         for spec in specs {
-            let same = |one: &Upstream| one.spec.id == spec.id && one.spec.address == spec.address;
+            let same = |one: &Upstream| one.spec.place() == spec.place();
             let upstream = match former.iter().position(same) {
                 Some(index) => {
                     let mut kept = former.swap_remove(index);
@@ -88,9 +88,11 @@ impl Pool {
         Ok(())
     }
 
-    /// An upstream for this client that is not among those `tried`.
+    /// An upstream for this client, of those for the socket it came to, that is not among those
+    /// `tried`.
     pub(crate) fn choose(&mut self, client: Client, tried: &[Key], now: Instant) -> Choice {
-        let untried = |one: &Upstream| !tried.contains(&one.key);
+        let serves = |one: &Upstream| one.serves(client.listener);
+        let untried = |one: &Upstream| serves(one) && !tried.contains(&one.key);
         let may = |one: &Upstream| untried(one) && one.is_open_for(now);
         let mut candidates: Vec<_> =
             self.upstreams.iter_mut().filter(|one| may(one)).map(candidate).collect();
@@ -99,7 +101,8 @@ impl Pool {
         if let Some(upstream) = picked.and_then(|index| open.nth(index)) {
             return Choice::Chosen(upstream.lease(now, self.patience));
         }
-        let can_change = self.upstreams.is_empty() || self.upstreams.iter().any(untried);
+        let mut upstreams = self.upstreams.iter();
+        let can_change = !upstreams.clone().any(serves) || upstreams.any(untried);
         if can_change { Choice::Wait } else { Choice::Spent }
     }
 
@@ -122,10 +125,15 @@ impl Pool {
         }
     }
 
-    /// The draining upstreams without connections.
+    /// The draining upstreams without connections at any socket.
     pub(crate) fn idle(&self) -> Vec<u32> {
-        let idle = |one: &&Upstream| one.spec.state == Wish::Draining && one.open() == 0;
-        self.upstreams.iter().filter(idle).map(|one| one.spec.id).collect()
+        let drains = |one: &&Upstream| one.spec.state == Wish::Draining;
+        let busy = |id| self.upstreams.iter().any(|one| one.spec.id == id && one.open() > 0);
+        let mut ids: Vec<u32> =
+            self.upstreams.iter().filter(drains).map(|one| one.spec.id).collect();
+        ids.dedup();
+        ids.retain(|id| !busy(*id));
+        ids
     }
 
     /// When the next of the down upstreams may be tried again. One that could be tried by now has
@@ -175,7 +183,10 @@ fn check(specs: &[UpstreamSpec]) -> Result<(), SetError> {
         if !(1..=MAX_WEIGHT).contains(&spec.weight) {
             return Err(SetError::Weight { id: spec.id, weight: spec.weight });
         }
-        if specs.iter().take(index).any(|other| other.id == spec.id) {
+        let same = |other: &UpstreamSpec| {
+            other.id == spec.id && (other.listener == spec.listener || spec.listener.is_none())
+        };
+        if specs.iter().take(index).any(same) {
             return Err(SetError::Twice(spec.id));
         }
     }

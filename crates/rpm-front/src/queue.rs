@@ -52,11 +52,12 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listener::Accepted;
     use std::time::Duration;
 
     fn session(deadline: Instant) -> Box<Session> {
         let (one, _other) = tokio::net::UnixStream::pair().unwrap();
-        let mut session = Session::new(one.into(), None, 0);
+        let mut session = Session::new(Accepted { stream: one.into(), peer: None, listener: 0 }, 0);
         session.deadline = Some(deadline);
         Box::new(session)
     }

@@ -1,6 +1,6 @@
 //! [`Session`]: a client, what it has said, and whom it has been given to already.
 
-use crate::{hash, policy::Client, stream::Stream, upstream::Key};
+use crate::{hash, listener::Accepted, policy::Client, stream::Stream, upstream::Key};
 use std::{net::SocketAddr, time::Instant};
 
 /// What a client has said and no upstream has answered.
@@ -41,11 +41,13 @@ pub(crate) struct Session {
 
 impl Session {
     /// A new client, the `number`th: that is all that tells those of a unix socket apart.
-    pub(crate) fn new(stream: Stream, peer: Option<SocketAddr>, number: u64) -> Self {
-        let client = match peer {
-            Some(peer) => Client { ip: hash::of_ip(peer.ip()), socket: hash::of_socket(peer) },
-            None => Client { ip: hash::mix(number), socket: hash::mix(number) },
+    pub(crate) fn new(accepted: Accepted, number: u64) -> Self {
+        let Accepted { stream, peer, listener } = accepted;
+        let (ip, socket) = match peer {
+            Some(peer) => (hash::of_ip(peer.ip()), hash::of_socket(peer)),
+            None => (hash::mix(number), hash::mix(number)),
         };
+        let client = Client { ip, socket, listener };
         let request = Request::default();
         Self { stream, peer, client, request, tried: Vec::new(), resends: 0, deadline: None }
     }

@@ -94,6 +94,11 @@ impl Upstream {
         }
     }
 
+    /// Whether it is for clients of this socket.
+    pub(crate) fn serves(&self, listener: usize) -> bool {
+        self.spec.listener.is_none_or(|mine| mine == listener)
+    }
+
     /// When it may be tried again, if it is wanted and down.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
         match (self.spec.state, self.health) {
@@ -190,7 +195,8 @@ mod tests {
 
     fn upstream() -> Upstream {
         let address = "127.0.0.1:1".parse().unwrap();
-        Upstream::new(Key(0), UpstreamSpec { id: 0, address, weight: 1, state: Wish::Up })
+        let spec = UpstreamSpec { id: 0, address, weight: 1, state: Wish::Up, listener: None };
+        Upstream::new(Key(0), spec)
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum Balance {
     IpHash,
     /// A socket per slot, in turn; needs a privilege.
     RoundRobin,
+    /// A socket per slot at an address of its own, and one at the public address for whoever passes
+    /// connections on.
+    Private,
 }
 
 /// Why another balance than the one asked for is in force: an error number.
@@ -36,7 +39,7 @@ impl Balance {
                 let error = rpm_unix::steer::RoundRobin::available().err()?;
                 Some(Fallback::even(&error))
             }
-            Self::Even | Self::Shared | Self::Random | Self::IpHash => None,
+            Self::Even | Self::Shared | Self::Random | Self::IpHash | Self::Private => None,
         }
     }
 }

@@ -50,6 +50,13 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Owner {
+    /// In whose name an app's front has its sockets: a slot that no instance can have.
+    pub fn front(app: &str) -> Self {
+        Self { app: app.to_owned(), slot: u32::MAX }
+    }
+}
+
 /// How a child's binds are answered.
 #[derive(Debug)]
 pub struct Share {
@@ -100,7 +107,8 @@ pub enum Request {
         address: Address,
         /// `IPV6_V6ONLY`, for an IPv6 address.
         only_v6: bool,
-        /// As for listen(2); 0: the system's maximum.
+        /// As for listen(2); 0: the system's maximum. Negative: only if there is one, of an app
+        /// whose balance is [`Balance::Private`].
         backlog: i32,
         /// How the app's slots share it.
         balance: Balance,

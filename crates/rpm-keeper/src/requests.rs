@@ -129,6 +129,10 @@ impl Keeper {
         let (deaths, crashes) = (history.deaths(now), history.crashes(now));
         let keeper = i32::try_from(std::process::id()).unwrap_or(0);
         self.tell(Event::Welcome { version: VERSION, deaths, crashes, keeper });
+        // Under systemd whoever started us is about to exit, or has died: we are the service.
+        if let Err(error) = rpm_unix::notify::tell(&format!("MAINPID={keeper}")) {
+            crate::log::note(format_args!("the service manager was not told: {error}"));
+        }
         self.ready.tell(ready::OK);
         self.greeted = true;
         if self.end_wanted {

@@ -39,9 +39,9 @@ const OOM_SCORE_ADJ: i32 = -900;
 /// The forked child of a process has the same executable, also when its file was replaced or
 /// removed: only `rpm update` changes versions (traps B10).
 const OWN_EXECUTABLE: &std::ffi::CStr = c"/proc/self/exe";
-/// What whoever started us meant for us, not for the daemon (traps B12).
-const NOT_FOR_THE_DAEMON: [&str; 9] = [
-    "NOTIFY_SOCKET",
+/// What whoever started us meant for us, not for the daemon (traps B12). `NOTIFY_SOCKET` it keeps
+/// for the keeper that it starts should this one be killed: that one is the service then.
+const NOT_FOR_THE_DAEMON: [&str; 8] = [
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
     "LISTEN_PID",

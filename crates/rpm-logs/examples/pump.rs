@@ -6,13 +6,13 @@
 
 use rpm_logs::{
     WhenFull,
+    date_format::DateFormat,
     frame::{Frame, Source},
     lane::{Lanes, Stream},
     open::Access,
     rotate::plan::Plan,
     ship::Origin,
     sink::Rules,
-    stamp::Stamp,
 };
 use rpm_unix::fd::duplicate;
 use std::{os::fd::OwnedFd, path::Path, process::ExitCode};
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 }
 
 async fn pump(mode: &str, directory: &str, numbers: &[String]) {
-    let mut lanes = Lanes::default();
+    let mut lanes = Lanes::holding();
     let mut handles = Vec::new();
     for (number, pair) in numbers.chunks(2).enumerate() {
         let fd = |text: &String| duplicate(text.parse().unwrap_or(-1)).ok();
@@ -39,6 +39,8 @@ async fn pump(mode: &str, directory: &str, numbers: &[String]) {
         let stream = stream(mode, Path::new(directory), number, (pipe, spool));
         handles.extend(lanes.start(stream));
     }
+    let failed = lanes.begin();
+    assert!(failed.is_empty(), "{failed:?}");
     // Until it is killed, or its standard input ends: then all is written first.
     let mut line = String::new();
     let _ended = std::io::stdin().read_line(&mut line);
@@ -66,7 +68,7 @@ fn stream(mode: &str, directory: &Path, number: usize, fds: (OwnedFd, OwnedFd)) 
         spool: (mode != "raw").then_some(spool),
         frame: match mode {
             "json" => Frame::Json(source),
-            "stamped" => Frame::Stamped(Stamp::new("YYYY")),
+            "stamped" => Frame::Stamped(DateFormat::new("YYYY")),
             _ => Frame::Raw,
         },
         when_full: WhenFull::Drop,

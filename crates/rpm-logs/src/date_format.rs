@@ -1,13 +1,21 @@
-//! [`DateFormat`]: times as `log_date_format` and `--timestamp` describe them, in the notation of
-//! PM2's dayjs: `YYYY-MM-DD HH:mm:ss.SSS Z`, text in `[brackets]` as it is.
+//! [`DateFormat`]: times as `log_date_format` and `--timestamp` describe them, as day.js writes
+//! them, which is what PM2 formats with (<https://day.js.org/docs/en/display/format> and its plugin
+//! AdvancedFormat); pure.
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
-use std::fmt::Write;
 
-/// A format, cut into its parts.
+/// Longest first, so that `MMMM` is not read as `MMM` and `M`.
+const TOKENS: [&str; 38] = [
+    "YYYY", "MMMM", "dddd", "gggg", "GGGG", "DDDD", "MMM", "ddd", "SSS", "zzz", "DDD", "YY", "MM",
+    "DD", "Do", "dd", "HH", "hh", "kk", "mm", "ss", "SS", "ZZ", "WW", "ww", "M", "D", "d", "H",
+    "h", "k", "m", "s", "S", "Z", "A", "a", "Q",
+];
+/// Of one letter, and read last: a unix time in seconds and in milliseconds.
+const UNIX: [&str; 2] = ["X", "x"];
+
+/// A format, ready to be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DateFormat {
-    /// Each a token, or text.
     parts: Vec<Part>,
 }
 
@@ -17,127 +25,149 @@ enum Part {
     Text(String),
 }
 
-/// dayjs' tokens (<https://day.js.org/docs/en/display/format>), the longer of two first.
-const TOKENS: [&str; 25] = [
-    "YYYY", "YY", "MMMM", "MMM", "MM", "M", "DD", "D", "dddd", "ddd", "dd", "d", "HH", "H", "hh",
-    "h", "mm", "m", "ss", "s", "SSS", "ZZ", "Z", "A", "a",
-];
-
 impl DateFormat {
-    /// Reads a format. Letters that are no token stay as they are, as in dayjs.
+    /// Reads a format: tokens are replaced, `[text]` stands for itself, and so does the rest.
     pub fn new(format: &str) -> Self {
         let mut parts = Vec::new();
         let mut rest = format;
         while let Some(first) = rest.chars().next() {
-            let escaped = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-            let token = TOKENS.into_iter().find(|token| rest.starts_with(token));
-            if let Some((text, after)) = escaped {
-                push(&mut parts, text);
-                rest = after;
-            } else if let Some(token) = token {
-                parts.push(Part::Token(token));
-                rest = rest.get(token.len()..).unwrap_or_default();
-            } else {
-                let (text, after) = rest.split_at(first.len_utf8());
-                push(&mut parts, text);
-                rest = after;
-            }
+            let text = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+            let token = TOKENS.iter().chain(&UNIX).find(|token| rest.starts_with(**token));
+            let (part, next) = match (text, token) {
+                (Some((text, next)), _) => (Part::Text(text.to_owned()), next),
+                (None, Some(token)) => (Part::Token(token), rest.get(token.len()..).unwrap_or("")),
+                (None, None) => {
+                    let next = rest.get(first.len_utf8()..).unwrap_or("");
+                    (Part::Text(first.to_string()), next)
+                }
+            };
+            parts.push(part);
+            rest = next;
         }
         Self { parts }
     }
 
-    /// A time, given in milliseconds since the epoch, of this machine's zone.
-    pub fn local(&self, at_ms: u64) -> String {
-        self.of(&zoned(at_ms, TimeZone::system()))
+    /// The text for `at`, milliseconds since the epoch, in the machine's time zone.
+    pub fn local(&self, at: u64) -> String {
+        let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+        self.of(&at.unwrap_or_default().to_zoned(TimeZone::system()))
     }
 
     fn of(&self, time: &Zoned) -> String {
-        let mut text = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Token(token) => write(&mut text, token, time),
-                Part::Text(plain) => text.push_str(plain),
-            }
-        }
-        text
+        let text = |part: &Part| match part {
+            Part::Token(token) => value(token, time),
+            Part::Text(text) => text.clone(),
+        };
+        self.parts.iter().map(text).collect()
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, as JavaScript's `toISOString`.
-pub fn iso(at_ms: u64) -> String {
-    DateFormat::new("YYYY-MM-DDTHH:mm:ss.SSS[Z]").of(&zoned(at_ms, TimeZone::UTC))
+/// `2026-11-21T11:09:06.123Z`, as JavaScript's `toISOString`.
+pub fn iso(at: u64) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    format!("{:.3}", at.unwrap_or_default())
 }
 
-fn zoned(at_ms: u64, zone: TimeZone) -> Zoned {
-    let at = i64::try_from(at_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
-    at.unwrap_or(Timestamp::MAX).to_zoned(zone)
-}
-
-fn push(parts: &mut Vec<Part>, text: &str) {
-    match parts.last_mut() {
-        Some(Part::Text(last)) => last.push_str(text),
-        Some(Part::Token(_)) | None => parts.push(Part::Text(text.to_owned())),
+fn value(token: &str, time: &Zoned) -> String {
+    let like = |format: &str| time.strftime(format).to_string();
+    match token {
+        "YYYY" => format!("{:04}", time.year()),
+        "YY" => like("%y"),
+        "Q" => ((time.month() + 2) / 3).to_string(),
+        "M" => time.month().to_string(),
+        "MM" => like("%m"),
+        "MMM" => like("%b"),
+        "MMMM" => like("%B"),
+        "D" => time.day().to_string(),
+        "DD" => like("%d"),
+        "Do" => ordinal(time.day()),
+        "DDD" => time.day_of_year().to_string(),
+        "DDDD" => format!("{:03}", time.day_of_year()),
+        "d" => time.weekday().to_sunday_zero_offset().to_string(),
+        "dd" => like("%a").chars().take(2).collect(),
+        "ddd" => like("%a"),
+        "dddd" => like("%A"),
+        "gggg" | "GGGG" => like("%G"),
+        "WW" | "ww" => like("%V"),
+        "H" => time.hour().to_string(),
+        "HH" => like("%H"),
+        "h" => hour12(time.hour()).to_string(),
+        "hh" => format!("{:02}", hour12(time.hour())),
+        "k" => hour24(time.hour()).to_string(),
+        "kk" => format!("{:02}", hour24(time.hour())),
+        "m" => time.minute().to_string(),
+        "mm" => like("%M"),
+        "s" => time.second().to_string(),
+        "ss" => like("%S"),
+        "S" => (time.millisecond() / 100).to_string(),
+        "SS" => format!("{:02}", time.millisecond() / 10),
+        "SSS" => format!("{:03}", time.millisecond()),
+        "Z" => like("%:z"),
+        "ZZ" => like("%z"),
+        "zzz" => like("%Z"),
+        "A" => like("%p").to_uppercase(),
+        "a" => like("%p").to_lowercase(),
+        "X" => time.timestamp().as_second().to_string(),
+        _ => time.timestamp().as_millisecond().to_string(),
     }
 }
 
-fn write(text: &mut String, token: &str, time: &Zoned) {
-    let hour = i32::from(time.hour());
-    let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
-    let (month, day) = (i32::from(time.month()), i32::from(time.day()));
-    // Nothing that is written to a string can fail.
-    let _ = match token {
-        "YYYY" => write!(text, "{:04}", time.year()),
-        "YY" => write!(text, "{:02}", time.year() % 100),
-        "MMMM" => write!(text, "{}", time.strftime("%B")),
-        "MMM" => write!(text, "{}", time.strftime("%b")),
-        "MM" => write!(text, "{month:02}"),
-        "M" => write!(text, "{month}"),
-        "DD" => write!(text, "{day:02}"),
-        "D" => write!(text, "{day}"),
-        "dddd" => write!(text, "{}", time.strftime("%A")),
-        "ddd" => write!(text, "{}", time.strftime("%a")),
-        "dd" => write!(text, "{}", time.strftime("%a").to_string().get(..2).unwrap_or_default()),
-        "d" => write!(text, "{}", time.weekday().to_sunday_zero_offset()),
-        "HH" => write!(text, "{hour:02}"),
-        "H" => write!(text, "{hour}"),
-        "hh" => write!(text, "{twelve:02}"),
-        "h" => write!(text, "{twelve}"),
-        "mm" => write!(text, "{:02}", time.minute()),
-        "m" => write!(text, "{}", time.minute()),
-        "ss" => write!(text, "{:02}", time.second()),
-        "s" => write!(text, "{}", time.second()),
-        "SSS" => write!(text, "{:03}", time.millisecond()),
-        "ZZ" => write!(text, "{}", time.strftime("%z")),
-        "Z" => write!(text, "{}", time.strftime("%:z")),
-        "A" => write!(text, "{}", if hour < 12 { "AM" } else { "PM" }),
-        "a" => write!(text, "{}", if hour < 12 { "am" } else { "pm" }),
-        other => write!(text, "{other}"),
+fn hour12(hour: i8) -> i8 {
+    if hour % 12 == 0 { 12 } else { hour % 12 }
+}
+
+fn hour24(hour: i8) -> i8 {
+    if hour == 0 { 24 } else { hour }
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`, but `11th`.
+fn ordinal(day: i8) -> String {
+    let end = match (day % 10, day / 10) {
+        (1, tens) if tens != 1 => "st",
+        (2, tens) if tens != 1 => "nd",
+        (3, tens) if tens != 1 => "rd",
+        _ => "th",
     };
+    format!("{day}{end}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(format: &str, time: &str) -> String {
+        DateFormat::new(format).of(&time.parse().unwrap())
+    }
+
     #[test]
-    fn every_token() {
-        let zone = TimeZone::fixed(jiff::tz::offset(-5));
-        let time = zoned(1_793_797_445_067, zone);
+    fn as_day_js_writes_it() {
+        // By hand from day.js 1.11: dayjs(…).format(…).
+        let time = "2026-01-02T03:04:05.067+01:00[+01:00]";
         for (format, want) in [
-            ("YYYY-MM-DD HH:mm:ss.SSS Z", "2026-11-04 08:04:05.067 -05:00"),
-            ("YYYY-MM-DD-HH:mm:ssZZ", "2026-11-04-08:04:05-0500"),
-            ("YY M D H h m s", "26 11 4 8 8 4 5"),
-            ("dddd ddd dd d, MMMM MMM", "Wednesday Wed We 3, November Nov"),
-            ("hh A a", "08 AM am"),
-            ("[day] DD x[YYYY", "day 04 x[2026"),
-            ("YYYY-MM-DDTHH:mm:ss", "2026-11-04T08:04:05"),
-            ("", ""),
+            ("YYYY-MM-DDTHH:mm:ss", "2026-01-02T03:04:05"),
+            ("YYYY-MM-DD HH:mm:ss.SSS Z", "2026-01-02 03:04:05.067 +01:00"),
+            ("YY-M-D H:m:s ZZ", "26-1-2 3:4:5 +0100"),
+            ("ddd, Do MMM YYYY h:mm A", "Fri, 2nd Jan 2026 3:04 AM"),
+            ("dddd MMMM dd d a hh", "Friday January Fr 5 am 03"),
+            ("[at] HH[h] Q", "at 03h 1"),
+            ("X x", "1767319445 1767319445067"),
+            ("[open", "[open"),
+            ("é/YYYY", "é/2026"),
+            ("dddd ddd dd, MMMM MMM x[YYYY", "Friday Fri Fr, January Jan 1767319445067[2026"),
             ("é [é]", "é é"),
+            ("", ""),
         ] {
-            assert_eq!(DateFormat::new(format).of(&time), want, "{format}");
+            assert_eq!(at(format, time), want, "{format}");
         }
-        assert_eq!(iso(1_793_797_445_067), "2026-11-04T13:04:05.067Z");
-        assert_eq!(DateFormat::new("hh A").of(&zoned(0, TimeZone::UTC)), "12 AM");
+        let late = "2026-11-21T12:30:00+00:00[+00:00]";
+        assert_eq!(at("hh:mm a kk DDD", late), "12:30 pm 12 325");
+        assert_eq!(at("hh kk Do", "2026-11-11T00:30:00+00:00[+00:00]"), "12 24 11th");
+    }
+
+    #[test]
+    fn iso_times() {
+        assert_eq!(iso(1_767_319_445_067), "2026-01-02T02:04:05.067Z");
         assert_eq!(iso(u64::MAX).len(), 24);
+        assert_eq!(iso(0), "1970-01-01T00:00:00.000Z");
     }
 }

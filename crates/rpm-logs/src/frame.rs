@@ -1,7 +1,7 @@
 //! What becomes of lines on their way to a file: nothing, a time before each, or a JSON object of
 //! each; and where in a run of bytes lines end. Pure.
 
-use crate::stamp::{Stamp, iso};
+use crate::date_format::{DateFormat, iso};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub enum Frame {
     /// As they came.
     Raw,
     /// `<time>: <line>`, PM2's `log_date_format`.
-    Stamped(Stamp),
+    Stamped(DateFormat),
     /// An object a line, PM2's `log_type: json`.
     Json(Source),
 }
@@ -31,7 +31,7 @@ pub struct Source {
     /// `type`: `out` or `err`.
     pub stream: &'static str,
     /// `timestamp`; `None`: as JavaScript writes dates in JSON.
-    pub stamp: Option<Stamp>,
+    pub stamp: Option<DateFormat>,
 }
 
 #[derive(Serialize)]
@@ -76,7 +76,7 @@ impl Frame {
         match self {
             Self::Raw => out.extend_from_slice(bytes),
             Self::Stamped(stamp) => {
-                let prefix = format!("{}: ", stamp.at(at));
+                let prefix = format!("{}: ", stamp.local(at));
                 for line in lines(bytes) {
                     out.extend_from_slice(prefix.as_bytes());
                     let ends = line.ends_with(b"\n");
@@ -92,7 +92,7 @@ impl Frame {
 
 impl Source {
     fn write(&self, bytes: &[u8], cut: bool, at: u64, out: &mut Vec<u8>) {
-        let timestamp = self.stamp.as_ref().map_or_else(|| iso(at), |stamp| stamp.at(at));
+        let timestamp = self.stamp.as_ref().map_or_else(|| iso(at), |stamp| stamp.local(at));
         for line in lines(bytes) {
             let text = line.strip_suffix(b"\n");
             let object = Object {
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_time_before_each_line() {
-        let frame = Frame::Stamped(Stamp::new("X"));
+        let frame = Frame::Stamped(DateFormat::new("X"));
         assert_eq!(
             framed(&frame, b"a\n\nb\r\n", false),
             "1767319445: a\n1767319445: \n1767319445: b\r\n"
@@ -160,9 +160,8 @@ mod tests {
     fn an_object_of_each_line() {
         let about = "\"timestamp\":\"2026-01-02T02:04:05.067Z\",\"type\":\"err\",\
                      \"process_id\":7,\"app_name\":\"a\\\"b\"";
-        let want = format!(
-            "{{\"message\":\"a\\u0000\\t\\\"\u{fffd}\\r\",{about}}}\n{{\"message\":\"b\",{about}}}\n"
-        );
+        let first = format!("{{\"message\":\"a\\u0000\\t\\\"\u{fffd}\\r\",{about}}}\n");
+        let want = format!("{first}{{\"message\":\"b\",{about}}}\n");
         assert_eq!(framed(&json(), b"a\0\t\"\xff\r\nb", false), want);
         let want = format!("{{\"message\":\"b\",{about},\"partial\":true}}\n");
         assert_eq!(framed(&json(), b"b", true), want);

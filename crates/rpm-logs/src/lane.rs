@@ -3,6 +3,8 @@
 //! A disk that hangs stops the thread that writes to it, and nothing else; so each mount point that
 //! apps log to has a thread of its own. All files of one stream are written on one thread.
 
+mod unsettled;
+
 use crate::{
     frame::Frame,
     peek::Peek,
@@ -14,7 +16,7 @@ use crate::{
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     rc::Rc,
@@ -26,11 +28,12 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::{LocalSet, spawn_local},
 };
+use unsettled::Unsettled;
 
 /// Threads, at most; further mount points share the first.
 const MAX_LANES: usize = 8;
-/// Commands that may wait for a thread.
-const MAX_WAITING: usize = 1024;
+/// Commands that may wait for a thread: a successor starts the streams of all apps at once.
+const MAX_WAITING: usize = 16 << 10;
 
 /// A stream and what becomes of it.
 pub struct Stream {
@@ -98,9 +101,32 @@ enum Command {
 
 struct Starting {
     stream: Stream,
+    unsettled: Arc<Unsettled>,
     orders: mpsc::Receiver<Order>,
     counters: Arc<Counters>,
     unshipped: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Starting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Starting").field("files", &self.stream.files).finish_non_exhaustive()
+    }
+}
+
+impl Starting {
+    fn paths(&self) -> Vec<PathBuf> {
+        // Only what went through memory has a journal.
+        let files = self.stream.files.iter().filter(|_| self.stream.spool.is_some());
+        files.map(|(path, _)| path.clone()).collect()
+    }
+
+    fn announce(&self) {
+        self.unsettled.add(&self.paths());
+    }
+
+    fn settled(&self) {
+        self.unsettled.settled(&self.paths());
+    }
 }
 
 /// All threads that write logs.
@@ -108,6 +134,9 @@ struct Starting {
 pub struct Lanes {
     by_mount: BTreeMap<PathBuf, mpsc::Sender<Command>>,
     files: Arc<Files>,
+    unsettled: Arc<Unsettled>,
+    /// Streams that wait for [`Lanes::begin`]; `None`: none has to.
+    held: Option<Vec<Starting>>,
 }
 
 /// The open files, each once even if two threads write to it.
@@ -115,22 +144,58 @@ pub struct Lanes {
 struct Files(Mutex<BTreeMap<PathBuf, Weak<LogFile>>>);
 
 impl Lanes {
+    /// Those of a successor: no stream starts before [`Lanes::begin`], so that what a killed
+    /// predecessor left half done in a file of several is seen before anything is written to it.
+    pub fn holding() -> Self {
+        Self { held: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Starts all streams that were held back; those that come later start at once. Why some
+    /// could not be started.
+    pub fn begin(&mut self) -> Vec<io::Error> {
+        let held = self.held.take().unwrap_or_default();
+        held.iter().for_each(Starting::announce);
+        held.into_iter().filter_map(|starting| self.send(starting).err()).collect()
+    }
+
     /// Starts to move a stream.
     ///
     /// # Errors
     /// No thread could be made, or too many streams wait for a thread that hangs.
     pub fn start(&mut self, stream: Stream) -> io::Result<StreamHandle> {
-        let first = stream.files.first().map(|(path, _)| path.as_path());
-        let mount = mount_of(first.unwrap_or(Path::new("/")));
         let (orders, inbox) = mpsc::channel(MAX_COMMANDS);
         let (counters, unshipped) = (Arc::<Counters>::default(), Arc::<AtomicU64>::default());
         let handle =
             StreamHandle { orders, counters: counters.clone(), unshipped: unshipped.clone() };
-        let starting = Starting { stream, orders: inbox, counters, unshipped };
-        let lane = self.lane(mount)?;
-        lane.try_send(Command::Start(Box::new(starting)))
-            .map_err(|_| io::Error::other("its disk hangs"))?;
+        let unsettled = self.unsettled.clone();
+        let starting = Starting { stream, unsettled, orders: inbox, counters, unshipped };
+        match &mut self.held {
+            Some(held) => held.push(starting),
+            None => {
+                starting.announce();
+                self.send(starting)?;
+            }
+        }
         Ok(handle)
+    }
+
+    fn send(&mut self, starting: Starting) -> io::Result<()> {
+        let first = starting.stream.files.first().map(|(path, _)| path.as_path());
+        let mount = mount_of(first.unwrap_or(Path::new("/")));
+        let lane = match self.lane(mount) {
+            Ok(lane) => lane,
+            Err(error) => {
+                starting.settled();
+                return Err(error);
+            }
+        };
+        let sent = lane.try_send(Command::Start(Box::new(starting)));
+        sent.map_err(|error| {
+            if let Command::Start(back) = error.into_inner() {
+                back.settled();
+            }
+            io::Error::other("its disk hangs")
+        })
     }
 
     fn lane(&mut self, mount: PathBuf) -> io::Result<&mpsc::Sender<Command>> {
@@ -229,8 +294,10 @@ async fn serve(mut inbox: mpsc::Receiver<Command>, files: &Files, peek: &Rc<RefC
 }
 
 fn start(starting: Starting, files: &Files, peek: &Rc<RefCell<Peek>>) {
-    let Starting { stream, orders, counters, unshipped } = starting;
+    let announced = starting.paths();
+    let Starting { stream, unsettled, orders, counters, unshipped } = starting;
     let Stream { pipe, files: paths, spool, frame, when_full, ship, origin, mut alarm } = stream;
+    let all = paths.iter().map(|(path, _)| path.clone()).collect();
     let mut open: Vec<_> = paths.into_iter().map(|(path, rules)| files.get(&path, rules)).collect();
     let route = match spool {
         Some(memory) => {
@@ -243,9 +310,14 @@ fn start(starting: Starting, files: &Files, peek: &Rc<RefCell<Peek>>) {
         None if open.is_empty() => Ok(Route::Nowhere),
         None => Ok(Route::Direct(open.swap_remove(0))),
     };
+    // What the journal says is done, or this stream will never write.
+    unsettled.settled(&announced);
     let pump = route.and_then(|route| Pump::new(pipe, route, peek.clone()));
     match pump {
-        Ok(pump) => drop(spawn_local(pump.with(when_full, counters, alarm).run(orders))),
+        Ok(pump) => drop(spawn_local(async move {
+            unsettled.wait(all).await;
+            pump.with(when_full, counters, alarm).run(orders).await;
+        })),
         Err(error) => alarm(crate::pump::Trouble::Blocked(error)),
     }
 }

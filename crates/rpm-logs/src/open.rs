@@ -51,13 +51,23 @@ pub fn group(name: &str) -> Option<u32> {
 
 /// Opens `path` for writing at its end; makes it and its directories where they are missing.
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
-    let mut file = if geteuid().is_root() { open_carefully(path)? } else { open_plainly(path)? };
+    let mut file = open_for(path, OFlag::O_WRONLY)?;
     let metadata = file.metadata()?;
     if metadata.is_file() {
         apply(&file, access, metadata.mode(), metadata.gid())?;
         file.seek(SeekFrom::End(0))?;
     }
     Ok(file)
+}
+
+/// As [`open`] a file of our own beside a log, for reading as well.
+pub(crate) fn open_beside(path: &Path) -> io::Result<File> {
+    open_for(path, OFlag::O_RDWR)
+}
+
+/// `usage`: `O_WRONLY` or `O_RDWR`.
+fn open_for(path: &Path, usage: OFlag) -> io::Result<File> {
+    if geteuid().is_root() { open_carefully(path, usage) } else { open_plainly(path, usage) }
 }
 
 fn apply(file: &File, access: Access, mode: u32, group: u32) -> io::Result<()> {
@@ -72,12 +82,18 @@ fn apply(file: &File, access: Access, mode: u32, group: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn open_plainly(path: &Path) -> io::Result<File> {
+fn open_plainly(path: &Path, usage: OFlag) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
     }
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(FLAGS.bits());
+    options
+        .read(usage == OFlag::O_RDWR)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(FLAGS.bits());
     options.open(path)
 }
 
@@ -89,12 +105,13 @@ struct Walk {
     /// Still to go, the next one last.
     parts: Vec<OsString>,
     links: u32,
+    usage: OFlag,
 }
 
-fn open_carefully(path: &Path) -> io::Result<File> {
+fn open_carefully(path: &Path, usage: OFlag) -> io::Result<File> {
     let directory = root()?;
     let mut walk =
-        Walk { trusted: is_trusted(&directory)?, directory, parts: Vec::new(), links: 0 };
+        Walk { trusted: is_trusted(&directory)?, directory, parts: Vec::new(), links: 0, usage };
     walk.push(path)?;
     while let Some(part) = walk.parts.pop() {
         if walk.parts.is_empty() {
@@ -154,7 +171,7 @@ impl Walk {
 
     /// The file itself; `None`: it is a link that leads elsewhere.
     fn file(&mut self, part: &OsStr) -> io::Result<Option<File>> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | FLAGS;
+        let flags = self.usage | OFlag::O_CREAT | OFlag::O_NOFOLLOW | FLAGS;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         match openat(&self.directory, part, flags, mode) {
             Ok(file) => {

@@ -1,9 +1,10 @@
-//! [`Pump`]: moves one stream into its files until it is told to finish.
+//! `Pump`: moves one stream into its files until it is told to finish.
 //!
 //! Straight from the pipe into one file where nothing is to be done to its lines, else by way of a
 //! spool. What a full or broken disk refuses is thrown away and counted, or left in the pipe, as
 //! its owner wants; every new attempt begins with the file, so it resumes by itself.
 
+mod inlet;
 mod told;
 
 pub use told::{Alarm, Counters, Trouble};
@@ -13,6 +14,7 @@ use crate::{
     sink::{LogFile, Outcome, Portion, outcome},
     spooled::{Spooled, Urge, WhenFull, Written},
 };
+use inlet::Inlet;
 use nix::fcntl::{FcntlArg, fcntl};
 use rpm_unix::pipe::{null, splice};
 use std::{
@@ -24,7 +26,6 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::unix::pipe::Receiver,
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
@@ -69,7 +70,7 @@ pub(crate) enum Route {
 
 /// One pipe and where it goes.
 pub(crate) struct Pump {
-    pipe: Receiver,
+    pipe: Inlet,
     route: Route,
     when_full: WhenFull,
     peek: Rc<RefCell<Peek>>,
@@ -111,7 +112,7 @@ impl Pump {
     /// `InvalidInput` if `pipe` is no pipe's read end.
     pub(crate) fn new(pipe: OwnedFd, route: Route, peek: Rc<RefCell<Peek>>) -> io::Result<Self> {
         let pump = Self {
-            pipe: Receiver::from_owned_fd(pipe)?,
+            pipe: Inlet::new(pipe)?,
             route,
             when_full: WhenFull::Drop,
             peek,
@@ -169,7 +170,7 @@ impl Pump {
                         self.drain(Urge::Ended)
                     }
                 },
-                ready = self.pipe.readable(), if !self.ended && !blocked && finishing.is_none() => {
+                ready = self.pipe.ready(), if !self.ended && !blocked && finishing.is_none() => {
                     ready.and_then(|()| self.step_ready())
                 }
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
@@ -220,16 +221,13 @@ impl Pump {
         }
     }
 
-    /// One step, after which tokio knows whether the pipe is still to be read.
+    /// One step, by which the pipe knows when to look again.
     fn step_ready(&mut self) -> io::Result<()> {
         match self.step(Urge::Lines)? {
-            Step::Empty => {
-                // An event that came meanwhile is not forgotten by this.
-                let _would_block =
-                    self.pipe.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-            }
+            Step::Bytes(bytes) => self.pipe.took(bytes),
+            Step::Empty => self.pipe.found_nothing(),
             Step::End => self.ended = true,
-            Step::Bytes(_) | Step::Blocked => {}
+            Step::Blocked => {}
         }
         Ok(())
     }

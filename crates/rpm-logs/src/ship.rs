@@ -1,4 +1,4 @@
-//! [`Shipper`]: lines on their way to another collector, beside the files: syslog or journald.
+//! `Shipper`: lines on their way to another collector, beside the files: syslog or journald.
 //!
 //! Each has a task and a bounded queue. A collector that is slow or away fills the queue; what does
 //! not fit is dropped and counted, and nobody waits: the files are the record, this is a copy.
@@ -49,7 +49,7 @@ impl Shipper {
         Self { queue, format, origin, dropped }
     }
 
-    /// Sends a line, with its newline if it has one, written at `at` (milliseconds since the epoch).
+    /// Sends a line, with its newline if it has one, written at `at`, milliseconds since the epoch.
     pub(crate) fn send(&mut self, line: &[u8], at: u64) {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         if self.queue.try_send(self.format.message(&self.origin, text, at)).is_err() {

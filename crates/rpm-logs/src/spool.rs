@@ -1,4 +1,4 @@
-//! [`Spool`]: what was taken from a pipe and is not yet in a file, in a memory file that outlives
+//! `Spool`: what was taken from a pipe and is not yet in a file, in a memory file that outlives
 //! the daemon (traps A7).
 //!
 //! Bytes come by splice, behind the first page, and the description's offset says how many came: it

@@ -4,7 +4,7 @@
 use crate::{
     frame::{Frame, MAX_LINE_BYTES, lines, run},
     ship::Shipper,
-    sink::{LogFile, Outcome},
+    sink::{LogFile, Outcome, Place},
     spool::{Intent, Spool},
     times::now_ms,
 };
@@ -75,7 +75,7 @@ impl Spooled {
         files: Vec<Arc<LogFile>>,
         ships: Vec<Shipper>,
     ) -> io::Result<Self> {
-        Ok(Self {
+        let mut spooled = Self {
             spool: Spool::open(memory)?,
             frame,
             files,
@@ -83,7 +83,19 @@ impl Spooled {
             last: VecDeque::new(),
             bytes: Vec::new(),
             framed: Vec::new(),
-        })
+        };
+        spooled.settle()?;
+        Ok(spooled)
+    }
+
+    /// Looks whether the write that a predecessor began was done, as long as nobody else writes to
+    /// that file, and takes back half of one. The journal says it from then on.
+    fn settle(&mut self) -> io::Result<()> {
+        let Some(intent) = self.spool.intent() else { return Ok(()) };
+        let file = self.files.get(first(intent.target));
+        let done = file.is_some_and(|file| file.has(intent.place, intent.length) == Some(true));
+        let target = intent.target + u64::from(done);
+        self.spool.begin(Intent { target, place: Place::NONE, ..intent })
     }
 
     pub(crate) fn files(&self) -> &[Arc<LogFile>] {
@@ -124,12 +136,12 @@ impl Spooled {
         let mut all = Written::default();
         if let Some(intent) = self.spool.intent() {
             self.load(self.spool.until(intent.to), intent.cut, intent.at)?;
-            if !self.deliver(intent, true, when_full, &mut all)? {
+            if !self.deliver(intent, when_full, &mut all)? {
                 return Ok(all);
             }
         }
         while let Some(intent) = self.next(urge)? {
-            if !self.deliver(intent, false, when_full, &mut all)? {
+            if !self.deliver(intent, when_full, &mut all)? {
                 return Ok(all);
             }
             self.publish(intent.at);
@@ -150,8 +162,7 @@ impl Spooled {
             if let Some(run) = run(&self.bytes, force, urge == Urge::Ended) {
                 let (to, at) = (self.spool.after(run.length), now_ms());
                 self.load(run.length, run.cut, at)?;
-                let place = crate::sink::Place { device: 0, inode: 0, offset: 0 };
-                let length = self.framed.len() as u64;
+                let (place, length) = (Place::NONE, self.framed.len() as u64);
                 return Ok(Some(Intent { to, at, target: 0, place, length, cut: run.cut }));
             }
             if is_all {
@@ -169,11 +180,9 @@ impl Spooled {
     }
 
     /// Writes what is framed to each file from the intent's on; false: one of them lets us wait.
-    /// `again`: it was begun before, and may be done.
     fn deliver(
         &mut self,
         intent: Intent,
-        again: bool,
         when_full: WhenFull,
         all: &mut Written,
     ) -> io::Result<bool> {
@@ -181,10 +190,6 @@ impl Spooled {
         let mut whole = true;
         for (number, file) in self.files.iter().enumerate().skip(first(intent.target)) {
             let target = number as u64;
-            let begun = again && target == intent.target;
-            if begun && file.has(intent.place, intent.length) == Some(true) {
-                continue;
-            }
             let spool = &mut self.spool;
             let written = file.append(&self.framed, |place| {
                 spool.begin(Intent { target, place, length, ..intent })

@@ -9,11 +9,12 @@
 //! index. It has a header of 24 bytes (`rpmtime1`, device and inode of its log) and records of 12:
 //! an offset and milliseconds since the epoch, 48 bits each. All numbers are little-endian.
 
+use crate::open::open_beside;
 use std::{
     ffi::OsString,
-    fs::{File, Metadata, OpenOptions},
+    fs::{File, Metadata},
     io,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -91,10 +92,9 @@ impl TimesWriter {
         let named = log.metadata().is_ok_and(|named| crate::growing::is_same(&named, metadata));
         let path = path_of(log).filter(|_| named && metadata.is_file());
         let Some(path) = path else { return writer };
-        let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits() | nix::fcntl::OFlag::O_NONBLOCK.bits();
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        if let Ok(file) = options.custom_flags(flags).open(path) {
+        // A link in its place would lead us to write elsewhere, and nobody else has one there.
+        let link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+        if let Some(file) = (!link).then(|| open_beside(&path).ok()).flatten() {
             // Where this fails there is no index; nothing else depends on it.
             let _unwritable = writer.begin(file, metadata);
         }
@@ -331,6 +331,25 @@ mod tests {
         let mut writer = TimesWriter::open(Path::new("/proc/self/status"), &metadata);
         writer.note(0, 5000);
         assert!(writer.file.is_none());
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_left_alone() {
+        let log = Log::new();
+        let target = log.path().with_file_name("precious");
+        std::fs::write(&target, "precious").unwrap();
+        let index = path_of(&log.path()).unwrap();
+        std::os::unix::fs::symlink(&target, &index).unwrap();
+        log.writer().note(0, 5000);
+        std::fs::remove_file(&index).unwrap();
+        // A second name counts as one where others than root may write.
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(log.directory.path(), all).unwrap();
+        std::fs::hard_link(&target, &index).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            log.writer().note(0, 5000);
+        }
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
     }
 
     #[test]

@@ -90,6 +90,9 @@ pub struct InstanceView {
     pub memory: u64,
     /// The user it runs as.
     pub user: String,
+    /// Whether changed files restart it.
+    #[serde(default)]
+    pub watching: bool,
     /// How many connections wait in its slot's queues; `None` where rpm holds no sockets of it.
     #[serde(default)]
     pub queue: Option<u32>,

@@ -11,6 +11,7 @@ pub mod home;
 pub mod limits;
 pub mod lock;
 pub mod memfd;
+pub mod notify;
 pub mod peer;
 pub mod pidfd;
 pub mod pipe;

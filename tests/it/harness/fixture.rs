@@ -46,6 +46,15 @@ pub(crate) fn compiled() -> PathBuf {
     })
 }
 
+/// A static 32-bit server, whose bind rpm cannot see; it needs no C library.
+pub(crate) fn compiled_i386() -> PathBuf {
+    made("i386", "c/i386.c", |source, target| {
+        let flags = "-m32 -O1 -static -no-pie -fno-pie -nostdlib -ffreestanding";
+        let flags = flags.split(' ').chain(["-fno-stack-protector", "-o"]);
+        Command::new("gcc").args(flags).arg(target).arg(source).status()
+    })
+}
+
 /// What a program makes of a fixture, kept in the cache until the fixture is newer. `make` gets the
 /// fixture's path and that of the file or folder to make.
 pub(crate) fn made(

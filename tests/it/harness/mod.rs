@@ -20,7 +20,9 @@ pub(crate) use command::{Output, Rpm};
 pub(crate) use door::Door;
 pub(crate) use events::{Events, Next};
 pub(crate) use files::wait_for;
-pub(crate) use fixture::{cache, compiled, copy, fixture, made, node_modules, repository, venv};
+pub(crate) use fixture::{
+    cache, compiled, compiled_i386, copy, fixture, made, node_modules, repository, venv,
+};
 pub(crate) use home::Home;
 pub(crate) use http::{Connection, get};
 pub(crate) use load::{Load, Report};

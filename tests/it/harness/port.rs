@@ -1,7 +1,6 @@
 //! Ports that no other test has: handed out by a counter that all test processes share, below the
 //! range the kernel takes ports for outgoing connections from.
 
-use rustix::fs::{FlockOperation, flock};
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpListener;
@@ -23,7 +22,7 @@ pub(crate) fn ports(count: u16) -> u16 {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o666);
     let mut file = options.open(COUNTER).expect(COUNTER);
-    flock(&file, FlockOperation::LockExclusive).expect("flock");
+    file.lock().expect("lock");
     let mut text = String::new();
     file.read_to_string(&mut text).expect("read");
     let mut first = text.trim().parse().unwrap_or(FIRST);

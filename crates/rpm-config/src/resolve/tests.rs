@@ -16,6 +16,7 @@ fn defaults_are_pm2s() {
     let machine = machine();
     let want = AppSpec {
         name: AppName::new("server").unwrap(),
+        file: None,
         namespace: "default".into(),
         launch: crate::Launch {
             script: machine.app().join("server.js"),
@@ -145,9 +146,14 @@ fn balance_is_for_shared_ports() {
         |balance| AppOptions { balance, instances: Some(Instances::Count(2)), ..options() };
     assert_eq!(machine().spec(&cluster(None)).balance, Even);
     assert_eq!(machine().spec(&cluster(Some(Random))).balance, Random);
-    let later = resolve(&cluster(Some(LeastConn)), &machine().context()).unwrap();
-    let warning = Warning::LeastConnShared { app: later.spec.name.clone() };
-    assert_eq!(later.warnings, [warning]);
+    let fronted = resolve(&cluster(Some(LeastConn)), &machine().context()).unwrap();
+    assert_eq!(fronted.warnings, []);
+    let address = crate::ListenAddress::Udp("0.0.0.0:53".parse().unwrap());
+    let listen = Some(vec![crate::Listen { name: "dns".to_owned(), address }]);
+    let inherits = AppOptions { listen, ..cluster(Some(LeastConn)) };
+    let inherits = resolve(&inherits, &machine().context()).unwrap();
+    let warning = Warning::LeastConnShared { app: inherits.spec.name.clone() };
+    assert_eq!(inherits.warnings, [warning]);
     let fork = AppOptions { balance: Some(Even), ..options() };
     assert_eq!(app(&fork, &machine().context()), Err(Fault::BalanceInFork));
     let held = AppOptions { share_ports: Some(true), ..fork };

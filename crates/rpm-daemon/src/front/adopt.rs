@@ -1,7 +1,7 @@
 //! What becomes of the fronts that a new daemon finds, and of those it misses.
 
-use super::{Front, Label, Leaving, MARK, Phase, is_at_rest, kill, rotation::Rotation};
-use crate::{clock, engine::Engine};
+use super::{Front, Label, Leaving, MARK, Phase, addresses, is_at_rest, kill, rotation::Rotation};
+use crate::{clock, engine::Engine, sharing::is_fronted};
 use rpm_config::AppName;
 use rpm_keeper::{Child, ExitStatus};
 
@@ -11,9 +11,10 @@ impl Engine {
     pub(crate) fn adopt_fronts(&mut self, mut found: Vec<(Child, Vec<u8>, Option<ExitStatus>)>) {
         found.sort_by_key(|(child, ..)| std::cmp::Reverse(child.child));
         for (child, label, status) in found {
-            let Ok(Label { front: app }) = serde_json::from_slice(&label) else { continue };
+            let Ok(Label { front: app, listen }) = serde_json::from_slice(&label) else { continue };
             self.fronts.last_id = self.fronts.last_id.max(child.child.0 & !MARK);
-            let proxy = self.specs.get(&app).and_then(|spec| spec.proxy.clone());
+            let own = || (!listen.is_empty()).then(|| addresses::proxy(listen.clone()));
+            let proxy = self.specs.get(&app).and_then(|spec| spec.proxy.clone().or_else(own));
             match (status, proxy) {
                 (Some(_), _) => {
                     self.acknowledge_front(child.child);
@@ -45,7 +46,8 @@ impl Engine {
     pub(crate) fn check_fronts(&mut self) {
         let apps: Vec<AppName> = self.specs.values().map(|spec| spec.name.clone()).collect();
         for app in apps {
-            let proxied = self.specs.get(&app).is_some_and(|spec| spec.proxy.is_some());
+            let spec = self.specs.get(&app);
+            let proxied = spec.is_some_and(|spec| spec.proxy.is_some() || is_fronted(spec));
             let rests = self.fleet.apps.get(&app).is_none_or(is_at_rest);
             match (rests, self.fronts.all.contains_key(&app)) {
                 (true, true) => self.end_idle_front(&app),

@@ -6,7 +6,7 @@ use rpm_config::{AppName, Balance, ListenAddress, Proxy, ProxyHeader};
 use rpm_front::{Config, Policy, ProxyProtocol};
 use rpm_keeper::{Activation, Address, ChildId, Request, SpawnSpec};
 use rpm_unix::spawn::Program;
-use std::{ffi::CString, os::fd::OwnedFd};
+use std::{ffi::CString, net::SocketAddr, os::fd::OwnedFd};
 use tokio::task::spawn_local;
 
 /// The first word of a front's command line.
@@ -23,10 +23,11 @@ pub(super) fn request(
     places: &Places,
     app: &AppName,
     proxy: &Proxy,
+    listen: Vec<SocketAddr>,
 ) -> Result<Request, String> {
     let spec = spec(places, app, proxy)?;
     let spec = spec.seal().map_err(|error| format!("out of memory files: {error}"))?;
-    Ok(Request::Spawn { child, label: super::label(app), spec })
+    Ok(Request::Spawn { child, label: super::label(app, listen), spec })
 }
 
 fn spec(places: &Places, app: &AppName, proxy: &Proxy) -> Result<SpawnSpec, String> {

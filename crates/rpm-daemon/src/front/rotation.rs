@@ -29,7 +29,10 @@ pub(crate) struct Rotation {
 /// What a worker does once nothing new comes to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
+    /// Of a worker without another beside it.
     Drain,
+    /// Of one whose place another one takes, or nobody.
+    DrainBeside,
     Stop,
 }
 
@@ -37,7 +40,7 @@ enum Step {
 fn upstreams(spec: &AppSpec, app: &App) -> Vec<UpstreamSpec> {
     let upstream = |slot: u32, state: Wish| {
         let address = Address::Local(rpm_config::instance_port(spec, slot)?);
-        Some(UpstreamSpec { id: slot, address, weight: 1, state })
+        Some(UpstreamSpec { id: slot, address, weight: 1, state, listener: None })
     };
     app.instances
         .iter()
@@ -57,6 +60,7 @@ fn upstreams(spec: &AppSpec, app: &App) -> Vec<UpstreamSpec> {
 impl Engine {
     /// Tells all fronts what has changed for them.
     pub(crate) fn rotate_all(&mut self) {
+        self.follow_addresses();
         if self.fronts.is_empty() {
             return;
         }
@@ -70,7 +74,10 @@ impl Engine {
             return;
         };
         let Some(front) = self.fronts.all.get_mut(app) else { return };
-        let wanted = upstreams(spec, fleet);
+        let wanted = match spec.proxy {
+            Some(_) => upstreams(spec, fleet),
+            None => super::addresses::upstreams(&front.proxy, fleet, &self.workers),
+        };
         let Front { phase: super::Phase::Serving(running), rotation, .. } = front else { return };
         if rotation.told.as_ref() == Some(&wanted) {
             return;
@@ -89,9 +96,12 @@ impl Engine {
         self.leave_rotation(worker, Step::Stop)
     }
 
-    /// The same for a drain. Only of a current worker: a former one has the address of its
-    /// successor.
+    /// The same for a drain. With `proxy` only of a current worker: a former one has the address of
+    /// its successor.
     pub(crate) fn leaves_rotation_before_drain(&mut self, worker: WorkerId) -> bool {
+        if self.workers.get(worker).is_some_and(|known| !known.record.private.is_empty()) {
+            return self.leave_rotation(worker, Step::DrainBeside);
+        }
         let drains = self.fleet.worker(worker).is_some_and(|place| {
             let found = self.fleet.instance(place.instance);
             found.is_some_and(|(_, _, one)| matches!(one.state, State::Draining { .. }))
@@ -142,8 +152,9 @@ impl Engine {
         let due: Vec<_> = steps.extract_if(.., |(id, ..)| *id <= *obeyed).collect();
         for (_, worker, step) in due {
             match step {
-                Step::Stop => self.stop_now(worker),
+                Step::Stop => self.stop_beside(worker),
                 Step::Drain => self.drain_behind_front(app, worker),
+                Step::DrainBeside => self.drain_beside(worker),
             }
         }
     }
@@ -166,8 +177,9 @@ impl Engine {
     pub(super) fn go_on_without(&mut self, rotation: Rotation) {
         for (_, worker, step) in rotation.steps {
             match step {
-                Step::Stop => self.stop_now(worker),
+                Step::Stop => self.stop_beside(worker),
                 Step::Drain => self.drain_now(worker),
+                Step::DrainBeside => self.drain_beside(worker),
             }
         }
         for worker in rotation.draining.into_values() {

@@ -20,7 +20,7 @@ impl Engine {
     pub(crate) fn front_view(&self, app: &AppName, slot: u32) -> Option<FrontView> {
         let front: &Front = self.fronts.get(app)?;
         let stats = front.rotation.stats.as_ref();
-        let upstream = stats.and_then(|all| all.upstreams.iter().find(|one| one.id == slot));
+        let mine = || stats.iter().flat_map(|all| &all.upstreams).filter(|one| one.id == slot);
         Some(FrontView {
             pid: front.running().map(|running| running.pid),
             listening: front.proxy.listen.iter().map(ListenAddress::to_string).collect(),
@@ -35,8 +35,8 @@ impl Engine {
             },
             connections: stats.map_or(0, |stats| stats.connections),
             waiting: stats.map_or(0, |stats| stats.waiting),
-            instance_state: upstream.map(|one| one.state.clone()),
-            instance_connections: upstream.map_or(0, |one| one.open),
+            instance_state: mine().next().map(|one| one.state.clone()),
+            instance_connections: mine().map(|one| one.open).sum(),
         })
     }
 }

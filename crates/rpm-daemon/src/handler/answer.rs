@@ -9,6 +9,7 @@ use crate::{
 use rpm_config::AppName;
 use rpm_protocol::{Acted, FailureView, RpcError, Started};
 use rpm_supervisor::{Answer, Failure, InstanceId, State, Ticket, WorkerId};
+use rpm_unix::{procfd, procfs};
 use std::collections::BTreeMap;
 
 /// Names of instances when a request came.
@@ -32,7 +33,10 @@ impl Engine {
             }
         };
         match question {
-            Question::Start { app, restarted, strict } => {
+            Question::Start { app, restarted, strict, fallback } => {
+                if let Some(fallback) = fallback.filter(|_| failure.is_some()) {
+                    self.fall_back(fallback);
+                }
                 let failure = failure.or_else(|| strict.then(|| self.not_online(&touched))?);
                 let instances = self.ids_of(&app);
                 self.replies.respond(to, Started { app, restarted, instances, failure });
@@ -71,7 +75,20 @@ impl Engine {
         let stderr = self.stderr_of(failure.instance, failure.worker);
         let shares = self.specs.get(app).is_some_and(|spec| crate::launch::shares_ports(spec));
         let trouble = failure.worker.and_then(|worker| self.troubles.of(worker));
+        let unseen = || self.unseen_bind(app, &stderr).filter(|_| shares);
+        let trouble = trouble.or_else(unseen);
         Some(diagnose::failure(app, failure, (stderr, trouble), shares))
+    }
+
+    /// The port a worker complained of, if another of its app has it: then its bind was not seen,
+    /// or the two would share it.
+    fn unseen_bind(&self, app: &AppName, stderr: &[String]) -> Option<String> {
+        let port = diagnose::port_complained_of(stderr)?;
+        let (pid, command) = procfd::port_holder(port)?;
+        let session = procfs::process(pid)?.session;
+        let label = &self.workers.get(self.workers.led_by(session)?)?.label;
+        let instance = Some(label.instance).filter(|_| label.app == *app)?;
+        Some(diagnose::unseen(port, (pid, command), instance))
     }
 
     /// The last lines of standard error of a living worker, or of the instance's last dead one.

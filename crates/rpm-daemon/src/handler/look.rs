@@ -1,9 +1,11 @@
 //! Requests that only look, and `flush`.
 
-use crate::{engine::Engine, inbox::Responder, log_files, replies::respond, sample::Waiting, view};
+use crate::{
+    disk, engine::Engine, inbox::Responder, log_files, replies::respond, sample::Waiting, view,
+};
 use rpm_protocol::{InstanceDetail, InstanceView, LogSource, RpcError, Targets};
 use rpm_supervisor::InstanceId;
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, time::Duration};
 
 /// How long a reader waits for the time indexes.
 const TIMES_LIMIT: Duration = Duration::from_secs(1);
@@ -73,9 +75,12 @@ impl Engine {
         }
         let mut emptied = Vec::new();
         for path in paths {
-            match log_files::empty(&path) {
+            let file = path.clone();
+            let done = disk::look(move || log_files::empty(&file))
+                .unwrap_or_else(|| Err(io::Error::other("its disk does not answer")));
+            match done {
                 Ok(()) => emptied.push(path),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     let message = format!("{} could not be emptied: {error}", path.display());
                     return Err(RpcError::failed(message, None));

@@ -5,7 +5,7 @@ use crate::{
     engine::Engine,
     inbox::{Message, Responder},
     launch,
-    replies::{Question, respond},
+    replies::{Fallback, Question, respond},
     store,
 };
 use rpm_config::{AppName, AppSpec};
@@ -28,15 +28,21 @@ impl Engine {
         }
         let restarted = self.fleet.apps.contains_key(&spec.name);
         let app = spec.name.clone();
-        let question = Question::Start { app: app.clone(), restarted, strict: wait_ms.is_some() };
+        let former = self.specs.get(&app).cloned();
+        if let Some(former) = &former {
+            self.close_dropped(former, &spec);
+        }
+        self.keep_spec(spec.clone());
+        let fallback = former
+            .filter(|_| origin == StartOrigin::Reload)
+            .zip(self.specs.get(&app).cloned())
+            .map(|(former, tried)| Fallback { former, tried });
+        let strict = wait_ms.is_some();
+        let question = Question::Start { app: app.clone(), restarted, strict, fallback };
         let ticket = self.replies.add(question, to);
         if let Some(limit) = wait_ms {
             self.expire_after(ticket, Duration::from_millis(limit));
         }
-        if let Some(former) = self.specs.get(&app).cloned() {
-            self.close_dropped(&former, &spec);
-        }
-        self.keep_spec(spec.clone());
         let command = if restarted {
             self.take_over(&spec, origin)
         } else {
@@ -103,6 +109,24 @@ impl Engine {
     fn do_unattended(&mut self, command: Command) {
         let ticket = self.replies.unattended();
         self.step(Event::Command { ticket, command });
+    }
+
+    /// A reload has failed: the workers that serve on are those of the former description, and so
+    /// is every one that is started in their place. Not where another one came meanwhile.
+    pub(super) fn fall_back(&mut self, fallback: Fallback) {
+        let Fallback { former, tried } = fallback;
+        let app = former.name.clone();
+        let Some(present) = self.specs.get(&app).filter(|spec| Arc::ptr_eq(spec, &tried)) else {
+            return;
+        };
+        let spec = AppSpec { instances: present.instances, ..AppSpec::clone(&former) };
+        let policy = Policy::from(&spec);
+        self.keep_spec(spec);
+        self.renew_front(&app);
+        let ticket = self.replies.unattended();
+        // The supervisor is in the midst of a step.
+        let command = Command::Amend { app, policy };
+        self.queue.push_back(Event::Command { ticket, command });
     }
 
     /// An app's instances, by slot.

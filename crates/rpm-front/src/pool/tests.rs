@@ -8,7 +8,7 @@ const REFUSED: io::ErrorKind = io::ErrorKind::ConnectionRefused;
 
 fn spec(id: u32) -> UpstreamSpec {
     let address = format!("127.0.0.1:{}", 3000 + id).parse().unwrap();
-    UpstreamSpec { id, address, weight: 1, state: Wish::Up }
+    UpstreamSpec { id, address, weight: 1, state: Wish::Up, listener: None }
 }
 
 fn specs(ids: impl IntoIterator<Item = u32>) -> Vec<UpstreamSpec> {
@@ -153,6 +153,29 @@ fn policy() -> impl Strategy<Value = Policy> {
     prop::sample::select(vec![Even, IpHash, LeastConn, Random, RoundRobin])
 }
 
+#[test]
+fn an_upstream_is_for_the_clients_of_its_socket() {
+    let at = |id, listener| UpstreamSpec { listener: Some(listener), ..spec(id) };
+    let mut pool = Pool::new(Policy::LeastConn, Duration::from_secs(1));
+    pool.replace(vec![at(0, 0), at(0, 1), at(1, 0)]).unwrap();
+    let now = Instant::now();
+    let client = |listener| Client { listener, ..Client::default() };
+    let mut chosen = |listener| match pool.choose(client(listener), &[], now) {
+        Choice::Chosen(lease) => Some(lease),
+        Choice::Wait | Choice::Spent => None,
+    };
+    let (one, two, three) = (chosen(0).unwrap(), chosen(0).unwrap(), chosen(1).unwrap());
+    assert_ne!(one.key, two.key);
+    assert!(three.key != one.key && three.key != two.key);
+    assert!(chosen(2).is_none());
+    assert_eq!(pool.replace(vec![at(0, 1), at(0, 1)]), Err(SetError::Twice(0)));
+    let drains = |listener| UpstreamSpec { state: Wish::Draining, ..at(0, listener) };
+    pool.replace(vec![drains(0), drains(1)]).unwrap();
+    assert_eq!(pool.idle(), [0_u32; 0]);
+    drop((one, two, three));
+    assert_eq!(pool.idle(), [0]);
+}
+
 proptest! {
     /// Whatever happens: what is told to be open is what is leased, a chosen upstream is wanted and
     /// was not put aside, and nobody waits while one could be tried.
@@ -164,7 +187,7 @@ proptest! {
         for act in acts {
             match act {
                 Act::Choose(hash) => {
-                    let client = Client { ip: hash, socket: !hash };
+                    let client = Client { ip: hash, socket: !hash, listener: 0 };
                     let open = pool.upstreams.iter().filter(|one| one.is_open_for(now));
                     let open: Vec<_> = open.map(|one| one.key).collect();
                     match pool.choose(client, &[], now) {

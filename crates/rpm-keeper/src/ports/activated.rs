@@ -21,6 +21,7 @@ impl Ports {
     ) -> Result<OwnedFd, (i32, Option<Owner>)> {
         let namespace = self.namespace(address);
         let key = Key { address: address.clone(), namespace, only_v6: false, device: Vec::new() };
+        let key = self.table.key_at(owner, address).unwrap_or(key);
         if let Some(holder) = self.table.foreigner(&owner.app, &key) {
             return Err((socket::ADDRESS_IN_USE, Some(holder.clone())));
         }

@@ -36,7 +36,11 @@ impl Ports {
             let holder = Some(holder.clone());
             return Event::ListenFailed { request, errno: socket::ADDRESS_IN_USE, holder };
         }
-        let asked = self.asked(owner, key, backlog, None);
+        let asked = if self.is_private(&owner.app, &key) {
+            self.asked_private(owner, key, backlog)
+        } else {
+            self.asked(owner, key, backlog, None)
+        };
         self.handover.touched = true;
         let _told_later = self.steer();
         match asked {
@@ -84,7 +88,7 @@ impl Ports {
         self.lend(id)
     }
 
-    fn lend(&mut self, id: HoldId) -> io::Result<OwnedFd> {
+    pub(super) fn lend(&mut self, id: HoldId) -> io::Result<OwnedFd> {
         let owner = self.table.holds.get(&id).ok_or(io::ErrorKind::NotFound)?.owner.clone();
         let living: Vec<_> = self.living(&owner).map(|(child, _)| child).collect();
         self.table.mark(id);
@@ -96,7 +100,13 @@ impl Ports {
         hold.socket.try_clone()
     }
 
-    fn open(&self, owner: Owner, key: Key, backlog: i32, user: Option<u32>) -> io::Result<Hold> {
+    pub(super) fn open(
+        &self,
+        owner: Owner,
+        key: Key,
+        backlog: i32,
+        user: Option<u32>,
+    ) -> io::Result<Hold> {
         if !self.table.has_room(&owner.app, &key) {
             return Err(io::Error::from_raw_os_error(socket::TOO_MANY));
         }
@@ -125,7 +135,7 @@ impl Ports {
         Ok(hold)
     }
 
-    fn drop_holds(&mut self, which: impl Fn(&Hold) -> bool) {
+    pub(super) fn drop_holds(&mut self, which: impl Fn(&Hold) -> bool) {
         self.handover.touched = true;
         let gone: Vec<_> = self.table.holds.extract_if(.., |_, hold| which(hold)).collect();
         for (_, hold) in gone {

@@ -56,12 +56,14 @@ impl Ports {
         self.bury();
         let patient = waited.is_none_or(|schedule| !schedule.is_over());
         let facts = self.facts(&claim, patient, &mut censuses);
+        let private = self.is_private(&claim.caller.owner.app, &claim.key);
         events.extend(match verdict(&facts) {
             Verdict::Pass => self.pass(claim.caller.child, &claim.caller.note),
             Verdict::Done => self.done(&claim),
             Verdict::Refuse(holder) => self.refuse(claim, holder),
             Verdict::Wait => self.wait(&claim.caller, waited),
             Verdict::Give(hold) => self.give(claim, hold, &mut censuses),
+            Verdict::Join | Verdict::First if private => self.give_private(claim, &mut censuses),
             Verdict::Join => self.join(claim),
             Verdict::First => self.first(claim),
         });

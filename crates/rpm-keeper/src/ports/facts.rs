@@ -7,7 +7,7 @@ use super::{
     key::Key,
     lease::Censuses,
     source::{Caller, Claim},
-    steer::group_of,
+    steer::{group_of, queue_length},
     verdict::{Facts, Held},
 };
 use crate::message::ChildId;
@@ -60,7 +60,10 @@ impl Ports {
         } else if self.is_one(app, key) {
             table.first(app, key)?
         } else {
-            own.filter(|id| !table.is_borrowed(*id))?
+            let private = self.is_private(app, key);
+            let kind =
+                |id: &HoldId| table.holds.get(id).is_some_and(|hold| hold.private == private);
+            own.filter(|id| !table.is_borrowed(*id) && kind(id))?
         };
         let shuts_down = self.table.rivals(&caller.owner.app, key).any(|(_, hold)| hold.shuts_down);
         let expected = self.table.holds.get(&id)?.nonblocking;
@@ -84,6 +87,9 @@ impl Ports {
         };
         if !hold.users.keys().any(lives) {
             return false;
+        }
+        if hold.private {
+            return !hold.asked && queue_length(hold) == 0;
         }
         let Some(group) = group_of(hold) else { return false };
         let steering = self.groups.get(&group);

@@ -74,12 +74,16 @@ impl Ports {
     }
 
     pub(super) fn refuse(&self, claim: Claim, holder: Owner) -> Vec<Event> {
-        let (child, address, errno) =
-            (claim.caller.child, claim.key.address, socket::ADDRESS_IN_USE);
+        self.fail(claim, socket::ADDRESS_IN_USE, Some(holder))
+    }
+
+    /// Has the bind fail with this error number.
+    pub(super) fn fail(&self, claim: Claim, errno: i32, holder: Option<Owner>) -> Vec<Event> {
+        let (child, address) = (claim.caller.child, claim.key.address);
         if let Some(source) = self.sources.get(&child) {
             source.answer(&claim.caller.note, Answer::Error(errno));
         }
-        vec![Event::Refused { child, address, errno, holder: Some(holder) }]
+        vec![Event::Refused { child, address, errno, holder }]
     }
 
     pub(super) fn wait(&mut self, caller: &Caller, waited: Option<Schedule>) -> Vec<Event> {

@@ -65,7 +65,7 @@ struct Record {
 }
 
 impl Ports {
-    /// Ports that are about to be taken over: no call is answered before [`Self::adopted`].
+    /// Ports that are about to be taken over: no call is answered before `adopted`.
     pub fn awaiting() -> Self {
         let mut ports = Self::new();
         ports.handover.adopting = true;
@@ -196,7 +196,7 @@ impl Ports {
                 group.order.joined(missing);
             }
             group.order.joined(cookie);
-            group.inherited = true;
+            group.programmed = true;
             self.table.marked.insert(id);
         }
         for group in self.groups.values_mut() {
@@ -250,7 +250,7 @@ impl Ports {
         let address = hold.key.address.clone();
         if let Some(group) = group_of(&hold) {
             let group = self.groups.entry(group).or_default();
-            (group.unknown, group.inherited) = (true, true);
+            (group.unknown, group.programmed) = (true, true);
         }
         self.table.insert(hold);
         Some(address)

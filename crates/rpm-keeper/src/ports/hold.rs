@@ -49,6 +49,10 @@ pub(super) struct Hold {
     pub(super) asked: bool,
     /// We bound it; its path goes with it.
     pub(super) made: bool,
+    /// It is bound to an address of its own, and its key is the public one.
+    pub(super) private: bool,
+    /// It is the public one of private ones.
+    pub(super) public: bool,
     /// `O_NONBLOCK` as the last program had it at its bind. It may have changed it since, on the
     /// description that all share; the next program of the kind will do the same.
     pub(super) nonblocking: Option<bool>,
@@ -101,6 +105,8 @@ impl Hold {
             last: None,
             asked: false,
             made: false,
+            private: false,
+            public: false,
             nonblocking: None,
             shuts_down: false,
             file: None,

@@ -33,6 +33,10 @@
 //! as the path still names it. A program that unlinks the path first gets its own, and the last one
 //! to do so has the clients; that is known and not solved.
 //!
+//! Where the app's balance is [`Private`](crate::Balance::Private), 8 and 9 mean another thing: we
+//! bind the public address for a front (refusals are the program's), and the program gets a socket
+//! at an address of its own (`private.rs`).
+//!
 //! # After it
 //! A bind that was let through is an *attempt* (`attempt.rs`) until its socket listens: then it is
 //! a *hold* (`hold.rs`). UDP is held as soon as it is seen to be bound. A `listen` is always let
@@ -72,6 +76,7 @@ mod hold;
 mod key;
 mod lease;
 mod listen;
+mod private;
 mod progress;
 mod reason;
 mod retire;

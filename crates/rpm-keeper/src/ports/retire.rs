@@ -59,11 +59,12 @@ impl Retirement {
 }
 
 impl Ports {
-    /// Steers new connections away from a slot. For [`crate::Request::Retire`]; answered by
-    /// [`Event::Retired`], at once if there is nothing to steer.
+    /// Steers new connections away from a slot; where somebody passes them on, he has done so
+    /// before. For [`crate::Request::Retire`]; answered by [`Event::Retired`], at once if there is
+    /// nothing to steer.
     pub fn retire(&mut self, owner: Owner) -> Vec<Event> {
         let mine = self.table.holds.values().filter(|hold| hold.owner == owner);
-        if !mine.into_iter().any(|hold| self.has_others(hold)) {
+        if !mine.into_iter().any(|hold| hold.private || self.has_others(hold)) {
             return vec![Event::Retired { owner }];
         }
         let begun = self.retiring.entry(owner.clone());

@@ -106,6 +106,7 @@ impl Ports {
 
     /// Brings all marked groups up to date, and closes what was released.
     pub(super) fn steer(&mut self) -> Vec<Event> {
+        self.close_unused_fronts();
         self.bury();
         let mut events = Vec::new();
         while let Some(id) = self.table.marked.pop_first() {
@@ -136,7 +137,8 @@ impl Ports {
         }
         let (mut censuses, now) = (Censuses::default(), Instant::now());
         for mut hold in std::mem::take(&mut self.table.ghosts) {
-            let member = group_of(&hold).is_some_and(|id| self.is_member(&id, hold.cookie));
+            let member =
+                group_of(&hold).map_or(hold.private, |id| self.is_member(&id, hold.cookie));
             let open = member && self.is_open(&hold, &mut censuses);
             // Once its slot is gone, others may want the address.
             let replaced = member && self.table.find(&hold.owner, &hold.key).is_some();
@@ -226,7 +228,7 @@ impl Ports {
                 Some(self.fall_back(&id.0, &refused?))
             }
             // The kernel's own hash goes on.
-            Balance::Even | Balance::Shared => None,
+            Balance::Even | Balance::Shared | Balance::Private => None,
         }
     }
 
@@ -379,9 +381,11 @@ impl Ports {
     }
 }
 
-/// The group a socket belongs to, once it listens: TCP only.
+/// The group a socket belongs to, once it listens: TCP only, and not one that has an address of its
+/// own.
 pub(super) fn group_of(hold: &Hold) -> Option<GroupId> {
     match hold.key.address {
+        Address::Tcp(_) if hold.private => None,
         Address::Tcp(_) => Some((hold.owner.app.clone(), hold.key.clone())),
         Address::Udp(_) | Address::Unix(_) => None,
     }

@@ -20,8 +20,9 @@ pub(super) struct Steering {
     /// Slots that `turns` has sockets for.
     named: BTreeSet<u32>,
     applied: Option<Plan>,
-    /// A former keeper may have left a program in it.
-    pub(super) inherited: bool,
+    /// A program is attached, or a former keeper may have left one: the kernel keeps it when members
+    /// leave, and whoever joins comes under it.
+    pub(super) programmed: bool,
     /// The order is the kernel's secret: nobody of us saw its sockets join.
     pub(super) unknown: bool,
 }
@@ -64,11 +65,15 @@ impl Steering {
             // The kernel has no choice, or nobody would be better; a program would only be in the
             // way of those who join.
             self.applied = None;
-            return Ok(());
+            return self.leave_to_the_kernel(seats);
         }
         match balance {
             Balance::RoundRobin => self.apply_turns(seats, chosen)?,
-            Balance::Even | Balance::Shared | Balance::Random | Balance::IpHash => {
+            Balance::Even
+            | Balance::Shared
+            | Balance::Random
+            | Balance::IpHash
+            | Balance::Private => {
                 self.apply_program(balance, seats, chosen)?;
             }
         }
@@ -76,8 +81,16 @@ impl Steering {
         Ok(())
     }
 
+    fn leave_to_the_kernel(&mut self, seats: &[Seat<'_>]) -> io::Result<()> {
+        if let Some(seat) = seats.first().filter(|_| self.programmed) {
+            rpm_unix::steer::detach(seat.socket)?;
+            self.programmed = false;
+        }
+        Ok(())
+    }
+
     fn apply_program(
-        &self,
+        &mut self,
         balance: Balance,
         seats: &[Seat<'_>],
         chosen: &BTreeSet<u64>,
@@ -88,13 +101,19 @@ impl Steering {
             Balance::Random => Program::random(&members),
             Balance::IpHash => Program::ip_hash(&members),
             // The kernel's own hash is in force already.
-            Balance::Even | Balance::Shared if all && self.applied.is_none() && !self.inherited => {
+            Balance::Even | Balance::Shared | Balance::Private if all && !self.programmed => {
                 return Ok(());
             }
-            Balance::Even | Balance::Shared | Balance::RoundRobin => Program::even(&members),
+            Balance::Even | Balance::Shared | Balance::RoundRobin | Balance::Private => {
+                Program::even(&members)
+            }
         };
         let any = seats.iter().find(|seat| chosen.contains(&seat.cookie));
-        any.map_or(Ok(()), |seat| program.attach(seat.socket))
+        if let Some(seat) = any {
+            program.attach(seat.socket)?;
+            self.programmed = true;
+        }
+        Ok(())
     }
 
     fn members(&self, seats: &[Seat<'_>], chosen: &BTreeSet<u64>) -> io::Result<Option<Members>> {
@@ -132,6 +151,7 @@ impl Steering {
         let attached = self.applied.as_ref().map(|plan| plan.balance) == Some(Balance::RoundRobin);
         if let Some(seat) = chosen.first().filter(|_| !attached) {
             turns.attach(seat.socket.as_fd())?;
+            self.programmed = true;
         }
         self.named = slots;
         Ok(())

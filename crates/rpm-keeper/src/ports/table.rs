@@ -7,7 +7,7 @@ use super::{
     key::Key,
     steer::{GroupId, group_of},
 };
-use crate::message::{ChildId, Owner};
+use crate::message::{Address, ChildId, Owner};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many sockets and attempts there may be: each is a descriptor of ours.
@@ -52,6 +52,11 @@ impl Table {
         self.marked.extend(group_of(&hold));
         self.holds.insert(id, hold);
         id
+    }
+
+    /// The number of the next hold.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next
     }
 
     /// Adds a hold as a former keeper had it.
@@ -130,6 +135,12 @@ impl Table {
         all.find(|(_, hold)| hold.owner == *owner && hold.key == *key).map(|(id, _)| *id)
     }
 
+    /// What exactly is held of this owner at an address.
+    pub(super) fn key_at(&self, owner: &Owner, address: &Address) -> Option<Key> {
+        let same = |hold: &&Hold| hold.owner == *owner && hold.key.address == *address;
+        self.holds.values().find(same).map(|hold| hold.key.clone())
+    }
+
     /// The hold of this very socket in this app; that of the slot itself, if there are several.
     pub(super) fn find_socket(&self, owner: &Owner, cookie: u64) -> Option<HoldId> {
         let same = |hold: &Hold| hold.cookie == cookie && hold.owner.app == owner.app;
@@ -184,7 +195,6 @@ mod tests {
         super::{hold::Phase, key::Key},
         *,
     };
-    use crate::message::Address;
     use std::net::TcpListener;
 
     fn owner(app: &str, slot: u32) -> Owner {

@@ -14,6 +14,7 @@ impl Balance {
             Self::Random => 2,
             Self::IpHash => 3,
             Self::RoundRobin => 4,
+            Self::Private => 5,
         }
     }
 
@@ -24,6 +25,7 @@ impl Balance {
             2 => Self::Random,
             3 => Self::IpHash,
             4 => Self::RoundRobin,
+            5 => Self::Private,
             value => return Err(WireError::Unknown { what: "balance", value }),
         })
     }

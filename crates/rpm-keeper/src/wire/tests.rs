@@ -44,8 +44,14 @@ fn address() -> impl Strategy<Value = Address> {
 }
 
 fn balance() -> impl Strategy<Value = Balance> {
-    let all =
-        [Balance::Even, Balance::Shared, Balance::Random, Balance::IpHash, Balance::RoundRobin];
+    let all = [
+        Balance::Even,
+        Balance::Shared,
+        Balance::Random,
+        Balance::IpHash,
+        Balance::RoundRobin,
+        Balance::Private,
+    ];
     prop::sample::select(all.to_vec())
 }
 

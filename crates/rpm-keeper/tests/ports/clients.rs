@@ -5,22 +5,17 @@ use std::{
     collections::BTreeMap,
     io::{ErrorKind, Read, Write},
     net::{Ipv6Addr, SocketAddr, TcpStream},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 /// Long enough for any machine; a request that takes it has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A port nobody has, below those the kernel gives to clients, so that none of them takes it.
+/// A port nobody has, by the counter that the end-to-end tests share.
 pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 12_000 + (std::process::id() % 150) as u16 * 128;
     loop {
-        let port = start + NEXT.fetch_add(1, Ordering::SeqCst) % 128;
+        let port = crate::port::port();
         let anywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         if !is_taken(&Endpoint::Tcp(anywhere)) && !is_taken(&Endpoint::Udp(anywhere)) {
             return port;

@@ -1,7 +1,7 @@
 //! One line as a collector wants it; pure but for the host's name.
 
 use super::{Address, Origin};
-use crate::stamp::iso;
+use crate::date_format::iso;
 use std::{borrow::Cow, fs};
 
 /// Of a longer line, so many bytes are sent: all receivers must take 8 KiB (RFC 5425, 4.3.1).

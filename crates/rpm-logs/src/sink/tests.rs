@@ -3,6 +3,7 @@
 use super::*;
 use crate::peek::Peek;
 use rpm_unix::pipe::{Pipe, pipe};
+use std::fs::File;
 use std::{
     fs::OpenOptions,
     os::{fd::AsFd, unix::fs::PermissionsExt},

@@ -1,0 +1,141 @@
+//! [`Inlet`]: the read end of a stream's pipe, and when it is looked at: at once while much comes,
+//! else in common beats, so that many quiet streams wake their thread as often as one.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
+    sync::OnceLock,
+    time::Duration,
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::unix::pipe::Receiver,
+    time::{Instant, sleep_until},
+};
+
+/// Time between two looks at a pipe that has little: how late its lines are in the file, at most.
+const BEAT: Duration = Duration::from_millis(10);
+/// How long a pipe that had much is looked at without waiting for a beat.
+const BUSY: Duration = Duration::from_millis(100);
+/// A look that took less has surely seen all: no limit of a look is smaller, but at the edge of a
+/// rotation.
+const SHORT_BYTES: u64 = 32 << 10;
+/// Beats without a byte after which the kernel is to tell of the next one.
+const QUIET_BEATS: u32 = 3;
+
+/// A pipe's read end.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    pipe: Rc<OwnedFd>,
+    /// The kernel tells when bytes come; `None`: it rests until `beat`, and nobody is woken.
+    watched: Option<AsyncFd<Rc<OwnedFd>>>,
+    beat: Instant,
+    quiet: u32,
+    /// Taken since `since`; `much` within a beat: the app would soon have to wait for us.
+    taken: u64,
+    since: Instant,
+    much: u64,
+    busy_until: Instant,
+}
+
+impl Inlet {
+    /// Takes a pipe. Must be called inside a tokio runtime with I/O.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `pipe` is no pipe's read end.
+    pub(super) fn new(pipe: OwnedFd) -> io::Result<Self> {
+        let pipe = Rc::new(Receiver::from_owned_fd(pipe)?.into_nonblocking_fd()?);
+        let now = Instant::now();
+        let mut inlet = Self {
+            much: super::capacity(&pipe) / 2,
+            pipe,
+            watched: None,
+            beat: now,
+            quiet: 0,
+            taken: 0,
+            since: now,
+            busy_until: now,
+        };
+        inlet.watch();
+        Ok(inlet)
+    }
+
+    /// Waits until there may be something to take.
+    pub(super) async fn ready(&self) -> io::Result<()> {
+        match &self.watched {
+            Some(watched) => drop(watched.readable().await?),
+            None => sleep_until(self.beat).await,
+        }
+        Ok(())
+    }
+
+    /// A look took so many bytes.
+    pub(super) fn took(&mut self, bytes: u64) {
+        let now = Instant::now();
+        self.count(bytes, now);
+        self.quiet = 0;
+        // Nothing: a new file was begun, or room was made.
+        if bytes > 0 && bytes < SHORT_BYTES && now >= self.busy_until {
+            self.rest(now);
+        } else if self.watched.is_none() {
+            self.beat = now;
+        }
+    }
+
+    /// A look found nothing, or no whole line.
+    pub(super) fn found_nothing(&mut self) {
+        let now = Instant::now();
+        match &self.watched {
+            // An event that came meanwhile is not forgotten by this.
+            Some(watched) => {
+                let nothing = |_: &Rc<OwnedFd>| Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                let _would_block = watched.try_io(Interest::READABLE, nothing);
+            }
+            None if now < self.busy_until || self.quiet >= QUIET_BEATS => self.watch(),
+            None => {
+                self.quiet += 1;
+                self.rest(now);
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: u64, now: Instant) {
+        if now >= self.since + BEAT {
+            (self.taken, self.since) = (0, now);
+        }
+        self.taken += bytes;
+        if self.taken >= self.much {
+            self.busy_until = now + BUSY;
+        }
+    }
+
+    fn rest(&mut self, now: Instant) {
+        self.watched = None;
+        self.beat = next_beat(now);
+    }
+
+    #[expect(deprecated, reason = "its successor is unsafe; this owns what it watches")]
+    fn watch(&mut self) {
+        let watched = AsyncFd::with_interest(self.pipe.clone(), Interest::READABLE);
+        match watched {
+            Ok(watched) => self.watched = Some(watched),
+            // The system watches no more for us: we go on looking.
+            Err(_) => self.rest(Instant::now()),
+        }
+    }
+}
+
+impl AsFd for Inlet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+}
+
+/// The next of the beats that all pipes have in common.
+fn next_beat(now: Instant) -> Instant {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let first = *FIRST.get_or_init(|| now);
+    let gone = now.saturating_duration_since(first).as_millis() / BEAT.as_millis();
+    first + BEAT * u32::try_from(gone.saturating_add(1)).unwrap_or(u32::MAX)
+}

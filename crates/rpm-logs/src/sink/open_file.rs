@@ -1,0 +1,186 @@
+//! [`Open`]: a log file as it is open now: at its end, of the right day, still at its path; and how
+//! bytes get into it.
+
+use super::{Outcome, Rules, outcome};
+use crate::{
+    open::open,
+    rotate::{self, plan::Plan},
+    times::{TimesWriter, now_ms},
+};
+use rpm_unix::pipe::splice;
+use std::{
+    fs::{File, Metadata},
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
+    os::{fd::BorrowedFd, unix::fs::MetadataExt},
+    path::Path,
+};
+
+/// Bytes copied at once to what cannot be spliced to: a terminal, a device.
+const COPY_BYTES: usize = 64 << 10;
+/// How often a file that is written to is looked for at its path, in milliseconds.
+const LOOK_MS: u64 = 1000;
+/// How long an opening, a rotation or a look that failed is not tried again, in milliseconds.
+pub(super) const RETRY_MS: u64 = 1000;
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) file: File,
+    method: Method,
+    /// When what was written.
+    pub(super) times: TimesWriter,
+    /// When the path is looked at next.
+    pub(super) look_at: u64,
+    /// When a new file is begun whatever its size.
+    pub(super) rotate_at: Option<u64>,
+    /// No rotation before this: the last one failed.
+    pub(super) retry_at: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Splice,
+    /// Loses what is in the daemon's hands if it is killed; only where splice does not work.
+    Copy,
+}
+
+impl Open {
+    pub(super) fn new(path: &Path, rules: &Rules) -> io::Result<Self> {
+        let file = open(path, rules.access)?;
+        let metadata = file.metadata()?;
+        let method = if metadata.is_file() { Method::Splice } else { Method::Copy };
+        let now = now_ms();
+        let interval = rules.rotate.as_ref().and_then(|plan| plan.interval.as_ref());
+        // A file with lines of a former day is of that day.
+        let since = if metadata.len() > 0 { modified(&metadata).unwrap_or(now) } else { now };
+        Ok(Self {
+            times: TimesWriter::open(path, &metadata),
+            file,
+            method,
+            look_at: now + LOOK_MS,
+            rotate_at: interval.and_then(|interval| interval.after(since)),
+            retry_at: 0,
+        })
+    }
+
+    pub(super) fn is_regular(&self) -> bool {
+        self.method == Method::Splice || self.file.metadata().is_ok_and(|found| found.is_file())
+    }
+
+    /// Everything but the writing: the file is there, not too old, and we are at its end. Where the
+    /// next byte goes.
+    pub(super) fn prepare(&mut self, path: &Path, rules: &Rules) -> io::Result<u64> {
+        let now = now_ms();
+        if now >= self.look_at {
+            self.look_at = now + LOOK_MS;
+            self.look(path, rules);
+        }
+        let length = self.seek_to_end()?;
+        let due = self.rotate_at.is_some_and(|at| now >= at) && now >= self.retry_at;
+        if !due {
+            return Ok(length);
+        }
+        if length == 0 {
+            let interval = rules.rotate.as_ref().and_then(|plan| plan.interval.as_ref());
+            self.rotate_at = interval.and_then(|interval| interval.after(now));
+            return Ok(0);
+        }
+        // Where it fails the old file goes on.
+        let _later = self.rotate(path, rules);
+        self.seek_to_end()
+    }
+
+    /// Goes to the path's file if that is another by now: the old one was moved or removed.
+    fn look(&mut self, path: &Path, rules: &Rules) {
+        let ours = self.file.metadata().map(|ours| identity(&ours));
+        let moved = match (ours, std::fs::metadata(path)) {
+            (Ok(ours), Ok(theirs)) => ours != identity(&theirs),
+            (_, Err(error)) => error.kind() == ErrorKind::NotFound,
+            (Err(_), Ok(_)) => false,
+        };
+        if moved && let Ok(new) = Self::new(path, rules) {
+            *self = new;
+        }
+    }
+
+    pub(super) fn rotate(&mut self, path: &Path, rules: &Rules) -> io::Result<()> {
+        let Some(plan) = &rules.rotate else { return Ok(()) };
+        let done = self.try_rotate(path, rules, plan);
+        if done.is_err() {
+            self.retry_at = now_ms() + RETRY_MS;
+        }
+        done
+    }
+
+    fn try_rotate(&mut self, path: &Path, rules: &Rules, plan: &Plan) -> io::Result<()> {
+        self.times.flush(now_ms());
+        // Somebody was faster; then there is a file of ours at the path, or none.
+        let ours = std::fs::metadata(path).is_ok_and(|theirs| {
+            self.file.metadata().is_ok_and(|ours| identity(&ours) == identity(&theirs))
+        });
+        if ours {
+            rotate::put_away(path, plan, self.file.metadata()?.len())?;
+        }
+        *self = Self::new(path, rules)?;
+        Ok(())
+    }
+
+    /// Moves bytes from `pipe` to `at`, the file's end.
+    pub(super) fn take_now(&mut self, pipe: BorrowedFd<'_>, at: u64, limit: usize) -> Outcome {
+        let outcome = self.take(pipe, limit);
+        if matches!(outcome, Outcome::Moved(bytes) if bytes > 0) {
+            self.times.note(at, now_ms());
+        }
+        outcome
+    }
+
+    fn take(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
+        if self.method == Method::Splice {
+            match outcome(splice(pipe, &self.file, limit)) {
+                // A file system without splice.
+                Outcome::Failed { error, .. } if error.kind() == ErrorKind::InvalidInput => {
+                    self.method = Method::Copy;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.copy(pipe, limit)
+    }
+
+    /// After a truncation (`flush`, copytruncate) our offset is behind the end and would leave a
+    /// hole; after somebody else's append it is before it and would write over that. Where the next
+    /// byte goes.
+    fn seek_to_end(&mut self) -> io::Result<u64> {
+        let metadata = self.file.metadata()?;
+        if metadata.is_file() && metadata.len() != self.file.stream_position()? {
+            self.file.seek(SeekFrom::End(0))?;
+        }
+        Ok(metadata.len())
+    }
+
+    pub(super) fn cut(&mut self, length: u64) {
+        // Where this fails a piece of a line stays: there is nothing better to do.
+        let _torn = self.file.set_len(length);
+    }
+
+    fn copy(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
+        let mut buffer = vec![0; limit.min(COPY_BYTES)];
+        let read = pipe.try_clone_to_owned().and_then(|pipe| File::from(pipe).read(&mut buffer));
+        let length = match outcome(read) {
+            Outcome::Moved(length) => length,
+            other => return other,
+        };
+        match self.file.write_all(buffer.get(..length).unwrap_or_default()) {
+            Ok(()) => Outcome::Moved(length),
+            Err(error) => Outcome::Failed { error, lost: length },
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn modified(metadata: &Metadata) -> Option<u64> {
+    let since = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
