@@ -24,10 +24,10 @@ use crate::{
 };
 use link::Link;
 use rotation::Rotation;
-use rpm_config::{AppName, Proxy};
+use rpm_config::{AppName, AppSpec, Proxy};
 use rpm_keeper::{Child, ChildId, ExitStatus, Owner, Request, SpawnStage};
 use rpm_supervisor::{App, Event, Moment, State};
-use std::{collections::BTreeMap, net::SocketAddr, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 pub(crate) use link::Said;
 
@@ -81,8 +81,28 @@ enum Phase {
 
 struct Running {
     pid: i32,
+    start_time: u64,
     pidfd: OwnedFd,
     link: Link,
+}
+
+/// A front as the ledger has it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct FrontEntry {
+    pub(crate) app: AppName,
+    pub(crate) child: u64,
+    pub(crate) pid: i32,
+    pub(crate) start_time: u64,
+    /// As in its label.
+    #[serde(default)]
+    pub(crate) listen: Vec<SocketAddr>,
+}
+
+impl FrontEntry {
+    /// As given at its spawn.
+    pub(crate) fn label(&self) -> Vec<u8> {
+        label(&self.app, self.listen.clone())
+    }
 }
 
 /// The label of a front's spawn.
@@ -101,7 +121,7 @@ pub(crate) fn is_front(child: ChildId) -> bool {
 
 /// In whose name the keeper holds a front's sockets: the app's, but of no slot that an instance can
 /// have.
-fn owner(app: &AppName) -> Owner {
+pub(crate) fn owner(app: &AppName) -> Owner {
     Owner::front(app.as_str())
 }
 
@@ -120,6 +140,19 @@ impl Fronts {
     pub(crate) fn pids(&self) -> impl Iterator<Item = i32> {
         let serving = self.all.values().filter_map(Front::running).map(|running| running.pid);
         serving.chain(self.leaving.values().map(|leaving| leaving.pid))
+    }
+
+    /// Those that serve, for the ledger.
+    pub(crate) fn serving(
+        &self,
+        specs: &crate::targets::Specs,
+    ) -> impl Iterator<Item = FrontEntry> {
+        self.all.iter().filter_map(|(app, front)| {
+            let Running { pid, start_time, .. } = front.running()?;
+            let listen = shared_addresses(specs.get(app), &front.proxy);
+            let (app, child) = (app.clone(), front.child.0);
+            Some(FrontEntry { app, child, pid: *pid, start_time: *start_time, listen })
+        })
     }
 
     fn app_of(&self, child: ChildId) -> Option<AppName> {
@@ -184,10 +217,7 @@ impl Engine {
             proxy: proxy.clone(),
         };
         self.fronts.all.insert(app.clone(), front);
-        let listen = match self.specs.get(app).is_some_and(|spec| spec.proxy.is_some()) {
-            true => Vec::new(),
-            false => addresses::of(&proxy),
-        };
+        let listen = shared_addresses(self.specs.get(app), &proxy);
         match child::request(child, &self.places, app, &proxy, listen) {
             Ok(request) => self.keeper.send(request),
             Err(reason) => self.front_failed(app, &reason),
@@ -206,13 +236,15 @@ impl Engine {
         let Some(front) = self.fronts.all.get_mut(&app) else { return };
         match (&front.phase, link) {
             (Phase::Starting | Phase::Down, Some(link)) => {
-                let running = Running { pid: child.pid, pidfd: child.pidfd, link };
+                let Child { pid, start_time, pidfd, .. } = child;
+                let running = Running { pid, start_time, pidfd, link };
                 front.phase = Phase::Serving(running);
             }
             // Its app came to rest before it ran, or it cannot be talked with.
             (Phase::Ending | Phase::Serving(_), _) | (_, None) => kill(&child.pidfd),
         }
         tracing::info!(%app, pid = child.pid, "front ready");
+        self.ledger.touch();
         self.rotate(&app);
         self.spawn_waiting(&app);
     }
@@ -373,6 +405,14 @@ impl Engine {
 /// A front that has gone already needs no signal.
 fn kill(pidfd: &OwnedFd) {
     let _ = rpm_unix::pidfd::send_signal(pidfd, SIGKILL);
+}
+
+/// Where a front accepts for workers that share ports: what its label says beside its app.
+fn shared_addresses(spec: Option<&Arc<AppSpec>>, proxy: &Proxy) -> Vec<SocketAddr> {
+    match spec.is_some_and(|spec| spec.proxy.is_some()) {
+        true => Vec::new(),
+        false => addresses::of(proxy),
+    }
 }
 
 /// What tells a later daemon whose front it is.

@@ -38,6 +38,8 @@ impl Engine {
                 let trouble = diagnose::refused(&address, errno, holder.as_ref());
                 self.troubles.note(worker_of(child), trouble);
             }
+            // Its addresses were bound before it ran.
+            News::Listening { child, .. } if is_front(child) => {}
             News::Spawned(child) => self.on_spawned(child),
             News::SpawnFailed { child, stage, errno } => self.on_spawn_failed(child, stage, errno),
             News::Exited { child, status } => self.on_exited(worker_of(child), status).await,

@@ -6,6 +6,7 @@
 
 use crate::{
     engine::Engine,
+    front::FrontEntry,
     store::{Exits, Label, Saved, Saving},
     worker::Process,
 };
@@ -52,6 +53,9 @@ pub(crate) struct Entries {
     pub(crate) exits: Exits,
     /// Those that ran.
     pub(crate) processes: Vec<ProcessEntry>,
+    /// Fronts that served; absent in files of older versions.
+    #[serde(default)]
+    pub(crate) fronts: Vec<FrontEntry>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +65,7 @@ struct Writing<'a> {
     state: Saving<'a>,
     exits: &'a Exits,
     processes: Vec<ProcessEntry>,
+    fronts: Vec<FrontEntry>,
 }
 
 /// One worker's leader: enough to know it again, and to get its descriptors from it.
@@ -142,6 +147,7 @@ impl Engine {
             state: self.saving(),
             exits: &self.exits,
             processes: self.processes(),
+            fronts: self.fronts.serving(&self.specs).collect(),
         };
         replace(&fleet_path(&self.home), &serde_json::to_vec(&writing)?)
     }

@@ -3,6 +3,7 @@
 //! beside a survivor: what cannot be taken over is ended first.
 
 use crate::{
+    front::{self, FrontEntry},
     keeper_link::KeeperLink,
     launch, ledger,
     ledger::{Entries, ProcessEntry},
@@ -52,7 +53,7 @@ pub(crate) fn find(home: &Home) -> Option<Survivors> {
 impl Survivors {
     /// Puts everything into an empty inventory, and hands what lives to the keeper.
     pub(crate) fn take_over(
-        self,
+        mut self,
         inventory: &mut Inventory,
         keeper: &mut KeeperLink,
     ) -> io::Result<store::Saved> {
@@ -67,7 +68,20 @@ impl Survivors {
                 Err(error) => self.end(&entry, &error),
             }
         }
+        for entry in &self.entries.fronts {
+            match self.front(entry) {
+                Ok((request, found)) => {
+                    tracing::warn!(app = %entry.app, pid = entry.pid, "taking a front over");
+                    keeper.send(request);
+                    inventory.children.push(found);
+                }
+                // If it lives, its app gets another one, which needs its addresses.
+                Err(error) => end_front(entry, &error),
+            }
+        }
         keeper.send(Request::Adopted);
+        // What it said of its servers may have been told to the dead: that it listens is enough.
+        self.entries.state.workers.values_mut().for_each(|record| record.asked.clear());
         self.end_others(inventory);
         for spec in self.specs.values() {
             let (name, fd) = (store::spec_name(&spec.name), store::seal(spec)?);
@@ -114,10 +128,36 @@ impl Survivors {
         Ok((Request::Adopt { child, label, status: None, listening: false }, found))
     }
 
+    fn front(&self, entry: &FrontEntry) -> io::Result<(Request, Found)> {
+        let pidfd = pidfd::open(entry.pid)?;
+        if !is_same(entry.pid, entry.start_time) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let lost = || io::Error::other("its description is lost");
+        let spec = self.specs.get(entry.app.as_str()).ok_or_else(lost)?;
+        let sockets = spec.proxy.as_ref().map_or(entry.listen.len(), |proxy| proxy.listen.len());
+        // As for workers: inherited sockets, the channel, then ours.
+        let number = i32::try_from(sockets).map_err(io::Error::other)?.saturating_add(4);
+        let channel = channel_of(&pidfd, number);
+        let (owner, balance) = (front::owner(&entry.app), sharing::balance(spec));
+        let child = Child {
+            child: ChildId(entry.child),
+            pid: entry.pid,
+            start_time: entry.start_time,
+            pidfd,
+            stdout: pipe::reopen_of(entry.pid, 1)?,
+            stderr: pipe::reopen_of(entry.pid, 2)?,
+            channel: Some(channel.ok_or_else(|| io::Error::other("its channel is lost"))?),
+            share: Some(Share { owner, balance, filter: None }),
+        };
+        let label = entry.label();
+        let found = Found { child: child.duplicate()?, label: label.clone(), status: None };
+        Ok((Request::Adopt { child, label, status: None, listening: false }, found))
+    }
+
     fn child(&self, entry: &ProcessEntry) -> io::Result<Child> {
         let pidfd = pidfd::open(entry.pid)?;
-        let same = procfs::process(entry.pid).is_some_and(|p| p.start_time == entry.start_time);
-        if !same {
+        if !is_same(entry.pid, entry.start_time) {
             return Err(io::ErrorKind::NotFound.into());
         }
         let [stdout, stderr] = entry.pipes.map(|inode| pipe_of(entry.pid, inode));
@@ -161,6 +201,17 @@ impl Survivors {
             left.extend(all.iter().filter(of_session).map(|one| one.pid));
         }
         tree::signal_all(&left, SIGKILL);
+    }
+}
+
+fn is_same(pid: i32, start_time: u64) -> bool {
+    procfs::process(pid).is_some_and(|found| found.start_time == start_time)
+}
+
+fn end_front(entry: &FrontEntry, error: &io::Error) {
+    if is_same(entry.pid, entry.start_time) {
+        tracing::error!(app = %entry.app, pid = entry.pid, "a front is ended: {error}");
+        tree::signal_all(&[entry.pid], SIGKILL);
     }
 }
 

@@ -37,7 +37,8 @@ use std::{
 const FORMAT: u8 = 1;
 /// The largest snapshot: some hundred bytes for each of tens of thousands of children and sockets.
 const MAX_BYTES: usize = 64 << 20;
-/// How many requests one has at most: [`wire`]'s bounds on children, their addresses, sockets and names.
+/// How many requests one has at most: [`wire`]'s bounds on children, their addresses, sockets and
+/// names.
 const MAX_REQUESTS: u32 = 1 << 20;
 /// The role that continues.
 const ROLE: &std::ffi::CStr = c"__resume";
@@ -299,8 +300,8 @@ mod tests {
         assert_eq!(Head::read(&mut Reader::new(&bytes)).unwrap(), head);
     }
 
-    /// Kept sample of format 1, as a running keeper made it for Node workers that share a port and some
-    /// programs that do not: a later reader must still understand it.
+    /// Kept sample of format 1, as a running keeper made it for Node workers that share a port and
+    /// some programs that do not: a later reader must still understand it.
     #[test]
     fn a_sample_of_this_format_is_read() {
         let bytes = include_bytes!("../../../tests/fixtures/formats/keeper-1.bin");

@@ -59,6 +59,31 @@ fn everything_works_with_the_next_keeper() {
     }
 }
 
+/// What is between pipe and file is in memory that keeper and daemon both hold.
+#[test]
+fn framed_lines_have_no_gap_when_keeper_and_daemon_are_killed_in_turn() {
+    let home = Home::new();
+    home.copy("ticker.js");
+    let table = "[[apps]]\nname = \"app\"\nscript = \"ticker.js\"\nlog_type = \"json\"\n";
+    home.write("ecosystem.toml", table);
+    home.rpm(["start", "ecosystem.toml"]).success();
+    let log = home.single("app").out_log();
+    for _ in 0..3 {
+        let now = fs::read_to_string(&log).unwrap_or_default().lines().count();
+        home.wait_for_line(&log, &format!("\"message\":\"tick {}\"", now + 20));
+        kill_keeper(&home);
+        kill_daemon(&home);
+        home.jlist();
+    }
+    home.rpm(["stop", "app"]).success();
+    home.rpm(["kill"]).success();
+    let text = fs::read_to_string(&log).unwrap();
+    for (number, line) in text.lines().enumerate() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("an object a line");
+        assert_eq!(line["message"], format!("tick {}", number + 1));
+    }
+}
+
 #[test]
 fn a_worker_that_dies_later_is_replaced_and_its_code_unknown() {
     let (home, port) = (Home::new(), port());

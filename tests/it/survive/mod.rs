@@ -3,6 +3,7 @@
 mod both;
 mod daemon;
 mod faults;
+mod fronts;
 mod keeper;
 mod random;
 mod update;

@@ -78,7 +78,8 @@ impl Ports {
 
     /// Whether a replacement should have a socket of its own, so that the program it replaces can
     /// be left without new connections. Not beside one that hangs: what waits for that is lost with
-    /// its socket, but answered by whoever shares it.
+    /// its socket, but answered by whoever shares it. Nor in a group of unknown order, where
+    /// nobody can be left out.
     fn is_replaceable(&self, id: HoldId, child: ChildId) -> bool {
         let Some(hold) = self.table.holds.get(&id) else { return false };
         let lives = |other: &ChildId| {
@@ -93,7 +94,8 @@ impl Ports {
         let Some(group) = group_of(hold) else { return false };
         let steering = self.groups.get(&group);
         let blocked = steering.is_some_and(|group| group.health.is_blocked(hold.cookie));
-        !self.is_one(&group.0, &group.1) && !hold.asked && !blocked
+        let unknown = steering.is_some_and(|group| group.unknown);
+        !unknown && !self.is_one(&group.0, &group.1) && !hold.asked && !blocked
     }
 
     pub(super) fn is_used_by_others(

@@ -3,9 +3,8 @@
 //!
 //! What is in no record is found again in the processes: sockets that living children listen on
 //! (`rediscover`). What is neither is forgotten: binds in flight, which their threads are made to
-//! repeat, and replaced sockets that an old worker still has open, without which the order of a
-//! group (traps B2) may be wrong until the app is reloaded; that only matters to `random`,
-//! `ip_hash` and a slot that leaves.
+//! repeat. The order of a group (traps B2) is handed over with it, so replaced sockets are too, as
+//! long as they are members. Of groups that are only rediscovered it is not known.
 
 use super::{
     Ports, SETTLES_AFTER,
@@ -29,15 +28,22 @@ use std::{
     collections::BTreeMap,
     io,
     os::fd::{AsFd, OwnedFd},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// The version of a record.
 const FORMAT: u8 = 1;
+/// The same of a socket that its slot has replaced, and an old worker may still have open.
+const REPLACED: u8 = 2;
 /// How many children of each kind a record names: one slot has one, and two while it is replaced.
 const MAX_CHILDREN: usize = 16;
 /// A socket that is no member of a group has no place in its order.
 const NO_RANK: u32 = u32::MAX;
+/// No group is larger: a listening socket is a descriptor of ours.
+const MAX_RANK: u32 = 16_384;
+/// How long before a replaced socket is closed the daemon is told to close its own: until that has,
+/// it is a member of its group.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What the daemon was told of, and what is being taken over.
 #[derive(Debug, Default)]
@@ -55,6 +61,7 @@ pub(super) struct Handover {
 struct Record {
     hold: Hold,
     rank: u32,
+    replaced: bool,
 }
 
 impl Ports {
@@ -81,8 +88,8 @@ impl Ports {
         if !std::mem::take(&mut self.handover.touched) || self.handover.adopting {
             return (Vec::new(), Vec::new());
         }
-        let records =
-            self.table.holds.iter().filter_map(|(id, hold)| Some((*id, self.record(hold).ok()?)));
+        let all = self.table.holds.values().chain(self.kept_ghosts());
+        let records = all.filter_map(|hold| Some((HoldId(hold.number), self.record(hold).ok()?)));
         let now: BTreeMap<HoldId, Vec<u8>> = records.collect();
         let before = std::mem::take(&mut self.handover.told);
         let changed = now.iter().filter(|(id, record)| before.get(id) != Some(record));
@@ -94,21 +101,37 @@ impl Ports {
 
     /// What is told of a hold; `None` if it is gone.
     pub(crate) fn packet(&self, id: u64) -> Option<Result<Packet<'_>, WireError>> {
-        let hold = self.table.holds.get(&HoldId(id))?;
+        let is_it = |ghost: &&Hold| ghost.number == id;
+        let ghost = || self.table.ghosts.iter().find(is_it);
+        let hold = self.table.holds.get(&HoldId(id)).or_else(ghost)?;
         let record = self.record(hold);
         Some(record.and_then(|record| wire::shared(id, &record, hold.socket.as_fd())))
     }
 
     /// All holds as requests of a daemon that hands them over.
     pub(crate) fn records(&self) -> impl Iterator<Item = (Vec<u8>, &OwnedFd)> {
-        let holds = self.table.holds.values();
+        let holds = self.table.holds.values().chain(self.kept_ghosts());
         holds.filter_map(|hold| Some((self.record(hold).ok()?, &hold.socket)))
     }
 
     fn record(&self, hold: &Hold) -> Result<Vec<u8>, WireError> {
         let group = group_of(hold).and_then(|id| self.groups.get(&id));
-        let rank = group.and_then(|group| group.order.index_of(hold.cookie));
-        write(hold, rank.unwrap_or(NO_RANK))
+        let rank = group.filter(|group| !group.unknown);
+        let rank = rank.and_then(|group| group.order.index_of(hold.cookie)).unwrap_or(NO_RANK);
+        write(hold, rank, !self.table.holds.contains_key(&HoldId(hold.number)))
+    }
+
+    /// Replaced sockets that are not about to be closed.
+    fn kept_ghosts(&self) -> impl Iterator<Item = &Hold> {
+        let soon = Instant::now() + FAREWELL;
+        self.table.ghosts.iter().filter(move |ghost| ghost.lingers.is_none_or(|at| soon < at))
+    }
+
+    /// When the daemon is to be told to close one, or that is to be closed.
+    pub(super) fn next_farewell(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let ends = self.table.ghosts.iter().filter_map(|ghost| ghost.lingers);
+        ends.map(|at| at.checked_sub(FAREWELL).filter(|early| now < *early).unwrap_or(at)).min()
     }
 
     /// As [`Self::add_child`], for a child of a former keeper; `None`: nobody has its calls.
@@ -120,7 +143,7 @@ impl Ports {
         notify: Option<OwnedFd>,
     ) -> io::Result<()> {
         let listener = notify.map(Listener::new).transpose()?;
-        let settles = Some(Instant::now() + SETTLES_AFTER);
+        let (settles, unheard) = (Some(Instant::now() + SETTLES_AFTER), listener.is_none());
         let source = Source {
             owner,
             leader,
@@ -129,6 +152,7 @@ impl Ports {
             forgotten: false,
             settled: false,
             settles,
+            unheard,
         };
         self.sources.insert(child, source);
         Ok(())
@@ -136,11 +160,11 @@ impl Ports {
 
     /// Holds a socket as its record says.
     pub(crate) fn adopt_socket(&mut self, record: &[u8], socket: OwnedFd) -> io::Result<()> {
-        let Record { hold, rank } = read(record, socket)?;
-        if let Some(group) = group_of(&hold).filter(|_| rank != NO_RANK) {
+        let Record { hold, rank, replaced } = read(record, socket)?;
+        if let Some(group) = group_of(&hold).filter(|_| rank < MAX_RANK) {
             self.handover.ranks.push((group, rank, hold.cookie));
         }
-        self.table.restore(hold);
+        self.table.restore(hold, replaced);
         Ok(())
     }
 
@@ -157,6 +181,7 @@ impl Ports {
             events.extend(self.rediscover(child, leader, by_channel(child)));
             caller::repeat_calls(leader);
         }
+        self.recall_ghosts();
         events.extend(self.steer());
         events
     }
@@ -164,11 +189,22 @@ impl Ports {
     fn restore_groups(&mut self) {
         let mut ranks = std::mem::take(&mut self.handover.ranks);
         ranks.sort_by_key(|(_, rank, _)| *rank);
-        for (id, _, cookie) in ranks {
+        for (id, rank, cookie) in ranks {
             let group = self.groups.entry(id.clone()).or_default();
+            // Members that nobody told of were about to be closed, and are.
+            while let Some(missing) = missing_before(rank, group.order.ids().len()) {
+                group.order.joined(missing);
+            }
             group.order.joined(cookie);
             group.programmed = true;
             self.table.marked.insert(id);
+        }
+        for group in self.groups.values_mut() {
+            group.order.ids().to_vec().into_iter().filter(|id| *id >= MISSING).for_each(
+                |missing| {
+                    group.order.left(missing);
+                },
+            );
         }
     }
 
@@ -197,7 +233,8 @@ impl Ports {
         let transport = socket::transport(&socket).ok()??;
         let name = socket::local_name(&socket).ok()?;
         let mine = |hold: &Hold| hold.cookie == cookie && hold.owner == owner;
-        if !socket::is_listening(&socket).ok()? || self.table.holds.values().any(mine) {
+        let mut known = self.table.holds.values().chain(&self.table.ghosts);
+        if !socket::is_listening(&socket).ok()? || known.any(mine) {
             return None;
         }
         let key = key_of(transport, &socket, place.pid, &name)?;
@@ -211,14 +248,27 @@ impl Ports {
         hold.nonblocking = socket::is_nonblocking(&hold.socket).ok();
         hold.file = super::source::file_of_address(place.pid, &hold.key.address);
         let address = hold.key.address.clone();
+        if let Some(group) = group_of(&hold) {
+            let group = self.groups.entry(group).or_default();
+            (group.unknown, group.programmed) = (true, true);
+        }
         self.table.insert(hold);
         Some(address)
     }
 }
 
-fn write(hold: &Hold, rank: u32) -> Result<Vec<u8>, WireError> {
+/// Names of members that are gone; the kernel's cookies count up from 1.
+const MISSING: u64 = u64::MAX - MAX_RANK as u64;
+
+/// The name of the next member that is missing before this rank.
+fn missing_before(rank: u32, length: usize) -> Option<u64> {
+    let length = u32::try_from(length).ok().filter(|length| *length < rank)?;
+    Some(MISSING + u64::from(length))
+}
+
+fn write(hold: &Hold, rank: u32, replaced: bool) -> Result<Vec<u8>, WireError> {
     let mut writer = Writer::default();
-    writer.u8(FORMAT);
+    writer.u8(if replaced { REPLACED } else { FORMAT });
     write_owner(&mut writer, &hold.owner)?;
     write_address(&mut writer, &hold.key.address)?;
     writer.u64(hold.key.namespace);
@@ -281,11 +331,12 @@ fn read(record: &[u8], socket: OwnedFd) -> io::Result<Record> {
     hold.restore(fields.servers, fields.untold, lent_unseen);
     hold.users = fields.users;
     hold.last = fields.last;
-    Ok(Record { hold, rank: fields.rank })
+    Ok(Record { hold, rank: fields.rank, replaced: fields.replaced })
 }
 
 /// A record taken apart.
 struct Fields {
+    replaced: bool,
     owner: Owner,
     key: super::key::Key,
     flags: [bool; 5],
@@ -302,11 +353,13 @@ struct Fields {
 impl Fields {
     fn read(record: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(record);
-        match reader.u8()? {
-            FORMAT => {}
+        let replaced = match reader.u8()? {
+            FORMAT => false,
+            REPLACED => true,
             version => return Err(WireError::Version(version)),
-        }
+        };
         let fields = Self {
+            replaced,
             owner: read_owner(&mut reader)?,
             key: super::key::Key {
                 address: read_address(&mut reader)?,
@@ -370,19 +423,19 @@ mod tests {
     fn a_hold_comes_back_from_its_record() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let hold = hold(&listener);
-        let record = write(&hold, 2).unwrap();
+        let record = write(&hold, 2, true).unwrap();
         let again = read(&record, listener.into()).unwrap();
-        assert_eq!(again.rank, 2);
+        assert_eq!((again.rank, again.replaced), (2, true));
         let (cookie, key) = (hold.cookie, hold.key.clone());
         assert_eq!((again.hold.cookie, &again.hold.key), (cookie, &key));
-        assert_eq!(write(&again.hold, 2).unwrap(), record);
+        assert_eq!(write(&again.hold, 2, true).unwrap(), record);
         assert!(matches!(again.hold.phase, Phase::Listening));
     }
 
     #[test]
     fn a_part_of_a_record_is_none() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let record = write(&hold(&listener), NO_RANK).unwrap();
+        let record = write(&hold(&listener), NO_RANK, false).unwrap();
         for end in 0..record.len() {
             assert!(is_readable(&record[..end]).is_err(), "{end}");
         }

@@ -86,7 +86,7 @@ impl Ports {
     /// Whether a living child has a released socket open.
     pub(super) fn is_open(&self, hold: &Hold, censuses: &mut Censuses) -> bool {
         hold.users.iter().any(|(child, place)| {
-            let source = self.sources.get(child).filter(|source| source.listener.is_some());
+            let source = self.sources.get(child).filter(|source| source.lives());
             source.is_some_and(|source| {
                 procfd::is_at(*place, hold.inode)
                     || censuses.of(source.leader).places.contains_key(&hold.inode)

@@ -183,7 +183,9 @@ impl Ports {
     ) -> io::Result<()> {
         let listener = Some(Listener::new(notify)?);
         let (exited, forgotten, settled, settles) = (false, false, false, None);
-        let source = Source { owner, leader, listener, exited, forgotten, settled, settles };
+        let unheard = false;
+        let source =
+            Source { owner, leader, listener, unheard, exited, forgotten, settled, settles };
         for (_, hold) in self.table.holds.iter_mut().filter(|(_, hold)| hold.owner == source.owner)
         {
             if hold.activates {
@@ -337,7 +339,7 @@ impl Ports {
     /// Children of a slot whose trees are not empty.
     fn living(&self, owner: &Owner) -> impl Iterator<Item = (ChildId, &Source)> {
         let all = self.sources.iter().map(|(child, source)| (*child, source));
-        all.filter(move |(_, source)| source.owner == *owner && source.listener.is_some())
+        all.filter(move |(_, source)| source.owner == *owner && source.lives())
     }
 
     /// The namespace in which we would bind this address.

@@ -127,7 +127,7 @@ impl Ports {
     pub(super) fn look_at_relieved(&mut self, now: Instant) -> Vec<Event> {
         let mut relieved = std::mem::take(&mut self.relieved);
         relieved
-            .retain(|child, _| self.sources.get(child).is_some_and(|one| one.listener.is_some()));
+            .retain(|child, _| self.sources.get(child).is_some_and(super::source::Source::lives));
         let mut events = Vec::new();
         for (child, relief) in &mut relieved {
             let mut own = self.table.ghosts.iter().filter(|ghost| ghost.is_served_by(*child));

@@ -25,6 +25,8 @@ pub(super) struct Source {
     pub(super) leader: i32,
     /// `None` once nobody is left who could call.
     pub(super) listener: Option<Listener>,
+    /// It lives, but nobody has its calls since all managers died.
+    pub(super) unheard: bool,
     /// Its leader has.
     pub(super) exited: bool,
     /// The daemon has forgotten it; what is left of its tree is answered still.
@@ -60,6 +62,11 @@ pub(super) struct Claim {
 }
 
 impl Source {
+    /// Whether anybody of its tree may be left; of one that nobody hears, its leader.
+    pub(super) fn lives(&self) -> bool {
+        self.listener.is_some() || (self.unheard && !self.exited)
+    }
+
     /// Answers. An error means that the caller is gone or calls again, and both are dealt with when
     /// they are seen.
     pub(super) fn answer(&self, note: &Notification, answer: Answer) {

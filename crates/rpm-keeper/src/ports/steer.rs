@@ -154,12 +154,14 @@ impl Ports {
 
     /// When to look again at a replaced socket that nobody seems to have open.
     pub(super) fn next_burial(&self) -> Option<Instant> {
-        self.table.ghosts.iter().filter_map(|ghost| ghost.lingers).min()
+        self.next_farewell()
     }
 
     /// Looks at replaced sockets whose time is up, at the end of this turn.
     pub(super) fn look_at_ghosts(&mut self, now: Instant) {
-        self.table.recalled |= self.next_burial().is_some_and(|next| next <= now);
+        self.handover.touched |= !self.table.ghosts.is_empty();
+        self.table.recalled |=
+            self.table.ghosts.iter().any(|ghost| ghost.lingers.is_some_and(|at| at <= now));
     }
 
     /// Children may have closed what only they had kept open.
@@ -202,6 +204,7 @@ impl Ports {
             return;
         }
         let group = self.groups.entry(id.clone()).or_default();
+        group.unknown &= listening.len() > 1;
         for cookie in group.order.ids().to_vec() {
             if !listening.contains(&cookie) {
                 group.order.left(cookie);

@@ -23,6 +23,8 @@ pub(super) struct Steering {
     /// A program is attached, or a former keeper may have left one: the kernel keeps it when members
     /// leave, and whoever joins comes under it.
     pub(super) programmed: bool,
+    /// The order is the kernel's secret: nobody of us saw its sockets join.
+    pub(super) unknown: bool,
 }
 
 /// A member that has a slot, and its socket.
@@ -52,6 +54,8 @@ impl Steering {
         seats: &[Seat<'_>],
         chosen: &BTreeSet<u64>,
     ) -> io::Result<()> {
+        let every = seats.iter().map(|seat| seat.cookie).collect();
+        let chosen = if self.unknown { &every } else { chosen };
         let order = self.order.ids().to_vec();
         let plan = Plan { balance, order, chosen: chosen.iter().copied().collect() };
         if self.applied.as_ref() == Some(&plan) {

@@ -60,10 +60,14 @@ impl Table {
     }
 
     /// Adds a hold as a former keeper had it.
-    pub(super) fn restore(&mut self, mut hold: Hold) {
+    pub(super) fn restore(&mut self, mut hold: Hold, replaced: bool) {
         hold.number = self.next;
-        self.holds.insert(HoldId(self.next), hold);
         self.next += 1;
+        if replaced {
+            self.ghosts.push(hold);
+        } else {
+            self.holds.insert(HoldId(hold.number), hold);
+        }
     }
 
     /// Releases a hold; it is closed by [`super::Ports::bury`]. If its program had taken the place

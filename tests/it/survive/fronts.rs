@@ -1,0 +1,83 @@
+//! Fronts are children as any other: they outlive what apps outlive.
+
+use super::{both::kill_both, kill_keeper};
+use crate::harness::{App, Home, Load, Process, ask, port, ports};
+use std::{collections::BTreeSet, path::Path};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_rpm");
+
+/// An app of three behind a front, whose port it is.
+fn shop(home: &Home) -> u16 {
+    let (port, first) = (port(), ports(6));
+    home.copy("hello.js");
+    let text = format!(
+        "[[apps]]\nname = \"shop\"\nscript = \"hello.js\"\ninstances = 3\nincrement_var = \
+         \"PORT\"\nmin_uptime = 300\nproxy = \"127.0.0.1:{port}\"\n[apps.env]\nPORT = {first}\n"
+    );
+    home.write("ecosystem.toml", &text);
+    home.rpm(["start", "ecosystem.toml"]).success();
+    port
+}
+
+fn front(home: &Home) -> Process {
+    let app = home.app("shop").remove(0);
+    Process(u32::try_from(app.env("front")["pid"].as_u64().unwrap()).unwrap())
+}
+
+fn pids(home: &Home) -> BTreeSet<u32> {
+    home.pids("shop").into_iter().collect()
+}
+
+/// Reload and scale as if nothing had been, and that the last one serves.
+fn goes_on(home: &Home, port: u16, load: Load) {
+    let before = pids(home);
+    home.rpm(["reload", "shop"]).success();
+    load.more(20);
+    load.stop().is_clean(60);
+    assert!(pids(home).is_disjoint(&before));
+    home.rpm(["scale", "shop", "1"]).success();
+    assert_eq!(ask(port).pid, home.single("shop").pid());
+    home.rpm(["stop", "shop"]).success();
+    std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+}
+
+#[test]
+fn a_front_outlives_the_keeper() {
+    let home = Home::new();
+    let port = shop(&home);
+    let (before, apps) = (front(&home), pids(&home));
+    let load = Load::on(port).fresh(3).keep_alive(2);
+    load.more(20);
+    kill_keeper(&home);
+    load.more(20);
+    assert_eq!((front(&home), pids(&home)), (before, apps));
+    goes_on(&home, port, load);
+}
+
+#[test]
+fn a_front_outlives_an_update() {
+    let home = Home::with_own_binary();
+    let port = shop(&home);
+    let (before, apps) = (front(&home), pids(&home));
+    let load = Load::on(port).fresh(3).keep_alive(2);
+    load.more(20);
+    home.install(Path::new(BINARY));
+    home.rpm(["update"]).success();
+    load.more(20);
+    assert_eq!((front(&home), pids(&home)), (before, apps));
+    goes_on(&home, port, load);
+}
+
+#[test]
+fn a_front_outlives_both() {
+    let home = Home::new();
+    let port = shop(&home);
+    home.wait_until("all online", |apps| apps.iter().all(App::is_online));
+    let (before, apps) = (front(&home), pids(&home));
+    let load = Load::on(port).fresh(3).keep_alive(2);
+    load.more(20);
+    kill_both(&home);
+    load.more(20);
+    assert_eq!((front(&home), pids(&home)), (before, apps));
+    goes_on(&home, port, load);
+}
