@@ -88,7 +88,7 @@ pub fn clear_dump(path: &Path) -> io::Result<()> {
     write(path, &[])
 }
 
-/// What is wrong with the newest lists beside `path` that [`read`] passes over, for a person:
+/// What is wrong with the newest lists beside `path` that `read` passes over, for a person:
 /// which, and why. Empty where the newest is whole, or there is none.
 pub fn broken_dumps(path: &Path) -> Vec<String> {
     match read(path) {

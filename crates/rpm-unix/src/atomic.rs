@@ -22,7 +22,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Removes temporary files beside `path` that writers left who were killed in the middle of
-/// [`write`]. Those of living processes stay: they may be writing.
+/// [`write()`]. Those of living processes stay: they may be writing.
 pub fn sweep(path: &Path) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     for entry in fs::read_dir(directory_of(path))?.flatten() {
