@@ -175,8 +175,9 @@ async fn start(
         Err(error) => return Err(error.into()),
     };
     if let Some(failure) = failure.filter(|_| wait_ms.is_some()) {
-        let last = failure.stderr.last().map(|line| format!(" ({line})")).unwrap_or_default();
-        return Ok(Err(failure.reason + &last));
+        let more = failure.hint.or_else(|| failure.stderr.last().cloned());
+        let more = more.map(|more| format!(" ({more})")).unwrap_or_default();
+        return Ok(Err(failure.reason + &more));
     }
     if taken.spec.autostart {
         let resting = taken.stopped.iter().filter_map(|slot| instances.get(*slot));
