@@ -103,7 +103,8 @@ impl Ports {
                 !census.complete || census.places.contains_key(&hold.inode)
             })
         };
-        hold.is_lent_unseen() || hold.users.keys().chain(hold.servers()).any(has)
+        let unseen = hold.is_lent_unseen() && !hold.public;
+        unseen || hold.users.keys().chain(hold.servers()).any(has)
     }
 
     /// Whether this child's tree has the socket open. Where it was last seen is looked at first:
