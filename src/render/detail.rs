@@ -9,7 +9,7 @@ use super::{
 };
 use crate::repository::{self, Repository};
 use comfy_table::Cell;
-use rpm_config::Ready;
+use rpm_config::{AppSpec, Limits, Ready};
 use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
 use serde_json::Value;
 use std::{
@@ -19,6 +19,9 @@ use std::{
 
 /// How many lines are shown of the last words of workers before the last one, which are shown all.
 const SHOWN_LINES: usize = 10;
+
+/// A label and its value.
+type Row = (&'static str, String);
 
 /// The blocks of all `details`, one after the other.
 pub(crate) fn all(details: &[InstanceDetail], colors: Colors) -> String {
@@ -47,7 +50,20 @@ fn block(detail: &InstanceDetail, now: u64, colors: Colors) -> String {
 }
 
 /// Labels and values: PM2's, in its order, then ours.
-fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
+fn rows(detail: &InstanceDetail, now: u64) -> Vec<Row> {
+    let mut rows = rows_of_pm2(detail, now);
+    let listening = &detail.listening;
+    rows.push(("slot", format!("{} of {}", detail.view.slot, detail.spec.instances)));
+    rows.push(("listening", if listening.is_empty() { none() } else { listening.join(" ") }));
+    rows.extend(rows_of_wishes(&detail.spec));
+    rows.extend(rows_of_ports(detail));
+    rows.extend(detail.view.last_exit.as_ref().map(|exit| ("last exit", exit_line(exit))));
+    rows.extend(rows_of_logs(detail));
+    rows.extend(rows_of_offers(detail));
+    rows
+}
+
+fn rows_of_pm2(detail: &InstanceDetail, now: u64) -> Vec<Row> {
     let InstanceDetail { view, spec, .. } = detail;
     let launch = &spec.launch;
     let mut rows = vec![
@@ -56,6 +72,10 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         ("namespace", view.namespace.clone()),
         ("version", view.version.clone().unwrap_or_else(none)),
         ("restarts", view.restarts.to_string()),
+    ];
+    rows.extend(spec.restart.max_memory_restart.map(|b| ("max memory restart", units::memory(b))));
+    rows.extend(spec.cron_restart.clone().map(|pattern| ("cron restart", pattern)));
+    rows.extend([
         ("uptime", table::uptime(view, now)),
         ("script path", launch.script.display().to_string()),
         ("script args", words(&launch.args)),
@@ -71,12 +91,13 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
         ("unstable restarts", view.unstable_restarts.to_string()),
         ("created at", units::timestamp(view.created_at)),
         ("pid", view.pid.map_or_else(|| "N/A".into(), |pid| pid.to_string())),
-        ("slot", format!("{} of {}", view.slot, spec.instances)),
-        (
-            "listening",
-            if detail.listening.is_empty() { none() } else { detail.listening.join(" ") },
-        ),
-    ];
+    ]);
+    rows
+}
+
+/// What its keys say that PM2 does not know.
+fn rows_of_wishes(spec: &AppSpec) -> Vec<Row> {
+    let mut rows = Vec::new();
     match &spec.ready {
         Ready::Listening | Ready::Message => {}
         Ready::Notify => rows.push(("ready when", "it sends READY=1".to_owned())),
@@ -85,48 +106,51 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<(&'static str, String)> {
     if let Some(health) = &spec.health {
         rows.push(("health", format!("{}, {} failures", health.probe, health.failures)));
     }
-    if spec.limits != rpm_config::Limits::default() {
+    if spec.limits != Limits::default() {
         rows.push(("limits", spec.limits.to_string()));
     }
-    if let Some(balance) = &detail.balance {
-        rows.push(("balance", balance.clone()));
-    }
-    if let Some(front) = &detail.front {
-        rows.extend(front_rows(front));
-    }
+    rows
+}
+
+/// Who gets its connections, and how many wait.
+fn rows_of_ports(detail: &InstanceDetail) -> Vec<Row> {
+    let view = &detail.view;
+    let mut rows = Vec::new();
+    rows.extend(detail.balance.clone().map(|balance| ("balance", balance)));
+    rows.extend(detail.front.as_ref().map(front_rows).unwrap_or_default());
     if let (Some(queue), Some(state)) = (view.queue, &detail.queue_state) {
         rows.push(("queue", format!("{queue} waiting, {state}")));
     }
     for old in &view.leaving {
         rows.push(("former worker", format!("pid {}, {}", old.pid, leaving::state(old))));
     }
-    if let Some(pattern) = &spec.cron_restart {
-        rows.insert(5, ("cron restart", pattern.clone()));
-    }
-    if let Some(bytes) = spec.restart.max_memory_restart {
-        rows.insert(5, ("max memory restart", units::memory(bytes)));
-    }
-    if let Some(exit) = &view.last_exit {
-        rows.push(("last exit", exit_line(exit)));
-    }
+    rows
+}
+
+/// What is wrong with its logs.
+fn rows_of_logs(detail: &InstanceDetail) -> Vec<Row> {
+    let mut rows = Vec::new();
     if detail.view.log_trouble {
         rows.push(("logs", "a file takes nothing: rpm events, rpm.log".to_owned()));
     }
     if detail.unshipped_log_lines > 0 {
         rows.push(("log lines unsent", detail.unshipped_log_lines.to_string()));
     }
-    let actions: Vec<&str> =
-        detail.offers.actions.iter().filter_map(|one| one.get("action_name")?.as_str()).collect();
-    if !actions.is_empty() {
-        rows.push(("actions", actions.join(" ")));
-    }
-    for (name, metric) in &detail.offers.monitor {
-        rows.push(("metric", format!("{name}: {}", figure(metric))));
-    }
     if detail.dropped_log_bytes > 0 {
         rows.push(("log bytes lost", units::memory(detail.dropped_log_bytes)));
     }
     rows
+}
+
+/// What it told over its channel: PM2's actions and metrics.
+fn rows_of_offers(detail: &InstanceDetail) -> Vec<Row> {
+    let offers = &detail.offers;
+    let names = offers.actions.iter().filter_map(|one| one.get("action_name")?.as_str());
+    let actions: Vec<&str> = names.collect();
+    let actions = (!actions.is_empty()).then(|| ("actions", actions.join(" ")));
+    let metrics =
+        offers.monitor.iter().map(|(name, one)| ("metric", format!("{name}: {}", figure(one))));
+    actions.into_iter().chain(metrics).collect()
 }
 
 /// What is known of the checkout an app runs in.
@@ -142,14 +166,14 @@ fn revision(found: &Repository, colors: Colors) -> Vec<Vec<Cell>> {
     rows.map(|(label, value)| vec![colors.cell(Paint::Label, label), Cell::new(value)]).collect()
 }
 
-fn front_rows(front: &FrontView) -> [(&'static str, String); 3] {
+fn front_rows(front: &FrontView) -> Vec<Row> {
     let pid = front.pid.map_or_else(|| "none, another one comes".into(), |pid| pid.to_string());
     let header = front.proxy_protocol.as_ref();
     let header = header.map_or_else(String::new, |version| format!(", PROXY protocol {version}"));
     let listening = front.listening.join(" ");
     let FrontView { connections, waiting, instance_connections: open, .. } = front;
     let state = front.instance_state.as_deref().unwrap_or("gets no connections");
-    [
+    vec![
         ("front", format!("{listening} ({}{header}), pid {pid}", front.balance)),
         ("front connections", format!("{connections}, {waiting} waiting")),
         ("connections", format!("{open}, {state}")),

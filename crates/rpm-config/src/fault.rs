@@ -263,10 +263,7 @@ impl From<ScriptFault> for Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownKey { key, meant: Some(meant) } => {
-                write!(f, "unknown key `{key}`, did you mean `{meant}`?")
-            }
-            Self::UnknownKey { key, meant: None } => write!(f, "unknown key `{key}`"),
+            Self::UnknownKey { key, meant } => unknown_key(f, key, meant.as_deref()),
             Self::LaterKey { key } => write!(f, "key `{key}` is not supported yet"),
             Self::IgnoredKey { key, why } => write!(f, "key `{key}` means nothing here: {why}"),
             Self::UserNotRoot => f.write_str("only root may run an app as another user"),
@@ -283,13 +280,11 @@ impl fmt::Display for Fault {
             }
             Self::NameTwice { first: None } => f.write_str("another app has the same name"),
             Self::Name(error) => write!(f, "{error}"),
-            Self::Namespace { namespace } => {
-                let most = AppName::MAX_BYTES;
-                write!(
-                    f,
-                    "namespace {namespace:?} must be 1 to {most} bytes without control characters"
-                )
-            }
+            Self::Namespace { namespace } => write!(
+                f,
+                "namespace {namespace:?} must be 1 to {} bytes without control characters",
+                AppName::MAX_BYTES
+            ),
             Self::Script(fault) => write!(f, "{fault}"),
             Self::Cwd { cwd, why } => write!(f, "cwd {} {why}", cwd.display()),
             Self::IncrementInCluster => f.write_str(
@@ -334,5 +329,12 @@ impl fmt::Display for Fault {
             Self::ProxyTwice { address } => write!(f, "`proxy` has {address} twice"),
             Self::Argument { argument } => write!(f, "argument {argument:?} holds a NUL byte"),
         }
+    }
+}
+
+fn unknown_key(f: &mut fmt::Formatter<'_>, key: &str, meant: Option<&str>) -> fmt::Result {
+    match meant {
+        Some(meant) => write!(f, "unknown key `{key}`, did you mean `{meant}`?"),
+        None => write!(f, "unknown key `{key}`"),
     }
 }

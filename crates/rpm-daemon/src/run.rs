@@ -16,12 +16,12 @@ use crate::{
     log_files::Logs,
     notify,
     probes::Probes,
-    recover,
+    recover::{self, Inventory},
     replies::Replies,
     sample::Sampler,
     server,
     sharing::Sharing,
-    store,
+    store::{self, Saved},
     succession::Succession,
     survivors,
     triggers::Triggers,
@@ -143,20 +143,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     let mut keeper = KeeperLink::new(Link::adopt()?)?;
     let mut inventory = recover::inventory(&mut keeper).await?;
     let safe = inventory.is_crash_loop();
-    let saved = match inventory.state() {
-        Err(error) if safe => {
-            tracing::error!("{error}");
-            None
-        }
-        state => state?,
-    };
-    let saved = match survivors::find(home).filter(|_| inventory.is_empty()) {
-        Some(found) => Some(found.take_over(&mut inventory, &mut keeper)?),
-        None => saved,
-    };
-    if safe {
-        inventory.set_aside(home);
-    }
+    let saved = saved_state(home, &mut inventory, &mut keeper)?;
     let (next_event, next_ticket) =
         saved.as_ref().map_or((1, 1), |s| (s.next_event, s.next_ticket));
     let places = places(home).map_err(Error::Home)?;
@@ -208,6 +195,31 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     fs::write(engine.home.pid_file(), std::process::id().to_string()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)
+}
+
+/// What a daemon before knew: as the keeper holds it or, if keeper and daemon have died, as the
+/// ledger has it, whose workers are taken over.
+fn saved_state(
+    home: &Home,
+    inventory: &mut Inventory,
+    keeper: &mut KeeperLink,
+) -> Result<Option<Saved>, Error> {
+    let safe = inventory.is_crash_loop();
+    let saved = match inventory.state() {
+        Err(error) if safe => {
+            tracing::error!("{error}");
+            None
+        }
+        state => state?,
+    };
+    let saved = match survivors::find(home).filter(|_| inventory.is_empty()) {
+        Some(found) => Some(found.take_over(inventory, keeper)?),
+        None => saved,
+    };
+    if safe {
+        inventory.set_aside(home);
+    }
+    Ok(saved)
 }
 
 /// Makes what apps must reach: the preload and the place of the control socket.

@@ -163,15 +163,9 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
             writer.i32(*errno);
             Ok(())
         }),
-        Event::Unshared { hold } => small(UNSHARED, |writer| {
-            writer.u64(*hold);
-            Ok(())
-        }),
+        Event::Unshared { hold } => number(UNSHARED, *hold),
         Event::Retired { owner } => small(RETIRED, |writer| write_owner(writer, owner)),
-        Event::Relieved { child } => small(RELIEVED, |writer| {
-            writer.u64(child.0);
-            Ok(())
-        }),
+        Event::Relieved { child } => number(RELIEVED, child.0),
         Event::Blocked { owner, blocked, waiting } => small(BLOCKED, |writer| {
             writer.bool(*blocked);
             writer.u32(*waiting);
@@ -185,17 +179,24 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
             writer.u64(*request);
             write_app_slots(writer, app, *fallback, slots)
         }),
-        Event::SlotsEnd { request } => small(SLOTS_END, |writer| {
-            writer.u64(*request);
-            Ok(())
-        }),
+        Event::SlotsEnd { request } => number(SLOTS_END, *request),
         Event::InventoryEnd => small(INVENTORY_END, |_| Ok(())),
         Event::Released => small(RELEASED, |_| Ok(())),
-        Event::Error { text } => small(ERROR, |writer| {
-            let end = text.floor_char_boundary(MAX_TEXT);
-            writer.bytes("text", text.get(..end).unwrap_or_default().as_bytes(), MAX_TEXT)
-        }),
+        Event::Error { text } => error(text),
     }
+}
+
+fn number(tag: u8, number: u64) -> Result<Packet<'static>, WireError> {
+    small(tag, |writer| {
+        writer.u64(number);
+        Ok(())
+    })
+}
+
+fn error(text: &str) -> Result<Packet<'static>, WireError> {
+    let end = text.floor_char_boundary(MAX_TEXT);
+    let text = text.get(..end).unwrap_or_default();
+    small(ERROR, |writer| writer.bytes("text", text.as_bytes(), MAX_TEXT))
 }
 
 fn write_app_slots(
