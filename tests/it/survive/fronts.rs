@@ -108,6 +108,8 @@ fn private_sockets_outlive_keepers_updates_and_both() {
         for (fault, own) in faults {
             let home = if own { Home::with_own_binary() } else { Home::new() };
             let port = shared(&home, program);
+            // The addresses of these are not those of the first.
+            home.rpm(["reload", "shop"]).success();
             let (before, apps) = (front(&home), pids(&home));
             let load = Load::on(port).fresh(4);
             // The second one meets what the first has taken over.
@@ -117,6 +119,7 @@ fn private_sockets_outlive_keepers_updates_and_both() {
                 load.more(20);
                 assert_eq!((front(&home), pids(&home)), (before, apps.clone()), "{program}");
             }
+            home.rpm(["reload", "shop"]).success();
             goes_on(&home, port, load);
         }
     }
