@@ -131,7 +131,9 @@ impl Ports {
         }
         // Who joined and goes in one turn changes the order as well.
         self.table.marked.clone().iter().for_each(|id| self.mirror(id));
-        std::mem::take(&mut self.table.gone).into_iter().for_each(|hold| self.close_member(hold));
+        let gone = std::mem::take(&mut self.table.gone);
+        gone.iter().filter(|hold| self.is_over(hold)).for_each(silence);
+        gone.into_iter().for_each(|hold| self.close_member(hold));
         if !std::mem::take(&mut self.table.recalled) {
             return;
         }
@@ -143,6 +145,9 @@ impl Ports {
             // Once its slot is gone, others may want the address.
             let replaced = member && self.table.find(&hold.owner, &hold.key).is_some();
             let lingers = hold.lingers.unwrap_or(now + LINGERS);
+            if !open && hold.lingers.is_none() && self.is_over(&hold) {
+                silence(&hold);
+            }
             hold.lingers = (!open).then_some(lingers);
             if open || (replaced && now < lingers) {
                 self.table.ghosts.push(hold);
@@ -176,8 +181,7 @@ impl Ports {
     /// Closes a socket for good: of a group it leaves the choice first, then the group. The daemon
     /// has a duplicate until it has heard of this, so closing ours would not be enough.
     fn close_member(&mut self, hold: Hold) {
-        let shares = |other: &Hold| other.cookie == hold.cookie;
-        if self.table.holds.values().chain(&self.table.ghosts).any(shares) {
+        if self.is_shared(&hold) {
             return;
         }
         let group = group_of(&hold).filter(|id| self.is_member(id, hold.cookie));
@@ -185,7 +189,7 @@ impl Ports {
             // Nobody may be sent there any more when it closes.
             let _told_later = self.choose(id, Some(hold.cookie));
         }
-        if hold.is_tcp() && !self.is_accepted_from(&hold, &mut Censuses::default()) {
+        if self.is_over(&hold) {
             // One that does not listen has nothing to end.
             let _silent = socket::end_listening(&hold.socket);
         }
@@ -197,6 +201,18 @@ impl Ports {
             }
             self.table.marked.insert(id);
         }
+    }
+
+    /// Whether another slot has the same socket.
+    fn is_shared(&self, hold: &Hold) -> bool {
+        let shares = |other: &Hold| other.cookie == hold.cookie;
+        self.table.holds.values().chain(&self.table.ghosts).any(shares)
+    }
+
+    /// Whether nobody will accept from a released socket any more.
+    fn is_over(&self, hold: &Hold) -> bool {
+        let mut censuses = Censuses::default();
+        hold.is_tcp() && !self.is_shared(hold) && !self.is_accepted_from(hold, &mut censuses)
     }
 
     /// Takes note of who joined and who left.
@@ -386,6 +402,15 @@ impl Ports {
         let News { cookie, blocked, waiting } = news;
         let owner = self.of_group(id).find(|hold| hold.cookie == cookie)?.owner.clone();
         Some(Event::Blocked { owner, blocked, waiting })
+    }
+}
+
+/// Of a group that loses a member the kernel moves another one, and until the program knows, it may
+/// send a client to any member. At one that nobody serves, the client shall ask again a second
+/// later, and not wait until it is reset.
+fn silence(hold: &Hold) {
+    if hold.is_tcp() {
+        let _refused = rpm_unix::steer::deafen(hold.socket.as_fd(), hold.key.is_ipv6());
     }
 }
 
