@@ -95,7 +95,11 @@ impl Engine {
         }
         let all = self.instances_of(&app);
         match origin {
-            StartOrigin::Reload => Command::Reload(present.into_iter().take(count).collect()),
+            StartOrigin::Reload => {
+                let reloaded: Vec<_> = present.into_iter().take(count).collect();
+                self.announce_outages(&reloaded);
+                Command::Reload(reloaded)
+            }
             StartOrigin::CommandLine => Command::Start(all),
             StartOrigin::File if present.len() >= count => Command::Restart(all),
             StartOrigin::File => {
