@@ -170,7 +170,7 @@ fn a_flood_onto_a_full_disk_with_a_sleeping_reader_is_counted_and_costs_nothing(
     let reader = home.rpm(["logs", "app", "--raw"]).spawn();
     reader.until("that it is there", |text| text.contains("ready"));
     reader.process().freeze();
-    let events = home.rpm(["events", "app"]).spawn();
+    let events = home.rpm(["events", "app", "--since", "0"]).spawn();
     open_gate(&home);
     home.wait_for_line(&home.path().join("rpm.log"), "log lines are dropped");
     events.until("the alarm", |text| {
@@ -204,7 +204,7 @@ fn an_app_waits_for_a_full_disk_and_loses_nothing() {
     let home = Home::new();
     fs::write(disk.path("filler"), vec![b'x'; 5 << 20]).unwrap();
     let log = flooding(&home, &disk, LAST, "block");
-    let events = home.rpm(["events", "app"]).spawn();
+    let events = home.rpm(["events", "app", "--since", "0"]).spawn();
     open_gate(&home);
     home.wait_for_line(&home.path().join("rpm.log"), "it waits for its log");
     events.until("the alarm", |text| text.contains("app 0 log_blocked {\"reason\":\"No space"));
