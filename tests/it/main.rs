@@ -28,6 +28,7 @@ mod load_itself;
 mod logs;
 mod logs_disturbed;
 mod logs_following;
+mod logs_kept;
 mod logs_reading;
 mod matrix;
 mod messages;

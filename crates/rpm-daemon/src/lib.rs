@@ -28,6 +28,7 @@ mod launch;
 mod ledger;
 mod listeners;
 mod log_files;
+mod log_limit;
 mod messages;
 mod notify;
 mod offers;

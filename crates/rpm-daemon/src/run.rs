@@ -169,7 +169,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
             .as_ref()
             .map(|saved| Listeners::new(saved.keys.clone(), saved.ports.clone()))
             .unwrap_or_default(),
-        logs: Logs::adopt(inventory.take_spools()),
+        logs: Logs::adopt(inventory.take_spools(), crate::log_limit::totals(home)),
         events: EventLog::starting_at(next_event),
         replies: Replies::starting_at(next_ticket),
         workers: Workers::default(),
