@@ -7,9 +7,9 @@ use super::{
     style::{Colors, Paint},
     table, units,
 };
-use crate::repository::{self, Repository};
 use comfy_table::Cell;
 use rpm_config::{AppSpec, Limits, Ready};
+use rpm_pm2_socket::repository::{self, Repository};
 use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
 use serde_json::Value;
 use std::{

@@ -35,6 +35,7 @@ mod messages;
 mod nginx;
 mod parity;
 mod pm2_commands;
+mod pm2_socket;
 mod probes;
 mod reload;
 mod schema;

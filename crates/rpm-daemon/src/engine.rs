@@ -19,6 +19,7 @@ use crate::{
     ledger::Ledger,
     listeners::Listeners,
     log_files::Logs,
+    pm2::Pm2,
     probes::Probes,
     replies::Replies,
     sample::Sampler,
@@ -68,6 +69,7 @@ pub(crate) struct Engine {
     pub(crate) inbox: Inbox,
     pub(crate) chores: Chores,
     pub(crate) probes: Probes,
+    pub(crate) pm2: Pm2,
     /// Events that performing an effect caused; stepped before the turn ends.
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.

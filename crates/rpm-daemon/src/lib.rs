@@ -37,6 +37,7 @@ mod pace;
 mod package;
 mod perform;
 mod pid_file;
+mod pm2;
 mod probes;
 mod recover;
 mod replies;

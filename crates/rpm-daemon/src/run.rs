@@ -15,6 +15,7 @@ use crate::{
     listeners::Listeners,
     log_files::Logs,
     notify,
+    pm2::{self, Pm2},
     probes::Probes,
     recover::{self, Inventory},
     replies::Replies,
@@ -99,6 +100,7 @@ fn start(home: Home) -> Result<(), Error> {
 fn clean_up(home: &Home) {
     let _ = fs::remove_file(home.pid_file());
     ledger::remove(home);
+    rpm_pm2_socket::Sockets::remove(home.root());
     let runtime = std::env::var_os("XDG_RUNTIME_DIR");
     let _ = fs::remove_dir_all(home.run(runtime.as_deref().map(Path::new)));
 }
@@ -156,12 +158,14 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     .map_err(Error::Home)?;
     notify::start(&places.notify, inventory.take(store::NOTIFY), inbox.sender(), &mut keeper)
         .map_err(Error::Home)?;
+    let pm2_sockets = pm2::held(&mut inventory);
     let succession = Succession::new(legacy, inventory.keeper)?;
     let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
         succession,
         chores: Chores::since(written_at),
         probes: Probes::default(),
+        pm2: Pm2::default(),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
         exits: inventory.exits(),
@@ -192,6 +196,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     };
     engine.adopt(inventory, saved).await;
     engine.tend();
+    engine.adopt_pm2(pm2_sockets);
     fs::write(engine.home.pid_file(), std::process::id().to_string()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)

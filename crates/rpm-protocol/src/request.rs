@@ -114,6 +114,8 @@ pub enum Request {
     },
     /// Opens all log files anew: an outside logrotate has moved them.
     ReloadLogs,
+    /// Reads the settings anew, which `rpm set` has changed; answered by null.
+    ReadSettings,
     /// Stops everything, then daemon and keeper; answered before they go.
     Kill,
 }
@@ -138,6 +140,7 @@ impl Request {
             | Self::Events { .. }
             | Self::Update { .. }
             | Self::ReloadLogs
+            | Self::ReadSettings
             | Self::Kill => false,
         }
     }
@@ -201,7 +204,7 @@ pub enum StartOrigin {
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 19] = [
+    pub const METHODS: [&str; 20] = [
         "hello",
         "ping",
         "start",
@@ -220,6 +223,7 @@ impl Request {
         "events",
         "update",
         "reload_logs",
+        "read_settings",
         "kill",
     ];
 
@@ -244,6 +248,7 @@ impl Request {
             Self::Events { .. } => "events",
             Self::Update { .. } => "update",
             Self::ReloadLogs => "reload_logs",
+            Self::ReadSettings => "read_settings",
             Self::Kill => "kill",
         }
     }
