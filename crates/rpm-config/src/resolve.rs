@@ -74,6 +74,8 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         ready: ready(options),
         health: options.health.clone().flatten(),
         limits: options.limits.clone().unwrap_or_default(),
+        depends_on: options.depends_on.clone().unwrap_or_default(),
+        on: options.on.clone().unwrap_or_default(),
         listen_timeout: options.listen_timeout,
         stop: stop(options),
         max_surge: options.max_surge.unwrap_or(1).max(1),

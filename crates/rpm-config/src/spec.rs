@@ -3,7 +3,9 @@
 //! Specs travel from the command line to the daemon, into its durable state and into `dump.pm2`, so
 //! each field is plain data with serde. Defaults are PM2's unless `INTERFACE.md` says otherwise.
 
-use crate::{Balance, Health, Limits, Listen, Probe, Proxy, log_rules::LogRules};
+use crate::{
+    Balance, Dependencies, Health, Hooks, Limits, Listen, Probe, Proxy, log_rules::LogRules,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -146,6 +148,12 @@ pub struct AppSpec {
     /// What an instance may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Which apps it waits for before it is started.
+    #[serde(default, skip_serializing_if = "Dependencies::is_empty")]
+    pub depends_on: Dependencies,
+    /// Whom to tell when something goes wrong with it.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub on: Hooks,
     /// How an instance is ended.
     pub stop: StopPolicy,
     /// How many replacements a reload starts at once; at least 1.

@@ -59,6 +59,8 @@ fn defaults_are_pm2s() {
         ready: Ready::Listening,
         health: None,
         limits: crate::Limits::default(),
+        depends_on: Default::default(),
+        on: Default::default(),
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,
