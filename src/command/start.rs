@@ -14,7 +14,7 @@ use crate::{
     render::problem,
     session::Session,
 };
-use rpm_config::{AppSpec, Context, Warning, nearest, resolve};
+use rpm_config::{AppSpec, Context, Warning, in_order, nearest, resolve};
 use rpm_protocol::{Action, Client, ClientError, InstanceView, Request, StartOrigin, Started};
 use std::time::Duration;
 
@@ -162,6 +162,8 @@ pub(crate) async fn start_apps(
     apps: Vec<(AppSpec, StartOrigin)>,
     wait_ms: Option<u64>,
 ) -> Result<bool, CliError> {
+    // Who is started before what it waits for would fail at once.
+    let apps = in_order(apps, |(app, _)| app);
     let request = |(app, origin)| Request::Start { app: Box::new(app), origin, wait_ms };
     let requests = apps.into_iter().map(request).collect();
     let mut failed = false;

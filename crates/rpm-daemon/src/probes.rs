@@ -166,6 +166,7 @@ fn purposes(spec: &AppSpec, slot: u32, instance: &Instance) -> Vec<(WorkerId, Pu
         State::Stopped
         | State::Draining { .. }
         | State::Stopping { .. }
+        | State::Awaiting
         | State::Waiting { .. }
         | State::Errored
         | State::Removing => None,
