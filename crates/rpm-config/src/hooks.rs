@@ -8,8 +8,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
-const ON: &str = "a table with `crash`, `errored`, `reload_failed` and `oom`, or some of them, each \
-                  a URL or a command line";
+const ON: &str = "a table with `crash`, `errored`, `reload_failed` and `oom`, or some of them, \
+                  each a URL or a command line";
 
 /// What is told, and to whom: a URL that is posted to, or a command line for `sh -c`.
 pub type Hooks = BTreeMap<Trouble, String>;

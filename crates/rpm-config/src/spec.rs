@@ -270,7 +270,8 @@ pub struct RestartPolicy {
     pub autorestart: bool,
     /// Exit codes after which the instance stays stopped.
     pub stop_exit_codes: Vec<i32>,
-    /// So many exits in a row, each before `min_uptime`, make the instance `errored`; 16 as PM2.
+    /// So many early exits in a row make the instance `errored`; 16 as PM2, but
+    /// [`RestartPolicy::UNLIMITED`] where each restart waits anyway.
     pub max_restarts: u32,
     /// An instance that lived shorter counts as unstable; 1 s as PM2.
     #[serde(with = "millis")]
@@ -283,6 +284,22 @@ pub struct RestartPolicy {
     pub exp_backoff_restart_delay: Option<Duration>,
     /// Bytes of the whole process tree above which an instance is reloaded.
     pub max_memory_restart: Option<u64>,
+}
+
+impl RestartPolicy {
+    /// As many restarts as it takes.
+    pub const UNLIMITED: u32 = u32::MAX;
+    /// PM2's `min_uptime`.
+    pub const MIN_UPTIME: Duration = Duration::from_secs(1);
+    /// What crashes sooner, again and again, is in a loop: systemd's StartLimitIntervalSec
+    /// (systemd.unit(5)).
+    const STABLE: Duration = Duration::from_secs(10);
+
+    /// A worker that lived so long and then crashed was stable: as long as was asked for, or ten
+    /// seconds if nothing was.
+    pub fn stable_after(&self) -> Duration {
+        if self.min_uptime == Self::MIN_UPTIME { Self::STABLE } else { self.min_uptime }
+    }
 }
 
 /// What proves that an instance works.

@@ -9,8 +9,9 @@ use crate::{
     engine::Engine,
     inbox::Message,
     launch::{self, Seat},
+    shell::Tools,
 };
-use ask::{Question, Tools};
+use ask::Question;
 use rpm_config::{AppSpec, Health, Probe, Ready};
 use rpm_supervisor::{Event, Instance, State, WorkerId};
 use std::{collections::BTreeMap, rc::Rc, time::Duration};

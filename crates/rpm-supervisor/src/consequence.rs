@@ -15,8 +15,8 @@ impl Fleet {
         turn.effects
     }
 
-    /// Tells rolls and requests of failures, removes what is gone, halts and starts those whose turn
-    /// it is, and lets rolls advance, until nothing more follows.
+    /// Tells rolls and requests of failures, removes what is gone, halts and starts those whose
+    /// turn it is, and lets rolls advance, until nothing more follows.
     pub(crate) fn digest(&mut self, turn: &mut Turn) {
         loop {
             self.tell_news(turn);

@@ -123,6 +123,24 @@ fn what_is_asked_for_arrives() {
 }
 
 #[test]
+fn what_waits_before_each_restart_is_restarted_for_ever() {
+    let most = |delay: Option<u64>, max_restarts| {
+        let restart_delay = delay.map(Duration::from_millis);
+        machine().spec(&AppOptions { restart_delay, max_restarts, ..options() }).restart
+    };
+    let table = [
+        (None, None, 16),
+        (Some(0), None, 16),
+        (Some(5), None, RestartPolicy::UNLIMITED),
+        (Some(5), Some(3), 3),
+    ];
+    for (delay, given, want) in table {
+        assert_eq!(most(delay, given).max_restarts, want, "{delay:?} {given:?}");
+    }
+    assert_eq!(most(None, None).stable_after(), Duration::from_secs(10));
+}
+
+#[test]
 fn modes_and_instances() {
     use ExecMode::{Cluster, Fork};
     let table = [
