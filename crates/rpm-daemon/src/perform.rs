@@ -44,6 +44,7 @@ impl Engine {
                 if matches!(notice.kind, rpm_supervisor::NoticeKind::Deleted) {
                     self.forget_instance(notice.instance);
                 }
+                self.tell_hooks(&notice);
                 self.events.push(notice);
             }
         }
@@ -200,6 +201,7 @@ impl Engine {
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);
         self.sharing.forget(app);
+        self.hooks.forget(app);
     }
 
     fn forget_instance(&mut self, instance: InstanceId) {
