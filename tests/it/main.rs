@@ -46,3 +46,4 @@ mod survive;
 mod targets;
 mod tidy;
 mod transport;
+mod trees;

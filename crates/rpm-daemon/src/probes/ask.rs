@@ -66,7 +66,7 @@ async fn connect(address: &str, sharing: Option<&(Leader, u32)>) -> Result<(), S
     let Some((leader, _)) = sharing else { return Ok(()) };
     // Others may have answered: it must at least have the port open too.
     let port = stream.peer_addr().map_err(|error| error.to_string())?.port();
-    let own = rpm_unix::procfd::listening(&tree::members(leader, &[]));
+    let own = rpm_unix::procfd::listening(&tree::pids(&tree::members(leader, &[])));
     let listens = own.iter().any(|at| at.port() == port);
     if listens { Ok(()) } else { Err("this instance does not listen there".to_owned()) }
 }
@@ -76,8 +76,8 @@ struct Sweep(Option<u32>);
 
 impl Drop for Sweep {
     fn drop(&mut self) {
-        let pid = self.0.and_then(|pid| i32::try_from(pid).ok());
-        let left = tree::with_descendants(pid.into_iter().collect());
+        let root = self.0.and_then(|pid| rpm_unix::procfs::process(i32::try_from(pid).ok()?));
+        let left = tree::with_descendants(root.into_iter().collect());
         tree::signal_all(&left, SIGKILL);
     }
 }
