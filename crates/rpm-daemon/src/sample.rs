@@ -44,7 +44,8 @@ pub(crate) enum Waiting {
     /// `list`.
     List(Responder),
     /// `describe` of these.
-    Describe(Vec<InstanceId>, Responder),
+    /// With the values of secrets, or without.
+    Describe(Vec<InstanceId>, bool, Responder),
 }
 
 /// The last sample, and who waits for the next.
