@@ -37,6 +37,7 @@ mod pm2_commands;
 mod probes;
 mod reload;
 mod schema;
+mod security;
 mod slots;
 mod start;
 mod startup;
