@@ -125,7 +125,8 @@ fn a_cleared_dump_brings_nothing_back() {
     let home = one();
     home.rpm(["save"]).success();
     home.rpm(["cleardump"]).success();
-    assert_eq!(fs::read_to_string(home.path().join("dump.pm2")).unwrap(), "[]");
+    // Behind it stands its checksum, in blanks.
+    assert_eq!(fs::read_to_string(home.path().join("dump.pm2")).unwrap().trim_end(), "[]");
     assert!(fs::read_to_string(home.path().join("dump.pm2.bak")).unwrap().contains("one"));
     home.rpm(["kill"]).success();
     home.rpm(["resurrect"]).success();

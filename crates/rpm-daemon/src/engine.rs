@@ -187,6 +187,7 @@ impl Engine {
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
             Message::Front { child, said } => self.on_front(child, *said),
+            Message::FrontsLate => self.on_fronts_late(),
             Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::Logged { worker, spools } => self.on_logged(worker, spools),

@@ -62,14 +62,10 @@ impl Engine {
             News::NotUpgraded { errno } => self.on_not_upgraded(errno),
             News::Released => self.replies.let_go(),
             News::Error { text } => tracing::error!("the keeper refused a request: {text}"),
-            // Answers to questions that only a starting daemon asks, which `recover` took; and what
-            // the link keeps for itself.
-            News::Welcome { .. }
-            | News::Known { .. }
-            | News::Held { .. }
-            | News::InventoryEnd
-            | News::Shared { .. }
-            | News::Unshared { .. } => {}
+            // The link keeps them.
+            News::Shared { .. } | News::Unshared { .. } => self.ledger.touch(),
+            // Answers to questions that only a starting daemon asks, which `recover` took.
+            News::Welcome { .. } | News::Known { .. } | News::Held { .. } | News::InventoryEnd => {}
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     front::{self, FrontEntry},
     keeper_link::KeeperLink,
     launch, ledger,
-    ledger::{Entries, ProcessEntry},
+    ledger::{Entries, ProcessEntry, SocketEntry},
     recover::{Found, Inventory},
     sharing,
     store::{self, Label},
@@ -16,8 +16,9 @@ use rpm_config::AppSpec;
 use rpm_keeper::{Child, ChildId, Request, Share};
 use rpm_supervisor::{Fleet, WorkerId};
 use rpm_unix::{
+    caller,
     home::Home,
-    pidfd, pipe,
+    pidfd, pipe, procfd,
     procfs::{self, Process},
     socket::{self, Transport},
 };
@@ -79,6 +80,7 @@ impl Survivors {
                 Err(error) => end_front(entry, &error),
             }
         }
+        self.hand_sockets_over(inventory, keeper);
         keeper.send(Request::Adopted);
         // What it said of its servers may have been told to the dead: that it listens is enough.
         self.entries.state.workers.values_mut().for_each(|record| record.asked.clear());
@@ -92,6 +94,23 @@ impl Survivors {
         inventory.held.insert(store::EXITS.to_owned(), exits.try_clone()?);
         keeper.send(Request::Hold { name: store::EXITS.to_owned(), fd: exits });
         Ok(self.entries.state)
+    }
+
+    /// Hands over the sockets that the former keeper held and survivors have open. What is in no
+    /// record the keeper finds by itself.
+    fn hand_sockets_over(&self, inventory: &Inventory, keeper: &mut KeeperLink) {
+        let mut places = BTreeMap::new();
+        for found in &inventory.children {
+            places.extend(procfd::census(found.child.pid).places);
+        }
+        for SocketEntry { record, inode } in &self.entries.sockets {
+            let Some(place) = places.get(inode) else { continue };
+            // Yama may refuse; then it stays the program's own (traps A6).
+            let Ok(socket) = caller::take_fd(place.pid, place.fd) else { continue };
+            if procfd::inode(&socket).is_ok_and(|found| found == *inode) {
+                keeper.send(Request::AdoptSocket { record: record.clone(), socket });
+            }
+        }
     }
 
     /// The leaders that live: those of the ledger, and of workers that were started after it was

@@ -3,7 +3,7 @@
 //! Bytes come by splice, which moves them out of the pipe and into the file as one step of the
 //! kernel, always to the file's end: a daemon killed at any moment leaves neither a gap nor a
 //! repetition, and its successor opens the path and goes on (traps A7). splice refuses append mode,
-//! so the writer itself looks where the end is; it alone rotates, and notices when somebody else
+//! so the writer itself says where the end is; it alone rotates, and notices when somebody else
 //! truncated, moved or removed the file.
 
 mod open_file;
@@ -18,7 +18,7 @@ use open_file::{Open, RETRY_MS};
 pub(crate) use portion::Portion;
 use portion::Size;
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind},
     os::{fd::BorrowedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{
@@ -210,7 +210,7 @@ impl LogFile {
         }
         let metadata = open.file.metadata()?;
         before(Place { device: metadata.dev(), inode: metadata.ino(), offset })?;
-        let written = open.file.write_all(bytes);
+        let written = open.write(bytes, offset);
         match &written {
             Ok(()) => open.times.note(offset, now_ms()),
             // Half a line is none.

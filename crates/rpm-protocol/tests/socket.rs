@@ -305,12 +305,27 @@ async fn clients_learn_what_is_wrong_with_the_daemon() {
 
     let (mut client, connection) = stage.client().await;
     drop(connection);
-    let error = client.call::<Value>(Request::List).await.unwrap_err();
+    let error = client.call::<Value>(Request::Resurrect).await.unwrap_err();
     assert!(matches!(error, ClientError::Closed), "{error}");
 
-    drop(stage.server);
+    let (mut client, connection) = stage.client().await;
+    drop((connection, stage.server));
+    let error = client.call::<Value>(Request::List).await.unwrap_err();
+    assert!(matches!(error, ClientError::Closed), "{error}");
     let error = Client::connect(&stage.path).await.unwrap_err();
     assert!(matches!(error, ClientError::NobodyListens), "{error}");
+}
+
+#[tokio::test]
+async fn a_question_that_only_looks_is_asked_again_when_the_daemon_dies() {
+    let stage = Stage::new();
+    let (mut client, connection) = stage.client().await;
+    drop(connection);
+    let answering = async { echo(stage.server.accept().await).await };
+    tokio::select! {
+        answer = client.call::<Value>(Request::List) => assert_eq!(answer.unwrap(), json!("list")),
+        () = answering => panic!("the client hung up"),
+    }
 }
 
 #[tokio::test]

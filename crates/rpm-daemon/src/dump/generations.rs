@@ -75,8 +75,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("dump.pm2");
         replace(&path, b"one").unwrap();
-        fs::create_dir_all(directory.path().join("dump.pm2.bak/full")).unwrap();
-        fs::create_dir_all(directory.path().join("dump.pm2.1/full")).unwrap();
+        // A directory does not take the place of another one that has something in it.
+        fs::create_dir_all(directory.path().join("dump.pm2.2/full")).unwrap();
+        fs::create_dir_all(directory.path().join("dump.pm2.3/full")).unwrap();
         assert!(replace(&path, b"two").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"one");
     }

@@ -173,17 +173,25 @@ impl Ports {
         self.groups.get(id).is_some_and(|group| group.order.index_of(cookie).is_some())
     }
 
+    /// Closes a socket for good: of a group it leaves the choice first, then the group. The daemon
+    /// has a duplicate until it has heard of this, so closing ours would not be enough.
     fn close_member(&mut self, hold: Hold) {
-        let Some(id) = group_of(&hold) else { return };
         let shares = |other: &Hold| other.cookie == hold.cookie;
         if self.table.holds.values().chain(&self.table.ghosts).any(shares) {
             return;
         }
-        if self.is_member(&id, hold.cookie) {
+        let group = group_of(&hold).filter(|id| self.is_member(id, hold.cookie));
+        if let Some(id) = &group {
             // Nobody may be sent there any more when it closes.
-            let _told_later = self.choose(&id, Some(hold.cookie));
-            let cookie = hold.cookie;
-            drop(hold);
+            let _told_later = self.choose(id, Some(hold.cookie));
+        }
+        if hold.is_tcp() && !self.is_accepted_from(&hold, &mut Censuses::default()) {
+            // One that does not listen has nothing to end.
+            let _silent = socket::end_listening(&hold.socket);
+        }
+        let cookie = hold.cookie;
+        drop(hold);
+        if let Some(id) = group {
             if let Some(group) = self.groups.get_mut(&id) {
                 group.order.left(cookie);
             }

@@ -7,11 +7,14 @@ use crate::{
     rotate::{self, plan::Plan},
     times::{TimesWriter, now_ms},
 };
-use rpm_unix::pipe::splice;
+use rpm_unix::pipe::splice_to;
 use std::{
     fs::{File, Metadata},
-    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
-    os::{fd::BorrowedFd, unix::fs::MetadataExt},
+    io::{self, ErrorKind, Read, Write},
+    os::{
+        fd::BorrowedFd,
+        unix::fs::{FileExt, MetadataExt},
+    },
     path::Path,
 };
 
@@ -74,7 +77,7 @@ impl Open {
             self.look_at = now + LOOK_MS;
             self.look(path, rules);
         }
-        let length = self.seek_to_end()?;
+        let length = self.end()?;
         let due = self.rotate_at.is_some_and(|at| now >= at) && now >= self.retry_at;
         if !due {
             return Ok(length);
@@ -86,7 +89,7 @@ impl Open {
         }
         // Where it fails the old file goes on.
         let _later = self.rotate(path, rules);
-        self.seek_to_end()
+        self.end()
     }
 
     /// Goes to the path's file if that is another by now: the old one was moved or removed.
@@ -126,16 +129,16 @@ impl Open {
 
     /// Moves bytes from `pipe` to `at`, the file's end.
     pub(super) fn take_now(&mut self, pipe: BorrowedFd<'_>, at: u64, limit: usize) -> Outcome {
-        let outcome = self.take(pipe, limit);
+        let outcome = self.take(pipe, at, limit);
         if matches!(outcome, Outcome::Moved(bytes) if bytes > 0) {
             self.times.note(at, now_ms());
         }
         outcome
     }
 
-    fn take(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
+    fn take(&mut self, pipe: BorrowedFd<'_>, at: u64, limit: usize) -> Outcome {
         if self.method == Method::Splice {
-            match outcome(splice(pipe, &self.file, limit)) {
+            match outcome(splice_to(pipe, &self.file, at, limit)) {
                 // A file system without splice.
                 Outcome::Failed { error, .. } if error.kind() == ErrorKind::InvalidInput => {
                     self.method = Method::Copy;
@@ -143,18 +146,23 @@ impl Open {
                 outcome => return outcome,
             }
         }
-        self.copy(pipe, limit)
+        self.copy(pipe, at, limit)
     }
 
-    /// After a truncation (`flush`, copytruncate) our offset is behind the end and would leave a
-    /// hole; after somebody else's append it is before it and would write over that. Where the next
-    /// byte goes.
-    fn seek_to_end(&mut self) -> io::Result<u64> {
+    /// Where the next byte goes: the end as it is now, also after a truncation (`flush`,
+    /// copytruncate) or somebody else's append. 0 where there are no places: in a device.
+    fn end(&self) -> io::Result<u64> {
         let metadata = self.file.metadata()?;
-        if metadata.is_file() && metadata.len() != self.file.stream_position()? {
-            self.file.seek(SeekFrom::End(0))?;
+        Ok(if metadata.is_file() { metadata.len() } else { 0 })
+    }
+
+    /// Writes all of `bytes` at `at`, the file's end.
+    pub(super) fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+        if self.is_regular() {
+            self.file.write_all_at(bytes, at)
+        } else {
+            self.file.write_all(bytes)
         }
-        Ok(metadata.len())
     }
 
     pub(super) fn cut(&mut self, length: u64) {
@@ -162,14 +170,14 @@ impl Open {
         let _torn = self.file.set_len(length);
     }
 
-    fn copy(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
+    fn copy(&mut self, pipe: BorrowedFd<'_>, at: u64, limit: usize) -> Outcome {
         let mut buffer = vec![0; limit.min(COPY_BYTES)];
         let read = pipe.try_clone_to_owned().and_then(|pipe| File::from(pipe).read(&mut buffer));
         let length = match outcome(read) {
             Outcome::Moved(length) => length,
             other => return other,
         };
-        match self.file.write_all(buffer.get(..length).unwrap_or_default()) {
+        match self.write(buffer.get(..length).unwrap_or_default(), at) {
             Ok(()) => Outcome::Moved(length),
             Err(error) => Outcome::Failed { error, lost: length },
         }
