@@ -45,10 +45,15 @@ pub(crate) struct Survivors {
 }
 
 /// Finds what a former pair left; `None`: there was none since the machine was booted.
-pub(crate) fn find(home: &Home) -> Option<Survivors> {
+///
+/// A container's boot has its host's number, but its run directory is `emptied` and nobody lives:
+/// what comes back then is what was saved.
+pub(crate) fn find(home: &Home, emptied: bool) -> Option<Survivors> {
     let (entries, specs) = ledger::read(home)?;
     let specs = specs.into_iter().map(|spec| (spec.name.to_string(), spec)).collect();
-    Some(Survivors { entries, specs, marked: marked(&home.hash()) })
+    let found = Survivors { entries, specs, marked: marked(&home.hash()) };
+    let rebooted = emptied && found.marked.is_empty() && found.leaders().is_empty();
+    (!rebooted).then_some(found)
 }
 
 impl Survivors {

@@ -60,7 +60,7 @@ fn exactly_what_was_online_comes_back_online_and_what_was_stopped_stopped() {
     pids_answering(port, 3);
     let pids = home.pids("web");
     let said = home.rpm(["resurrect"]).success();
-    assert!(said.stderr.contains("nothing to resurrect"), "{said:?}");
+    assert!(said.stdout.contains("nothing to resurrect"), "{said:?}");
     assert_eq!(home.pids("web"), pids);
 }
 
