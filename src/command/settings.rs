@@ -33,12 +33,23 @@ pub(crate) async fn multiset(session: &Session, pairs: &str) -> Result<(), CliEr
 async fn change(session: &Session, pairs: &[(String, String)]) -> Result<(), CliError> {
     let mut settings = Settings::read(&session.home)?;
     for (key, value) in pairs {
+        check(key, value)?;
         settings.set(key, value)?;
     }
     settings.write(&session.home)?;
     in_effect(session).await?;
     pairs.iter().for_each(|(key, value)| session.tell(&format!("set {key} to {value}")));
     Ok(())
+}
+
+/// The one setting that rpm itself goes by has to say something.
+fn check(key: &str, value: &str) -> Result<(), CliError> {
+    if !["logs:max_total", "logs.max_total"].contains(&key) {
+        return Ok(());
+    }
+    let size = rpm_config::size(value);
+    size.map(drop)
+        .map_err(|error| CliError::failed(format!("{key}: {error}"), "rpm set logs:max_total 5G"))
 }
 
 /// Prints one setting or all. One that is not there is a silent failure, as under PM2.

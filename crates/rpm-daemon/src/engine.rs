@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     events::EventLog,
     front::Fronts,
+    hooks::Hooks,
     inbox::{Inbox, Message},
     keeper_link::{KeeperLink, is_loss},
     launch::Places,
@@ -70,6 +71,7 @@ pub(crate) struct Engine {
     pub(crate) chores: Chores,
     pub(crate) probes: Probes,
     pub(crate) pm2: Pm2,
+    pub(crate) hooks: Hooks,
     /// Events that performing an effect caused; stepped before the turn ends.
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.
@@ -189,6 +191,7 @@ impl Engine {
             Message::Control(news) => self.on_control(news),
             Message::TreeChanged { worker } => self.check_tree(worker),
             Message::Front { child, said } => self.on_front(child, *said),
+            Message::FrontsLate => self.on_fronts_late(),
             Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::Logged { worker, spools } => self.on_logged(worker, spools),

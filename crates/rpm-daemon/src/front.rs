@@ -27,7 +27,13 @@ use rotation::Rotation;
 use rpm_config::{AppName, AppSpec, Proxy};
 use rpm_keeper::{Child, ChildId, ExitStatus, Owner, Request, SpawnStage};
 use rpm_supervisor::{App, Event, Moment, State};
-use std::{collections::BTreeMap, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::Duration,
+};
 
 pub(crate) use link::Said;
 
@@ -45,6 +51,8 @@ pub(crate) struct Fronts {
     all: BTreeMap<AppName, Front>,
     /// Those that accept no more and end with their last connection.
     leaving: BTreeMap<ChildId, Leaving>,
+    /// Those that were asked how they stand and have not said it.
+    asked: BTreeSet<ChildId>,
     last_id: u64,
 }
 
@@ -288,6 +296,7 @@ impl Engine {
     /// A front ended.
     pub(crate) fn on_front_exited(&mut self, child: ChildId, status: ExitStatus) {
         self.acknowledge_front(child);
+        self.front_answered(child);
         if let Some(Leaving { app, .. }) = self.fronts.leaving.remove(&child) {
             if !self.fronts.all.contains_key(&app) {
                 self.release_front(&app);

@@ -63,6 +63,8 @@ pub(crate) enum Message {
         /// What.
         said: Box<crate::front::Said>,
     },
+    /// Fronts had time enough to say how they stand.
+    FrontsLate,
     /// A front that died may be replaced now.
     FrontDue {
         /// Of which app.

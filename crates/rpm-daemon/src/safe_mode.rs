@@ -110,6 +110,7 @@ impl Engine {
             | Message::Notified(_)
             | Message::Front { .. }
             | Message::FrontDue { .. }
+            | Message::FrontsLate
             | Message::Logged { .. }
             | Message::Due { .. }
             | Message::Changed { .. }

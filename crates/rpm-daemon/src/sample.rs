@@ -44,7 +44,8 @@ pub(crate) enum Waiting {
     /// `list`.
     List(Responder),
     /// `describe` of these.
-    Describe(Vec<InstanceId>, Responder),
+    /// With the values of secrets, or without.
+    Describe(Vec<InstanceId>, bool, Responder),
 }
 
 /// The last sample, and who waits for the next.
@@ -85,13 +86,15 @@ impl Sampler {
 impl Engine {
     /// Answers `waiting` with figures that are not old.
     pub(crate) fn with_fresh_sample(&mut self, waiting: Waiting) {
-        if self.sampler.is_fresh(&self.workers) || self.workers.is_empty() {
-            return self.answer_look(waiting);
-        }
-        self.sampler.waiting.push(waiting);
-        self.ask_for_slots();
+        let fresh = self.sampler.is_fresh(&self.workers) || self.workers.is_empty();
+        // What fronts know is asked for each time: they have it at hand.
         self.ask_fronts();
-        self.start_sample();
+        self.sampler.waiting.push(waiting);
+        if !fresh {
+            self.ask_for_slots();
+            self.start_sample();
+        }
+        self.answer_looks();
     }
 
     /// Takes a sample, unless one is being taken.
@@ -139,7 +142,7 @@ impl Engine {
 
     /// Answers those who wait, if all figures are there.
     pub(crate) fn answer_looks(&mut self) {
-        if self.sampler.running || self.sharing.is_asking() {
+        if self.sampler.running || self.sharing.is_asking() || self.fronts.are_asked() {
             return;
         }
         for waiting in std::mem::take(&mut self.sampler.waiting) {
@@ -194,7 +197,7 @@ fn take(
     drains: &Drains,
 ) -> Sample {
     let trees: BTreeMap<WorkerId, Vec<i32>> =
-        leaders.iter().map(|(id, leader)| (*id, tree::members(leader, orphans))).collect();
+        leaders.iter().map(|(id, of)| (*id, tree::pids(&tree::members(of, orphans)))).collect();
     let connections = drains.count(&trees);
     let Some(mut system) = system.or_else(|| System::new().ok()) else {
         return Sample { system: None, usage: BTreeMap::new(), connections, taken: Instant::now() };

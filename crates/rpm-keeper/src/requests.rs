@@ -80,6 +80,9 @@ impl Keeper {
             Request::Close { owner, address } => self.ports.close(&owner, &address),
             Request::Release { owner } => {
                 self.ports.release(&owner);
+                // Whoever hears that they are released finds the addresses free, so the daemon
+                // closes its duplicates first.
+                self.tell_shared();
                 self.tell(Event::Released);
             }
             Request::Retire { owner } => {

@@ -1,7 +1,7 @@
 //! `jlist`: PM2's JSON, field by field, for the programs that read it.
 
 use crate::repository;
-use rpm_config::{AppSpec, ExecMode, FilterEnv, Ready};
+use rpm_config::{AppSpec, ExecMode, FilterEnv, Ready, RestartPolicy};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -141,7 +141,8 @@ fn policy(detail: &InstanceDetail) -> Value {
     json!({
         "autostart": spec.autostart,
         "autorestart": restart.autorestart,
-        "max_restarts": restart.max_restarts,
+        "max_restarts": (restart.max_restarts != RestartPolicy::UNLIMITED)
+            .then_some(restart.max_restarts),
         "min_uptime": milliseconds(restart.min_uptime),
         "restart_delay": milliseconds(restart.restart_delay),
         "exp_backoff_restart_delay": restart.exp_backoff_restart_delay.map(milliseconds),

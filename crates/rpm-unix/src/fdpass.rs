@@ -65,6 +65,17 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Resu
 /// `InvalidData` if the message or its descriptors did not fit; what came of it is dropped and
 /// closed.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    match receive_once(&socket, buffer) {
+        // Of a peer that closed before it had read everything this comes once, ahead of what the
+        // peer itself had still said (unix_release_sock in net/unix/af_unix.c).
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+            receive_once(&socket, buffer)
+        }
+        received => received,
+    }
+}
+
+fn receive_once(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut control: Control = [0; CONTROL_WORDS];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let mut header = header(&mut part, &mut control);
@@ -157,6 +168,18 @@ mod tests {
         let mut text = String::new();
         File::from(read).read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
+    }
+
+    #[test]
+    fn what_was_said_before_a_close_arrives_though_not_everything_was_read() {
+        let (one, other) = pair(true).unwrap();
+        send(&one, b"unread", &[]).unwrap();
+        send(&other, b"last", &[]).unwrap();
+        drop(other);
+        let mut buffer = [0; 16];
+        let (length, _) = receive(&one, &mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"last");
+        assert_eq!(receive(&one, &mut buffer).unwrap().0, 0, "the end");
     }
 
     #[test]

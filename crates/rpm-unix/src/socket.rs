@@ -36,3 +36,17 @@ pub fn listen(fd: impl AsFd, backlog: i32) -> io::Result<()> {
     // SAFETY: two integers.
     crate::syscall::check(unsafe { libc::listen(fd.as_fd().as_raw_fd(), backlog) }.into()).map(drop)
 }
+
+/// Ends a TCP listener, whoever else has it open: it leaves the sockets that share its address at
+/// once, what waits in it is reset, and those that set `SO_REUSEADDR` may bind its address. (In
+/// Linux shutdown(2) disconnects a listening socket: `inet_shutdown` in net/ipv4/af_inet.c.)
+///
+/// # Errors
+/// It does not listen.
+pub fn end_listening(fd: impl AsFd) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    options::set_reuse_address(&fd)?;
+    // SAFETY: two integers.
+    let ended = unsafe { libc::shutdown(fd.as_fd().as_raw_fd(), libc::SHUT_RD) };
+    crate::syscall::check(ended.into()).map(drop)
+}

@@ -50,6 +50,7 @@ fn upstreams(spec: &AppSpec, app: &App) -> Vec<UpstreamSpec> {
             State::Stopped
             | State::Launching { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored
             | State::Removing => None,
@@ -133,7 +134,8 @@ impl Engine {
         let Some(front) = self.fronts.all.get_mut(&app) else { return };
         let rotation = &mut front.rotation;
         rotation.obeyed = rotation.obeyed.max(said.id.unwrap_or(0).min(rotation.last));
-        if said.stats.is_some() {
+        let stands = said.stats.is_some();
+        if stands {
             rotation.stats = said.stats;
         }
         let idle = said.idle.unwrap_or_default();
@@ -143,6 +145,9 @@ impl Engine {
             self.step(Event::Drained { worker });
         }
         self.take_steps(&app);
+        if stands {
+            self.front_answered(child);
+        }
     }
 
     /// Does what waited for what the front has confirmed.

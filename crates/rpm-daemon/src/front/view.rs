@@ -1,18 +1,53 @@
 //! A front as clients see it.
 
-use super::Front;
-use crate::engine::Engine;
+use super::{Front, Fronts};
+use crate::{engine::Engine, inbox::Message};
 use rpm_config::{AppName, Balance, ListenAddress, ProxyHeader};
+use rpm_keeper::ChildId;
 use rpm_protocol::FrontView;
+use std::time::Duration;
+
+/// How long a look waits for fronts; of one that does not answer it shows what that said last.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+impl Fronts {
+    /// Whether a look waits for what fronts say.
+    pub(crate) fn are_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+}
 
 impl Engine {
-    /// Asks all fronts how they stand; the next look shows it.
+    /// Asks all fronts how they stand; the look that wants to know waits for it.
     pub(crate) fn ask_fronts(&mut self) {
-        for front in self.fronts.all.values() {
-            if let Some(running) = front.running() {
-                // One that does not read shows what it said last.
-                let _full = running.link.say("{\"stats\":true}".to_owned());
+        let idle = self.fronts.asked.is_empty();
+        let Fronts { all, asked, .. } = &mut self.fronts;
+        for front in all.values() {
+            if let Some(running) = front.running().filter(|_| !asked.contains(&front.child))
+                && running.link.say("{\"stats\":true}".to_owned())
+            {
+                asked.insert(front.child);
             }
+        }
+        if idle && self.fronts.are_asked() {
+            let sender = self.inbox.sender();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(PATIENCE).await;
+                let _ = sender.send(Message::FrontsLate).await;
+            });
+        }
+    }
+
+    /// Fronts had time enough to say how they stand.
+    pub(crate) fn on_fronts_late(&mut self) {
+        self.fronts.asked.clear();
+        self.answer_looks();
+    }
+
+    /// A front said how it stands, or will not any more.
+    pub(super) fn front_answered(&mut self, child: ChildId) {
+        if self.fronts.asked.remove(&child) {
+            self.answer_looks();
         }
     }
 

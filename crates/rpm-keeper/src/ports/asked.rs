@@ -60,6 +60,8 @@ impl Ports {
 
     /// Closes all sockets of an owner. For [`crate::Request::Release`].
     pub fn release(&mut self, owner: &Owner) {
+        let of_owner = self.table.holds.values_mut().filter(|hold| hold.owner == *owner);
+        of_owner.for_each(Hold::abandon);
         self.drop_holds(|hold| hold.owner == *owner);
         self.table.attempts.retain(|attempt| attempt.owner != *owner);
         self.retiring.remove(owner);

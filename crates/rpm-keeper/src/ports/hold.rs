@@ -147,6 +147,11 @@ impl Hold {
         self.lent_unseen = self.servers.is_empty();
     }
 
+    /// Its slot is over, and everybody who had it.
+    pub(super) fn abandon(&mut self) {
+        self.lent_unseen = false;
+    }
+
     /// As its record tells it.
     pub(super) fn restore(
         &mut self,
@@ -157,6 +162,11 @@ impl Hold {
         self.servers.extend(servers);
         self.untold.extend(untold);
         self.lent_unseen = lent_unseen;
+    }
+
+    /// Children that it has anything to do with.
+    pub(super) fn children(&self) -> impl Iterator<Item = ChildId> {
+        self.servers.iter().chain(self.users.keys()).chain(&self.untold).copied()
     }
 
     /// Children whose `listen` is still to be told.
@@ -210,6 +220,7 @@ impl Hold {
     pub(super) fn forget(&mut self, child: ChildId) -> bool {
         self.given.remove(&child);
         self.users.remove(&child);
+        self.untold.remove(&child);
         self.servers.remove(&child)
     }
 
@@ -262,7 +273,7 @@ impl Hold {
     /// Whether a hang-up of it means that somebody shut it down.
     pub(super) fn is_watched(&self) -> bool {
         match self.phase {
-            Phase::Listening => !self.key.is_udp() && !self.key.is_unix(),
+            Phase::Listening => self.is_tcp(),
             Phase::Announced(_) | Phase::ShutDown(_) => false,
         }
     }
@@ -295,6 +306,11 @@ impl Hold {
     /// Makes it listen, if it does not, with the backlog it had.
     pub(super) fn listen(&self) -> io::Result<()> {
         if self.listens() { Ok(()) } else { socket::listen(&self.socket, self.backlog) }
+    }
+
+    /// Whether it is a TCP socket.
+    pub(super) fn is_tcp(&self) -> bool {
+        !self.key.is_udp() && !self.key.is_unix()
     }
 
     pub(super) fn listens(&self) -> bool {

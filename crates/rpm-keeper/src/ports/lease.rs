@@ -94,6 +94,19 @@ impl Ports {
         })
     }
 
+    /// Whether a living child may accept from a released socket still, however it came to it.
+    pub(super) fn is_accepted_from(&self, hold: &Hold, censuses: &mut Censuses) -> bool {
+        let has = |child: &ChildId| {
+            let source = self.sources.get(child).filter(|source| source.lives());
+            source.is_some_and(|source| {
+                let census = censuses.of(source.leader);
+                !census.complete || census.places.contains_key(&hold.inode)
+            })
+        };
+        let unseen = hold.is_lent_unseen() && !hold.public;
+        unseen || hold.users.keys().chain(hold.servers()).any(has)
+    }
+
     /// Whether this child's tree has the socket open. Where it was last seen is looked at first:
     /// that is one system call.
     pub(super) fn is_used_by(

@@ -1,12 +1,15 @@
 //! Holds end when nobody is interested in them any more, and not before.
 
 use crate::{
-    clients::{answer, ask_often, free_port, is_refused, no_forks, request},
+    clients::{answer, ask_often, free_port, is_refused, local, no_forks, request},
     programs::{HTTP, python},
     world::World,
 };
 use rpm_keeper::{Address, Event, Owner};
-use std::{io::Read, net::TcpListener};
+use std::{
+    io::Read,
+    net::{TcpListener, TcpStream},
+};
 
 #[test]
 fn a_probe_of_the_port_does_not_take_the_clients() {
@@ -63,6 +66,28 @@ fn an_unserved_port_waits_for_the_slots_next_worker_until_that_has_settled() {
     assert!(!is_refused(old));
     world.settled(second);
     assert!(is_refused(old) && !is_refused(new));
+}
+
+/// The daemon has duplicates of all sockets, and closes each somewhat later than the keeper.
+#[test]
+fn a_released_socket_gets_nothing_more_though_somebody_has_a_duplicate() {
+    let (mut world, port) = (World::new(), free_port());
+    let address = Address::Tcp(([127, 0, 0, 1], port).into());
+    let owner = |slot| Owner { app: "app".to_owned(), slot };
+    let mut held = |slot| {
+        let event = world.ports.listen(0, owner(slot), address.clone(), false, 0);
+        let Event::Listener { fd, .. } = event else { panic!("{event:?}") };
+        TcpListener::from(fd)
+    };
+    let [first, _second] = [held(0), held(1)];
+    world.ports.release(&owner(0));
+    for _ in 0..50 {
+        drop(TcpStream::connect(local(port)).expect("the other slot's queue"));
+    }
+    first.set_nonblocking(true).expect("a socket");
+    assert!(first.accept().is_err(), "a client waits where nobody serves");
+    world.ports.release(&owner(1));
+    TcpListener::bind(local(port)).expect("the address is free");
 }
 
 #[test]

@@ -77,6 +77,11 @@ pub fn set_reuse_port(fd: impl AsFd, on: bool) -> io::Result<()> {
     set_int(fd, SOL_SOCKET, libc::SO_REUSEPORT, on.into())
 }
 
+/// Sets `SO_REUSEADDR`: others that have it set may bind the address once this one does not listen.
+pub(super) fn set_reuse_address(fd: impl AsFd) -> io::Result<()> {
+    set_int(fd, SOL_SOCKET, libc::SO_REUSEADDR, 1)
+}
+
 /// `IPV6_V6ONLY`; false for any other family.
 pub fn only_v6(fd: impl AsFd) -> bool {
     get_int(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY).is_ok_and(|value| value != 0)
