@@ -161,6 +161,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     let mut engine = Engine {
         succession,
         chores: Chores::since(written_at),
+        postponed: Vec::new(),
         probes: Probes::default(),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
