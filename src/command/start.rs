@@ -14,7 +14,7 @@ use crate::{
     render::problem,
     session::{Session, targets},
 };
-use rpm_config::{AppName, AppSpec, Context, Warning, nearest, resolve};
+use rpm_config::{AppName, AppSpec, Context, Warning, in_order, nearest, resolve};
 use rpm_protocol::{Action, Client, ClientError, InstanceView, Request, StartOrigin, Started};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -162,6 +162,8 @@ pub(crate) async fn start_apps(
     apps: Vec<(AppSpec, StartOrigin)>,
     wait_ms: Option<u64>,
 ) -> Result<bool, CliError> {
+    // Who is started before what it waits for would fail at once.
+    let apps = in_order(apps, |(app, _)| app);
     let reloads = apps.iter().filter(|(_, origin)| *origin == StartOrigin::Reload);
     let reloads: BTreeSet<AppName> = reloads.map(|(app, _)| app.name.clone()).collect();
     // Of all: those that do not exist yet have no name to ask for.

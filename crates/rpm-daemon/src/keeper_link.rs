@@ -1,5 +1,6 @@
 //! The daemon's end of the keeper link, as tokio sees it: events in, requests out in order.
 
+use crate::ledger::SocketEntry;
 use rpm_keeper::{ChildId, Event, Link, Request};
 use std::{collections::VecDeque, io};
 use tokio::io::{Interest, Ready, unix::AsyncFd};
@@ -49,6 +50,12 @@ impl KeeperLink {
             Err(error) if is_loss(&error) => Ok(None),
             result => result,
         }
+    }
+
+    /// What the keeper holds, as the ledger has it.
+    pub(crate) fn held_sockets(&self) -> Vec<SocketEntry> {
+        let all = self.link.get_ref().held_sockets().into_iter();
+        all.map(|(record, inode)| SocketEntry { record, inode }).collect()
     }
 
     /// Spawns that the keeper may have done without having said so.

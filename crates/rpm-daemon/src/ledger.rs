@@ -56,6 +56,9 @@ pub(crate) struct Entries {
     /// Fronts that served; absent in files of older versions.
     #[serde(default)]
     pub(crate) fronts: Vec<FrontEntry>,
+    /// What the keeper held; absent in files of older versions.
+    #[serde(default)]
+    pub(crate) sockets: Vec<SocketEntry>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +69,16 @@ struct Writing<'a> {
     exits: &'a Exits,
     processes: Vec<ProcessEntry>,
     fronts: Vec<FrontEntry>,
+    sockets: Vec<SocketEntry>,
+}
+
+/// A held socket, which some survivor has open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SocketEntry {
+    /// The keeper's own notes on it.
+    pub(crate) record: Vec<u8>,
+    /// By which `/proc` names it.
+    pub(crate) inode: u64,
 }
 
 /// One worker's leader: enough to know it again, and to get its descriptors from it.
@@ -148,6 +161,7 @@ impl Engine {
             exits: &self.exits,
             processes: self.processes(),
             fronts: self.fronts.serving(&self.specs).collect(),
+            sockets: self.keeper.held_sockets(),
         };
         replace(&fleet_path(&self.home), &serde_json::to_vec(&writing)?)
     }
@@ -170,7 +184,7 @@ impl Engine {
             pid: process.leader.pid,
             start_time: process.leader.start_time,
             label,
-            pipes: process.pipes,
+            pipes: process.leader.pipes,
             channel: number.filter(|_| process.channel.is_some()),
         }
     }

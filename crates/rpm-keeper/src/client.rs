@@ -6,7 +6,7 @@ use crate::{
     message::{ChildId, Event, LINK_FD, LOCK_FD, RPC_FD, Request},
     wire::{MAX_MESSAGE, decode_event, encode_request},
 };
-use rpm_unix::{fd, fdpass};
+use rpm_unix::{fd, fdpass, procfd};
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -65,12 +65,20 @@ impl Link {
     /// `UnexpectedEof`: the keeper is gone. `InvalidData`: what came was no event, or its
     /// descriptors did not all arrive: ask for the inventory again.
     pub fn receive(&self) -> io::Result<Option<Event>> {
-        loop {
-            let Some(event) = self.receive_any()? else { return Ok(None) };
-            if let Some(event) = self.estate.borrow_mut().told(event) {
-                return Ok(Some(event));
-            }
+        let event = self.receive_any()?;
+        if let Some(event) = &event {
+            self.estate.borrow_mut().told(event);
         }
+        Ok(event)
+    }
+
+    /// The sockets that the keeper holds: the record of each, as [`Event::Shared`] has it, and the
+    /// inode by which `/proc` names it.
+    pub fn held_sockets(&self) -> Vec<(Vec<u8>, u64)> {
+        let estate = self.estate.borrow();
+        let with_inode =
+            |(record, socket): (&[u8], _)| Some((record.to_vec(), procfd::inode(socket).ok()?));
+        estate.sockets().filter_map(with_inode).collect()
     }
 
     /// Spawns that were asked for and not answered: a keeper that died may have done them.

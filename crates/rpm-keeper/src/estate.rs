@@ -91,23 +91,15 @@ impl Estate {
         Ok(())
     }
 
-    /// An event came; gives it back, unless it was for the estate alone.
-    pub(crate) fn told(&mut self, event: Event) -> Option<Event> {
-        match event {
-            Event::Shared { hold, record, socket } => {
-                self.sockets.insert(hold, (record, socket));
-                None
-            }
-            Event::Unshared { hold } => {
-                self.sockets.remove(&hold);
-                None
-            }
-            event => {
-                // As in `sent`.
-                let _ = self.learn(&event);
-                Some(event)
-            }
-        }
+    /// An event came.
+    pub(crate) fn told(&mut self, event: &Event) {
+        // As in `sent`.
+        let _ = self.learn(event);
+    }
+
+    /// The held sockets, as the keeper told of them.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = (&[u8], &OwnedFd)> {
+        self.sockets.values().map(|(record, socket)| (record.as_slice(), socket))
     }
 
     fn learn(&mut self, event: &Event) -> io::Result<()> {
@@ -137,6 +129,10 @@ impl Estate {
             Event::Listener { request, .. } | Event::ListenFailed { request, .. } => {
                 self.listens.remove(request);
             }
+            Event::Shared { hold, record, socket } => {
+                self.sockets.insert(*hold, (record.clone(), socket.try_clone()?));
+            }
+            Event::Unshared { hold } => drop(self.sockets.remove(hold)),
             Event::Released => drop(self.releases.pop_front()),
             Event::Held { name, fd } => drop(self.held.insert(name.clone(), fd.try_clone()?)),
             Event::Welcome { .. }
@@ -148,8 +144,6 @@ impl Estate {
             | Event::Unbalanced { .. }
             | Event::Slots { .. }
             | Event::SlotsEnd { .. }
-            | Event::Shared { .. }
-            | Event::Unshared { .. }
             | Event::InventoryEnd
             | Event::Snapshot { .. }
             | Event::NotUpgraded { .. }

@@ -12,7 +12,7 @@ use crate::{
     keeper::{Keeper, SIGKILL},
     log::note,
     message::{Event, Request},
-    ports::{Ports, handover},
+    ports::{Ports, record},
     ready::Ready,
     start::{Parts, furnish},
     wire::{self, MAX_MESSAGE, Packet},
@@ -231,7 +231,7 @@ fn check(bytes: &[u8]) -> Result<io::Result<()>, WireError> {
             Err(error) => return Ok(Err(error)),
         };
         if let Request::AdoptSocket { record, .. } = wire::decode_request(bytes, fds)? {
-            handover::is_readable(&record)?;
+            record::is_readable(&record)?;
         }
     }
     Ok(Ok(()))

@@ -75,6 +75,13 @@ pub fn splice(from: impl AsFd, to: impl AsFd, limit: usize) -> io::Result<usize>
     Ok(nix::fcntl::splice(from, None, to, None, limit, flags)?)
 }
 
+/// The same into a regular file at `at`, whatever the file's own offset.
+pub fn splice_to(from: impl AsFd, to: impl AsFd, at: u64, limit: usize) -> io::Result<usize> {
+    let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
+    let mut at = i64::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    Ok(nix::fcntl::splice(from, None, to, Some(&mut at), limit, flags)?)
+}
+
 /// Copies at most `limit` bytes from a pipe to another, without taking them; 0 is the end. Never
 /// waits.
 pub fn peek(from: impl AsFd, to: impl AsFd, limit: usize) -> io::Result<usize> {

@@ -81,3 +81,46 @@ fn a_front_outlives_both() {
     assert_eq!((front(&home), pids(&home)), (before, apps));
     goes_on(&home, port, load);
 }
+
+/// Three workers that share a port by `least_conn`: each has a private socket behind a front.
+fn shared(home: &Home, program: &str) -> u16 {
+    let port = port();
+    home.copy(program);
+    let words = ["start", program, "--name", "shop", "-i", "3", "--balance", "least_conn"];
+    home.rpm(words).env("PORT", port).success();
+    home.wait_until("three online", |apps| apps.len() == 3 && apps.iter().all(App::is_online));
+    ask(port);
+    port
+}
+
+/// What kills or replaces both managers, or one.
+type Fault = fn(&Home);
+
+#[test]
+fn private_sockets_outlive_keepers_updates_and_both() {
+    let update = |home: &Home| {
+        home.install(Path::new(BINARY));
+        home.rpm(["update"]).success();
+    };
+    let faults: [(Fault, bool); 3] =
+        [(kill_keeper as Fault, false), (update, true), (kill_both, false)];
+    for program in ["balanced.js", "balanced.py"] {
+        for (fault, own) in faults {
+            let home = if own { Home::with_own_binary() } else { Home::new() };
+            let port = shared(&home, program);
+            // The addresses of these are not those of the first.
+            home.rpm(["reload", "shop"]).success();
+            let (before, apps) = (front(&home), pids(&home));
+            let load = Load::on(port).fresh(4);
+            // The second one meets what the first has taken over.
+            for _ in 0..2 {
+                load.more(20);
+                fault(&home);
+                load.more(20);
+                assert_eq!((front(&home), pids(&home)), (before, apps.clone()), "{program}");
+            }
+            home.rpm(["reload", "shop"]).success();
+            goes_on(&home, port, load);
+        }
+    }
+}

@@ -1,44 +1,39 @@
 //! Handing held sockets from one keeper to the next: a record of each, which the daemon keeps with
 //! a duplicate of the socket, and taking them over again.
 //!
-//! What is in no record is found again in the processes: sockets that living children listen on
-//! (`rediscover`). What is neither is forgotten: binds in flight, which their threads are made to
-//! repeat. The order of a group (traps B2) is handed over with it, so replaced sockets are too, as
-//! long as they are members. Of groups that are only rediscovered it is not known.
+//! Where both died, the records come from the daemon's ledger, and the sockets from the processes.
+//! What is in no record is found again in the processes as well: sockets that living children
+//! listen on (`rediscover`). What is neither is forgotten: binds in flight, which their threads are
+//! made to repeat. The order of a group (traps B2) is handed over with it, so replaced sockets are
+//! too, as long as they are members. It is not known where a member is rediscovered, or was closed
+//! when both died.
 
 use super::{
     Ports, SETTLES_AFTER,
     hold::{Hold, HoldId, Phase},
-    schedule::Schedule,
+    record::{NO_RANK, Record, read, write},
     source::{Source, key_of},
     steer::{GroupId, group_of},
 };
 use crate::{
-    codec::{Reader, WireError, Writer},
-    message::{Address, ChildId, Event, MAX_NAME, Owner},
-    wire::{self, Packet, read_address, read_owner, write_address, write_owner},
+    codec::WireError,
+    message::{Address, ChildId, Event, Owner},
+    wire::{self, Packet},
 };
 use rpm_unix::{
     caller,
     procfd::{self, Place},
     seccomp::Listener,
     socket,
+    steer::Group,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
 
-/// The version of a record.
-const FORMAT: u8 = 1;
-/// The same of a socket that its slot has replaced, and an old worker may still have open.
-const REPLACED: u8 = 2;
-/// How many children of each kind a record names: one slot has one, and two while it is replaced.
-const MAX_CHILDREN: usize = 16;
-/// A socket that is no member of a group has no place in its order.
-const NO_RANK: u32 = u32::MAX;
 /// No group is larger: a listening socket is a descriptor of ours.
 const MAX_RANK: u32 = 16_384;
 /// How long before a replaced socket is closed the daemon is told to close its own: until that has,
@@ -55,13 +50,6 @@ pub(super) struct Handover {
     pub(super) adopting: bool,
     /// The order of groups as their former keeper knew it.
     ranks: Vec<(GroupId, u32, u64)>,
-}
-
-/// A hold as its record tells it.
-struct Record {
-    hold: Hold,
-    rank: u32,
-    replaced: bool,
 }
 
 impl Ports {
@@ -161,7 +149,7 @@ impl Ports {
     /// Holds a socket as its record says.
     pub(crate) fn adopt_socket(&mut self, record: &[u8], socket: OwnedFd) -> io::Result<()> {
         let Record { hold, rank, replaced } = read(record, socket)?;
-        if let Some(group) = group_of(&hold).filter(|_| rank < MAX_RANK) {
+        if let Some(group) = group_of(&hold).filter(|_| hold.listens()) {
             self.handover.ranks.push((group, rank, hold.cookie));
         }
         self.table.restore(hold, replaced);
@@ -172,11 +160,11 @@ impl Ports {
     /// keeper took with it call again, and answers from now on. `by_channel`: whether a child gets
     /// its sockets over a channel, so that the daemon closes them.
     pub(crate) fn adopted(&mut self, by_channel: impl Fn(ChildId) -> bool) -> Vec<Event> {
-        self.handover.adopting = false;
+        let inherited = std::mem::take(&mut self.handover.adopting);
         self.handover.touched = true;
-        self.restore_groups();
+        self.restore_groups(inherited);
+        let mut events = if inherited { Vec::new() } else { self.tell_of_restored() };
         let sources: Vec<_> = self.sources.iter().map(|(id, one)| (*id, one.leader)).collect();
-        let mut events = Vec::new();
         for (child, leader) in sources {
             events.extend(self.rediscover(child, leader, by_channel(child)));
             caller::repeat_calls(leader);
@@ -186,26 +174,37 @@ impl Ports {
         events
     }
 
-    fn restore_groups(&mut self) {
-        let mut ranks = std::mem::take(&mut self.handover.ranks);
-        ranks.sort_by_key(|(_, rank, _)| *rank);
-        for (id, rank, cookie) in ranks {
+    /// Orders groups as their former keeper did. `inherited`: somebody had duplicates of all it
+    /// held, so members that are missing were about to be closed, and are. Else they were closed
+    /// when keeper and daemon died, nobody knows in which order.
+    fn restore_groups(&mut self, inherited: bool) {
+        let mut groups: BTreeMap<GroupId, BTreeSet<(u32, u64)>> = BTreeMap::new();
+        for (id, rank, cookie) in std::mem::take(&mut self.handover.ranks) {
+            groups.entry(id).or_default().insert((rank, cookie));
+        }
+        for (id, members) in groups {
             let group = self.groups.entry(id.clone()).or_default();
-            // Members that nobody told of were about to be closed, and are.
-            while let Some(missing) = missing_before(rank, group.order.ids().len()) {
-                group.order.joined(missing);
-            }
-            group.order.joined(cookie);
             group.programmed = true;
+            group.unknown = !is_known(&members, inherited);
+            if !group.unknown {
+                restore_order(&mut group.order, &members);
+            }
             self.table.marked.insert(id);
         }
-        for group in self.groups.values_mut() {
-            group.order.ids().to_vec().into_iter().filter(|id| *id >= MISSING).for_each(
-                |missing| {
-                    group.order.left(missing);
-                },
-            );
-        }
+    }
+
+    /// Without a former keeper's events: who listens, of those who live.
+    fn tell_of_restored(&mut self) -> Vec<Event> {
+        let holds = || self.table.holds.values().chain(&self.table.ghosts);
+        let all: BTreeSet<ChildId> = holds().flat_map(Hold::children).collect();
+        let dead: Vec<_> =
+            all.into_iter().filter(|child| !self.sources.contains_key(child)).collect();
+        dead.into_iter().for_each(|child| self.table.forget_user(child));
+        let holds = self.table.holds.values().chain(&self.table.ghosts);
+        let served = holds.flat_map(|hold| hold.servers().iter().map(move |child| (*child, hold)));
+        served
+            .map(|(child, hold)| Event::Listening { child, address: hold.key.address.clone() })
+            .collect()
     }
 
     /// Holds the sockets that a child's tree listens on and nobody told of, and tells of them.
@@ -260,145 +259,31 @@ impl Ports {
 /// Names of members that are gone; the kernel's cookies count up from 1.
 const MISSING: u64 = u64::MAX - MAX_RANK as u64;
 
+/// Whether the kernel's order of these members is known; the last one may be missing in any case,
+/// for no other takes its place.
+fn is_known(members: &BTreeSet<(u32, u64)>, inherited: bool) -> bool {
+    let mut ranks = (0..).zip(members);
+    members.iter().all(|(rank, _)| *rank < MAX_RANK)
+        && (inherited || ranks.all(|(index, (rank, _))| index == *rank))
+}
+
+fn restore_order(order: &mut Group<u64>, members: &BTreeSet<(u32, u64)>) {
+    for (rank, cookie) in members {
+        while let Some(missing) = missing_before(*rank, order.ids().len()) {
+            order.joined(missing);
+        }
+        order.joined(*cookie);
+    }
+    let missing: Vec<_> = order.ids().iter().copied().filter(|id| *id >= MISSING).collect();
+    for id in missing {
+        order.left(id);
+    }
+}
+
 /// The name of the next member that is missing before this rank.
 fn missing_before(rank: u32, length: usize) -> Option<u64> {
     let length = u32::try_from(length).ok().filter(|length| *length < rank)?;
     Some(MISSING + u64::from(length))
-}
-
-fn write(hold: &Hold, rank: u32, replaced: bool) -> Result<Vec<u8>, WireError> {
-    let mut writer = Writer::default();
-    writer.u8(if replaced { REPLACED } else { FORMAT });
-    write_owner(&mut writer, &hold.owner)?;
-    write_address(&mut writer, &hold.key.address)?;
-    writer.u64(hold.key.namespace);
-    writer.bool(hold.key.only_v6);
-    writer.bytes("device", &hold.key.device, MAX_NAME)?;
-    for flag in [hold.asked, hold.made, hold.shuts_down, hold.activates, hold.is_lent_unseen()] {
-        writer.bool(flag);
-    }
-    writer.u8(match hold.nonblocking {
-        None => 0,
-        Some(false) => 1,
-        Some(true) => 2,
-    });
-    let (device, inode) = hold.file.unwrap_or_default();
-    writer.u64(device);
-    writer.u64(inode);
-    writer.i32(hold.backlog);
-    writer.u32(rank);
-    write_children(&mut writer, hold.servers().iter().copied());
-    write_children(&mut writer, hold.untold());
-    write_children(&mut writer, hold.last.iter().copied());
-    let users: Vec<_> = hold.users.iter().take(MAX_CHILDREN).collect();
-    writer.u8(u8::try_from(users.len()).unwrap_or(0));
-    for (child, place) in users {
-        writer.u64(child.0);
-        writer.i32(place.pid);
-        writer.i32(place.fd);
-    }
-    Ok(writer.finish())
-}
-
-fn write_children(writer: &mut Writer, children: impl Iterator<Item = ChildId>) {
-    let children: Vec<_> = children.take(MAX_CHILDREN).collect();
-    writer.u8(u8::try_from(children.len()).unwrap_or(0));
-    children.into_iter().for_each(|child| writer.u64(child.0));
-}
-
-fn read_children(reader: &mut Reader<'_>) -> Result<Vec<ChildId>, WireError> {
-    let count = reader.u8()?;
-    (0..count).map(|_| reader.u64().map(ChildId)).collect()
-}
-
-/// Whether this is a record that can be read.
-pub(crate) fn is_readable(record: &[u8]) -> Result<(), WireError> {
-    Fields::read(record).map(|_| ())
-}
-
-fn read(record: &[u8], socket: OwnedFd) -> io::Result<Record> {
-    let fields =
-        Fields::read(record).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let phase = Phase::Announced(Schedule::from(Instant::now()));
-    let mut hold = Hold::new(fields.owner, fields.key, socket, phase)?;
-    if hold.listens() {
-        hold.phase = Phase::Listening;
-    }
-    let [asked, made, shuts_down, activates, lent_unseen] = fields.flags;
-    (hold.asked, hold.made, hold.shuts_down) = (asked, made, shuts_down);
-    (hold.activates, hold.nonblocking) = (activates, fields.nonblocking);
-    (hold.file, hold.backlog) = (fields.file, fields.backlog);
-    hold.restore(fields.servers, fields.untold, lent_unseen);
-    hold.users = fields.users;
-    hold.last = fields.last;
-    Ok(Record { hold, rank: fields.rank, replaced: fields.replaced })
-}
-
-/// A record taken apart.
-struct Fields {
-    replaced: bool,
-    owner: Owner,
-    key: super::key::Key,
-    flags: [bool; 5],
-    nonblocking: Option<bool>,
-    file: Option<(u64, u64)>,
-    backlog: i32,
-    rank: u32,
-    servers: Vec<ChildId>,
-    untold: Vec<ChildId>,
-    last: Option<ChildId>,
-    users: BTreeMap<ChildId, Place>,
-}
-
-impl Fields {
-    fn read(record: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader::new(record);
-        let replaced = match reader.u8()? {
-            FORMAT => false,
-            REPLACED => true,
-            version => return Err(WireError::Version(version)),
-        };
-        let fields = Self {
-            replaced,
-            owner: read_owner(&mut reader)?,
-            key: super::key::Key {
-                address: read_address(&mut reader)?,
-                namespace: reader.u64()?,
-                only_v6: reader.bool("V6ONLY")?,
-                device: reader.bytes("device", MAX_NAME)?.to_vec(),
-            },
-            flags: [
-                reader.bool("asked")?,
-                reader.bool("made")?,
-                reader.bool("shuts down")?,
-                reader.bool("activates")?,
-                reader.bool("lent")?,
-            ],
-            nonblocking: match reader.u8()? {
-                0 => None,
-                1 => Some(false),
-                2 => Some(true),
-                value => return Err(WireError::Unknown { what: "O_NONBLOCK", value }),
-            },
-            file: Some((reader.u64()?, reader.u64()?)).filter(|file| *file != (0, 0)),
-            backlog: reader.i32()?,
-            rank: reader.u32()?,
-            servers: read_children(&mut reader)?,
-            untold: read_children(&mut reader)?,
-            last: read_children(&mut reader)?.first().copied(),
-            users: read_users(&mut reader)?,
-        };
-        reader.finish()?;
-        Ok(fields)
-    }
-}
-
-fn read_users(reader: &mut Reader<'_>) -> Result<BTreeMap<ChildId, Place>, WireError> {
-    let count = reader.u8()?;
-    let user = |reader: &mut Reader<'_>| {
-        Ok((ChildId(reader.u64()?), Place { pid: reader.i32()?, fd: reader.i32()? }))
-    };
-    (0..count).map(|_| user(reader)).collect()
 }
 
 #[cfg(test)]
@@ -420,29 +305,6 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_comes_back_from_its_record() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let hold = hold(&listener);
-        let record = write(&hold, 2, true).unwrap();
-        let again = read(&record, listener.into()).unwrap();
-        assert_eq!((again.rank, again.replaced), (2, true));
-        let (cookie, key) = (hold.cookie, hold.key.clone());
-        assert_eq!((again.hold.cookie, &again.hold.key), (cookie, &key));
-        assert_eq!(write(&again.hold, 2, true).unwrap(), record);
-        assert!(matches!(again.hold.phase, Phase::Listening));
-    }
-
-    #[test]
-    fn a_part_of_a_record_is_none() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let record = write(&hold(&listener), NO_RANK, false).unwrap();
-        for end in 0..record.len() {
-            assert!(is_readable(&record[..end]).is_err(), "{end}");
-        }
-        is_readable(&record).unwrap();
-    }
-
-    #[test]
     fn the_daemon_is_told_of_changes_once() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut ports = Ports::new();
@@ -455,5 +317,24 @@ mod tests {
         ports.handover.touched = true;
         assert_eq!(ports.changes(), (vec![], vec![id.0]));
         assert!(ports.packet(id.0).is_none());
+    }
+
+    #[test]
+    fn the_order_of_a_group_is_known_or_said_not_to_be() {
+        const ALL: [(u32, u64); 3] = [(0, 11), (1, 12), (2, 13)];
+        let order = |members: &[(u32, u64)]| {
+            let mut order = Group::default();
+            restore_order(&mut order, &members.iter().copied().collect());
+            order.ids().to_vec()
+        };
+        assert_eq!(order(&ALL), [11, 12, 13]);
+        // The first is gone, and the last had taken its place.
+        assert_eq!(order(&ALL[1..]), [13, 12]);
+        let known = |members: &[(u32, u64)], inherited| {
+            is_known(&members.iter().copied().collect(), inherited)
+        };
+        assert!(known(&ALL, false) && known(&ALL[..2], false));
+        assert!(known(&ALL[1..], true) && !known(&ALL[1..], false));
+        assert!(!known(&[(0, 11), (NO_RANK, 12)], true));
     }
 }

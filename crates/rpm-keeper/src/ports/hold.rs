@@ -164,6 +164,11 @@ impl Hold {
         self.lent_unseen = lent_unseen;
     }
 
+    /// Children that it has anything to do with.
+    pub(super) fn children(&self) -> impl Iterator<Item = ChildId> {
+        self.servers.iter().chain(self.users.keys()).chain(&self.untold).copied()
+    }
+
     /// Children whose `listen` is still to be told.
     pub(super) fn untold(&self) -> impl Iterator<Item = ChildId> {
         self.untold.iter().copied()
@@ -215,6 +220,7 @@ impl Hold {
     pub(super) fn forget(&mut self, child: ChildId) -> bool {
         self.given.remove(&child);
         self.users.remove(&child);
+        self.untold.remove(&child);
         self.servers.remove(&child)
     }
 

@@ -81,6 +81,7 @@ mod listen;
 mod private;
 mod progress;
 mod reason;
+pub(crate) mod record;
 mod retire;
 mod schedule;
 mod source;

@@ -17,7 +17,7 @@ use crate::{
     balance::Balance,
     message::{Address, Event, Owner},
 };
-use rpm_unix::socket::{self, Endpoint, Fresh};
+use rpm_unix::socket::{self, Endpoint, Fresh, SocketName};
 use std::{
     collections::BTreeSet,
     io,
@@ -80,11 +80,22 @@ impl Ports {
             return Err(io::Error::from_raw_os_error(socket::TOO_MANY));
         }
         let fresh = Fresh { reuse_port: true, backlog, ..Fresh::default() };
-        let address = private_address(key, self.table.next_number());
+        let address = self.free_address(key);
         let socket = socket::open_listener(&Endpoint::Tcp(address), &fresh)?;
         let mut hold = Hold::new(owner, key.clone(), socket, Phase::Listening)?;
         (hold.private, hold.made, hold.backlog) = (true, true, backlog);
         Ok(self.table.insert(hold))
+    }
+
+    /// An address that no socket of ours has: one of a former keeper may have any.
+    fn free_address(&self, key: &Key) -> SocketAddr {
+        let all = self.table.holds.values().chain(&self.table.ghosts).chain(&self.table.gone);
+        let private = all.filter(|hold| hold.private);
+        let used: BTreeSet<SocketAddr> = private.filter_map(bound_to).collect();
+        let first = self.table.next_number();
+        let mut addresses = (first..=first.saturating_add(used.len() as u64))
+            .map(|number| private_address(key, number));
+        addresses.find(|one| !used.contains(one)).unwrap_or(private_address(key, first))
     }
 
     fn open_public(&mut self, app: &str, key: &Key) -> io::Result<()> {
@@ -114,6 +125,13 @@ impl Ports {
         if self.table.holds.values().any(unused) {
             self.drop_holds(unused);
         }
+    }
+}
+
+fn bound_to(hold: &Hold) -> Option<SocketAddr> {
+    match socket::local_name(&hold.socket).ok()? {
+        SocketName::Inet(address) => Some(address),
+        SocketName::Path(_) | SocketName::Other => None,
     }
 }
 

@@ -5,7 +5,10 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -14,8 +17,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Time between two looks at a pipe that has little: how late its lines are in the file, at most.
+/// Time between two looks at a pipe that has little: how late its lines are in the file.
 const BEAT: Duration = Duration::from_millis(10);
+/// So many pipes are looked at in that time; with more of them beats are longer, so that looking
+/// costs no more.
+const LOOKS_A_BEAT: usize = 100;
+/// A beat is so many times as long, at most.
+const MAX_STRETCH: usize = 10;
 /// How long a pipe that had much is looked at without waiting for a beat.
 const BUSY: Duration = Duration::from_millis(100);
 /// A look that took less has surely seen all: no limit of a look is smaller, but at the edge of a
@@ -24,6 +32,9 @@ const SHORT_BYTES: u64 = 32 << 10;
 /// Beats without a byte after which the kernel is to tell of the next one.
 const QUIET_BEATS: u32 = 3;
 
+/// Pipes that rest until a beat, of all threads.
+static RESTING: AtomicUsize = AtomicUsize::new(0);
+
 /// A pipe's read end.
 #[derive(Debug)]
 pub(super) struct Inlet {
@@ -31,6 +42,8 @@ pub(super) struct Inlet {
     /// The kernel tells when bytes come; `None`: it rests until `beat`, and nobody is woken.
     watched: Option<AsyncFd<Rc<OwnedFd>>>,
     beat: Instant,
+    /// Counted among those that rest.
+    resting: bool,
     quiet: u32,
     /// Taken since `since`; `much` within a beat: the app would soon have to wait for us.
     taken: u64,
@@ -52,6 +65,7 @@ impl Inlet {
             pipe,
             watched: None,
             beat: now,
+            resting: false,
             quiet: 0,
             taken: 0,
             since: now,
@@ -111,15 +125,27 @@ impl Inlet {
     }
 
     fn rest(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.resting, true) {
+            RESTING.fetch_add(1, Relaxed);
+        }
         self.watched = None;
-        self.beat = next_beat(now);
+        self.beat = next_beat(now, RESTING.load(Relaxed));
+    }
+
+    fn rise(&mut self) {
+        if std::mem::take(&mut self.resting) {
+            RESTING.fetch_sub(1, Relaxed);
+        }
     }
 
     #[expect(deprecated, reason = "its successor is unsafe; this owns what it watches")]
     fn watch(&mut self) {
         let watched = AsyncFd::with_interest(self.pipe.clone(), Interest::READABLE);
         match watched {
-            Ok(watched) => self.watched = Some(watched),
+            Ok(watched) => {
+                self.rise();
+                self.watched = Some(watched);
+            }
             // The system watches no more for us: we go on looking.
             Err(_) => self.rest(Instant::now()),
         }
@@ -132,10 +158,44 @@ impl AsFd for Inlet {
     }
 }
 
-/// The next of the beats that all pipes have in common.
-fn next_beat(now: Instant) -> Instant {
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        self.rise();
+    }
+}
+
+/// The next of the beats that all pipes have in common, where so many rest.
+fn next_beat(now: Instant, resting: usize) -> Instant {
     static FIRST: OnceLock<Instant> = OnceLock::new();
     let first = *FIRST.get_or_init(|| now);
-    let gone = now.saturating_duration_since(first).as_millis() / BEAT.as_millis();
-    first + BEAT * u32::try_from(gone.saturating_add(1)).unwrap_or(u32::MAX)
+    first + beat_after(now.saturating_duration_since(first), resting)
+}
+
+/// The first beat after `gone`.
+fn beat_after(gone: Duration, resting: usize) -> Duration {
+    let stretch = resting.div_ceil(LOOKS_A_BEAT).clamp(1, MAX_STRETCH);
+    let beat = BEAT * u32::try_from(stretch).unwrap_or(1);
+    let beats = gone.as_millis() / beat.as_millis();
+    beat * u32::try_from(beats.saturating_add(1)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_are_common_and_longer_where_many_rest() {
+        for (resting, gone, want) in [
+            (1, 0, 10),
+            (100, 9, 10),
+            (100, 10, 20),
+            (101, 0, 20),
+            (200, 39, 40),
+            (1000, 103, 200),
+            (100_000, 99, 100),
+        ] {
+            let beat = beat_after(Duration::from_millis(gone), resting);
+            assert_eq!(beat, Duration::from_millis(want), "{resting} {gone}");
+        }
+    }
 }

@@ -1,18 +1,20 @@
 //! [`Open`]: a log file as it is open now: at its end, of the right day, still at its path; and how
 //! bytes get into it.
 
-use super::{Outcome, Rules, outcome};
+use super::{Log, Outcome, outcome};
 use crate::{
     open::open,
     rotate::{self, plan::Plan},
     times::{TimesWriter, now_ms},
 };
-use rpm_unix::pipe::splice;
+use rpm_unix::pipe::splice_to;
 use std::{
     fs::{File, Metadata},
-    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
-    os::{fd::BorrowedFd, unix::fs::MetadataExt},
-    path::Path,
+    io::{self, ErrorKind, Read, Write},
+    os::{
+        fd::BorrowedFd,
+        unix::fs::{FileExt, MetadataExt},
+    },
 };
 
 /// Bytes copied at once to what cannot be spliced to: a terminal, a device.
@@ -44,7 +46,8 @@ pub(super) enum Method {
 }
 
 impl Open {
-    pub(super) fn new(path: &Path, rules: &Rules) -> io::Result<Self> {
+    pub(super) fn new(log: &Log) -> io::Result<Self> {
+        let Log { path, rules, .. } = log;
         let file = open(path, rules.access)?;
         let metadata = file.metadata()?;
         let method = if metadata.is_file() { Method::Splice } else { Method::Copy };
@@ -68,74 +71,75 @@ impl Open {
 
     /// Everything but the writing: the file is there, not too old, and we are at its end. Where the
     /// next byte goes.
-    pub(super) fn prepare(&mut self, path: &Path, rules: &Rules) -> io::Result<u64> {
+    pub(super) fn prepare(&mut self, log: &Log) -> io::Result<u64> {
         let now = now_ms();
         if now >= self.look_at {
             self.look_at = now + LOOK_MS;
-            self.look(path, rules);
+            self.look(log);
         }
-        let length = self.seek_to_end()?;
+        let length = self.end()?;
         let due = self.rotate_at.is_some_and(|at| now >= at) && now >= self.retry_at;
         if !due {
             return Ok(length);
         }
         if length == 0 {
-            let interval = rules.rotate.as_ref().and_then(|plan| plan.interval.as_ref());
+            let interval = log.rules.rotate.as_ref().and_then(|plan| plan.interval.as_ref());
             self.rotate_at = interval.and_then(|interval| interval.after(now));
             return Ok(0);
         }
         // Where it fails the old file goes on.
-        let _later = self.rotate(path, rules);
-        self.seek_to_end()
+        let _later = self.rotate(log);
+        self.end()
     }
 
     /// Goes to the path's file if that is another by now: the old one was moved or removed.
-    fn look(&mut self, path: &Path, rules: &Rules) {
+    fn look(&mut self, log: &Log) {
         let ours = self.file.metadata().map(|ours| identity(&ours));
-        let moved = match (ours, std::fs::metadata(path)) {
+        let moved = match (ours, std::fs::metadata(&log.path)) {
             (Ok(ours), Ok(theirs)) => ours != identity(&theirs),
             (_, Err(error)) => error.kind() == ErrorKind::NotFound,
             (Err(_), Ok(_)) => false,
         };
-        if moved && let Ok(new) = Self::new(path, rules) {
+        if moved && let Ok(new) = Self::new(log) {
             *self = new;
         }
     }
 
-    pub(super) fn rotate(&mut self, path: &Path, rules: &Rules) -> io::Result<()> {
-        let Some(plan) = &rules.rotate else { return Ok(()) };
-        let done = self.try_rotate(path, rules, plan);
+    pub(super) fn rotate(&mut self, log: &Log) -> io::Result<()> {
+        let Some(plan) = &log.rules.rotate else { return Ok(()) };
+        let done = self.try_rotate(log, plan);
         if done.is_err() {
             self.retry_at = now_ms() + RETRY_MS;
         }
         done
     }
 
-    fn try_rotate(&mut self, path: &Path, rules: &Rules, plan: &Plan) -> io::Result<()> {
+    fn try_rotate(&mut self, log: &Log, plan: &Plan) -> io::Result<()> {
         self.times.flush(now_ms());
         // Somebody was faster; then there is a file of ours at the path, or none.
-        let ours = std::fs::metadata(path).is_ok_and(|theirs| {
+        let ours = std::fs::metadata(&log.path).is_ok_and(|theirs| {
             self.file.metadata().is_ok_and(|ours| identity(&ours) == identity(&theirs))
         });
         if ours {
-            rotate::put_away(path, plan, self.file.metadata()?.len())?;
+            let bytes = self.file.metadata()?.len();
+            rotate::put_away(&log.path, plan, bytes, &log.share.totals)?;
         }
-        *self = Self::new(path, rules)?;
+        *self = Self::new(log)?;
         Ok(())
     }
 
     /// Moves bytes from `pipe` to `at`, the file's end.
     pub(super) fn take_now(&mut self, pipe: BorrowedFd<'_>, at: u64, limit: usize) -> Outcome {
-        let outcome = self.take(pipe, limit);
+        let outcome = self.take(pipe, at, limit);
         if matches!(outcome, Outcome::Moved(bytes) if bytes > 0) {
             self.times.note(at, now_ms());
         }
         outcome
     }
 
-    fn take(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
+    fn take(&mut self, pipe: BorrowedFd<'_>, at: u64, limit: usize) -> Outcome {
         if self.method == Method::Splice {
-            match outcome(splice(pipe, &self.file, limit)) {
+            match outcome(splice_to(pipe, &self.file, at, limit)) {
                 // A file system without splice.
                 Outcome::Failed { error, .. } if error.kind() == ErrorKind::InvalidInput => {
                     self.method = Method::Copy;
@@ -143,18 +147,23 @@ impl Open {
                 outcome => return outcome,
             }
         }
-        self.copy(pipe, limit)
+        self.copy(pipe, at, limit)
     }
 
-    /// After a truncation (`flush`, copytruncate) our offset is behind the end and would leave a
-    /// hole; after somebody else's append it is before it and would write over that. Where the next
-    /// byte goes.
-    fn seek_to_end(&mut self) -> io::Result<u64> {
+    /// Where the next byte goes: the end as it is now, also after a truncation (`flush`,
+    /// copytruncate) or somebody else's append. 0 where there are no places: in a device.
+    fn end(&self) -> io::Result<u64> {
         let metadata = self.file.metadata()?;
-        if metadata.is_file() && metadata.len() != self.file.stream_position()? {
-            self.file.seek(SeekFrom::End(0))?;
+        Ok(if metadata.is_file() { metadata.len() } else { 0 })
+    }
+
+    /// Writes all of `bytes` at `at`, the file's end.
+    pub(super) fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+        if self.is_regular() {
+            self.file.write_all_at(bytes, at)
+        } else {
+            self.file.write_all(bytes)
         }
-        Ok(metadata.len())
     }
 
     pub(super) fn cut(&mut self, length: u64) {
@@ -162,14 +171,14 @@ impl Open {
         let _torn = self.file.set_len(length);
     }
 
-    fn copy(&mut self, pipe: BorrowedFd<'_>, limit: usize) -> Outcome {
+    fn copy(&mut self, pipe: BorrowedFd<'_>, at: u64, limit: usize) -> Outcome {
         let mut buffer = vec![0; limit.min(COPY_BYTES)];
         let read = pipe.try_clone_to_owned().and_then(|pipe| File::from(pipe).read(&mut buffer));
         let length = match outcome(read) {
             Outcome::Moved(length) => length,
             other => return other,
         };
-        match self.file.write_all(buffer.get(..length).unwrap_or_default()) {
+        match self.write(buffer.get(..length).unwrap_or_default(), at) {
             Ok(()) => Outcome::Moved(length),
             Err(error) => Outcome::Failed { error, lost: length },
         }

@@ -6,6 +6,7 @@ use rpm_unix::pipe::{Pipe, pipe};
 use std::fs::File;
 use std::{
     fs::OpenOptions,
+    io::Write,
     os::{fd::AsFd, unix::fs::PermissionsExt},
 };
 
