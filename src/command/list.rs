@@ -92,7 +92,7 @@ fn whole(session: &Session, details: &[InstanceDetail]) -> Value {
 }
 
 async fn details(client: &mut Client) -> Result<Vec<InstanceDetail>, CliError> {
-    let request = Request::Describe { targets: targets(Vec::new()) };
+    let request = Request::Describe { targets: targets(Vec::new()), secrets: true };
     let mut details: Vec<InstanceDetail> = client.call(request).await?;
     details.sort_by_key(|detail| detail.view.id);
     Ok(details)

@@ -92,9 +92,7 @@ pub(crate) fn empty(path: &Path) -> io::Result<()> {
             let _none = fs::remove_file(times);
         }
     }
-    let file = fs::File::options().write(true).open(path)?;
-    // A device cannot be emptied, and need not be.
-    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+    rpm_logs::open::empty(path)
 }
 
 /// Where one stream of an instance goes.

@@ -31,7 +31,12 @@ use crate::{
 };
 use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
 use rpm_unix::{home::Home, spawn::Baseline};
-use std::{collections::VecDeque, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::VecDeque,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -102,8 +107,7 @@ fn clean_up(home: &Home) {
     let _ = fs::remove_file(home.pid_file());
     ledger::remove(home);
     rpm_pm2_socket::Sockets::remove(home.root());
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
-    let _ = fs::remove_dir_all(home.run(runtime.as_deref().map(Path::new)));
+    let _ = fs::remove_dir_all(run_directory(home));
 }
 
 /// Takes SIGTERM from now on, and tells the engine.
@@ -199,7 +203,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     engine.adopt(inventory, saved).await;
     engine.tend();
     engine.adopt_pm2(pm2_sockets);
-    fs::write(engine.home.pid_file(), std::process::id().to_string()).map_err(Error::Home)?;
+    crate::pid_file::write(&engine.home.pid_file(), std::process::id()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)
 }
@@ -219,7 +223,9 @@ fn saved_state(
         }
         state => state?,
     };
-    let saved = match survivors::find(home).filter(|_| inventory.is_empty()) {
+    let saved = match survivors::find(home, !run_directory(home).exists())
+        .filter(|_| inventory.is_empty())
+    {
         Some(found) => Some(found.take_over(inventory, keeper)?),
         None => saved,
     };
@@ -227,6 +233,12 @@ fn saved_state(
         inventory.set_aside(home);
     }
     Ok(saved)
+}
+
+/// Where what apps must reach is.
+fn run_directory(home: &Home) -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
+    home.run(runtime.as_deref().map(Path::new))
 }
 
 /// Makes what apps must reach: the preload and the place of the control socket.

@@ -25,9 +25,9 @@ impl Rpm {
         client.call(request).await.map_err(text)
     }
 
-    /// The instances that `words` mean, in id order.
+    /// The instances that `words` mean, in id order; whole, as PM2 gives them and `jlist` does.
     pub(crate) async fn details(&self, words: Vec<String>) -> Result<Vec<InstanceDetail>, String> {
-        let request = Request::Describe { targets: targets(words) };
+        let request = Request::Describe { targets: targets(words), secrets: true };
         let mut details: Vec<InstanceDetail> = self.ask(request).await?;
         details.sort_by_key(|detail| detail.view.id);
         Ok(details)

@@ -54,6 +54,9 @@ pub enum Request {
     Describe {
         /// Which.
         targets: Targets,
+        /// With the values of variables that look like secrets; else these read `***`.
+        #[serde(default)]
+        secrets: bool,
     },
     /// Where instances log; answered by a list of [`crate::LogSource`].
     Logs {

@@ -6,6 +6,7 @@ mod faults;
 mod fronts;
 mod keeper;
 mod random;
+mod reboot;
 mod update;
 
 use crate::harness::{App, Home, LIMIT, Process};

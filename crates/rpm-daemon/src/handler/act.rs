@@ -54,7 +54,7 @@ impl Engine {
             if !said.insert(app.clone()) {
                 continue;
             }
-            let listening = rpm_unix::procfd::listening(&self.tree_of(worker));
+            let listening = rpm_unix::procfd::listening(&crate::tree::pids(&self.tree_of(worker)));
             if !listening.is_empty() {
                 let listening = listening.iter().map(ToString::to_string).collect();
                 let kind = NoticeKind::Outage { listening };

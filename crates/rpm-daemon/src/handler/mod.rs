@@ -36,7 +36,7 @@ impl Engine {
             Request::Scale { app, to: count } => self.scale(app, &count, to),
             Request::Rename { app, to: name } => self.rename(&app, name, to),
             Request::List => self.list(to),
-            Request::Describe { targets } => self.describe(&targets, to),
+            Request::Describe { targets, secrets } => self.describe(&targets, secrets, to),
             Request::Logs { targets } => self.logs(&targets, to),
             Request::ReloadLogs => self.reopen_logs(Some(to)),
             Request::ReadSettings => respond(to, self.settings()),
