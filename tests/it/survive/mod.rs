@@ -1,11 +1,14 @@
 //! The manager is disposable: whatever of it dies, apps and their clients do not notice.
 
 mod both;
+mod chores;
 mod daemon;
 mod faults;
 mod fronts;
 mod keeper;
 mod random;
+mod table;
+mod versions;
 mod update;
 
 use crate::harness::{App, Home, LIMIT, Process};
