@@ -216,7 +216,7 @@ mod tests {
             assert_eq!(parse(line), Ok(Command::List(List::default())), "{line}");
         }
         for line in ["rpm describe 0", "rpm show 0", "rpm desc 0", "rpm info 0"] {
-            let want = Describe { targets: vec!["0".into()], json: false };
+            let want = Describe { targets: vec!["0".into()], json: false, secrets: false };
             assert_eq!(parse(line), Ok(Command::Describe(want)), "{line}");
         }
         assert_eq!(parse("rpm del api 1"), Ok(Command::Delete(act(&["api", "1"]))));

@@ -7,9 +7,10 @@ mod faults;
 mod fronts;
 mod keeper;
 mod random;
+mod reboot;
 mod table;
-mod versions;
 mod update;
+mod versions;
 
 use crate::harness::{App, Home, LIMIT, Process};
 

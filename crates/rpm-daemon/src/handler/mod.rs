@@ -7,6 +7,7 @@ mod look;
 mod rename;
 mod reopen;
 mod say;
+mod settings;
 mod signal;
 mod start;
 mod trigger;
@@ -35,9 +36,10 @@ impl Engine {
             Request::Scale { app, to: count } => self.scale(app, &count, to),
             Request::Rename { app, to: name } => self.rename(&app, name, to),
             Request::List => self.list(to),
-            Request::Describe { targets } => self.describe(&targets, to),
+            Request::Describe { targets, secrets } => self.describe(&targets, secrets, to),
             Request::Logs { targets } => self.logs(&targets, to),
             Request::ReloadLogs => self.reopen_logs(Some(to)),
+            Request::ReadSettings => respond(to, self.settings()),
             Request::Flush { targets } => respond(to, self.flush(&targets)),
             Request::Send { targets, text, way } => respond(to, self.say(&targets, &text, way)),
             Request::Trigger { targets, action, param } => {
