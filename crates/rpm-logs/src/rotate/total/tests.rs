@@ -1,3 +1,5 @@
+//! What has to go where logs have more than they may, and what each may have.
+
 use super::*;
 use std::{fs::File, sync::atomic::AtomicU64};
 
