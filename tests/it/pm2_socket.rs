@@ -46,7 +46,8 @@ fn apps_live_by_the_module() {
         const web = { script: 'messages.js', name: 'web', instances: 2, exec_mode: 'cluster',
                       env: { FLAVOUR: 'sweet' }, max_memory_restart: '200M' };
         console.log('start', brief(await call('start', web)));
-        console.log('start', brief(await call('start', { script: 'messages.js', name: 'one', env: { PORT: '' } })));
+        const one_app = { script: 'messages.js', name: 'one', env: { PORT: '' } };
+        console.log('start', brief(await call('start', one_app)));
         const [one] = await call('describe', 'one');
         console.log(one.name, one.pid > 1, one.pm2_env.exec_mode,
                     one.pm2_env.env.FLAVOUR, one.monit.memory > 1e6);
@@ -64,8 +65,8 @@ fn apps_live_by_the_module() {
         console.log('delete', brief(await call('delete', 2)));
         console.log('unknown', await call('restart', 'nobody').catch(reason));
         console.log('unknown', await call('stop', 77).catch(reason));
-        console.log('again', await call('start', { script: 'messages.js', name: 'web', force: true })
-            .then(brief, reason));
+        const same = { script: 'messages.js', name: 'web', force: true };
+        console.log('again', await call('start', same).then(brief, reason));
         console.log('missing', await call('start', { script: 'no.js', name: 'x' }).catch(reason));
         console.log('version', JSON.stringify(await call('getVersion').catch(reason)));
         console.log('delete', (await call('delete', 'all')).length);
@@ -110,7 +111,7 @@ fn data_lines_signals_and_actions_reach_apps() {
         console.log(JSON.stringify([line.data, line.process]));
         console.log(await call('sendDataToProcessId', 7, packet).catch(reason));
         console.log(await call('sendDataToProcessId', 0, { data: 1 }).catch(reason));
-        const triggered = await new Promise((resolve) => pm2.trigger('web', 'add', '1,2', (e, r) => resolve(r)));
+        const triggered = await call('trigger', 'web', 'add', '1,2');
         console.log(JSON.stringify(triggered.map((one) => one.data.return)));
         const before = (await call('list'))[0].pid;
         await call('sendSignalToProcessName', 'SIGKILL', 'web');

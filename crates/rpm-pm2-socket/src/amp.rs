@@ -1,9 +1,10 @@
-//! AMP, the framing of axon, which PM2's sockets speak: a message is a byte `version << 4 | count`,
-//! then for each of at most 15 arguments its length as 4 bytes, big end first, and its bytes, which
-//! begin with `j:` for JSON and `s:` for text. (The format is that of npm's `amp` and `amp-message`.)
+//! AMP, the framing of axon, which PM2's sockets speak: a message is a byte
+//! `version << 4 | count`, then for each of at most 15 arguments its length as 4 bytes, big end
+//! first, and its bytes, which begin with `j:` for JSON and `s:` for text. (The format is that of
+//! npm's `amp` and `amp-message`.)
 //!
-//! Bytes from outside make nothing here panic or grow beyond a limit. What a message says is others'
-//! business.
+//! Bytes from outside make nothing here panic or grow beyond a limit. What a message says is for
+//! others.
 
 use serde_json::Value;
 use std::fmt;

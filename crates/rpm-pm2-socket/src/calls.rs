@@ -128,8 +128,8 @@ async fn report(rpm: &Rpm) -> Answer {
     })])
 }
 
-/// Ends the fleet and the daemon. As under PM2 a signal to the client is the answer; to none but the
-/// process that asked.
+/// Ends the fleet and the daemon. As under PM2 a signal to the client is the answer; to none but
+/// the process that asked.
 async fn kill(caller: &Caller<'_>, options: &Value) {
     caller.bus.say("pm2:kill", &json!({ "status": "killed", "msg": "rpm has been killed" }));
     if let Err(error) = caller.rpm.ask::<Value>(Request::Kill).await {

@@ -1,5 +1,6 @@
-//! PM2's description of a process, as its client prepares it, its daemon lists it and its dump keeps
-//! it, as an [`AppSpec`]: by the road of any ecosystem file, once what is only PM2's own is left out.
+//! PM2's description of a process, as its client prepares it, its daemon lists it and its dump
+//! keeps it, as an [`AppSpec`]: by the road of any ecosystem file, once what is only PM2's own is
+//! left out.
 //!
 //! How many instances an app has is for the caller to say where PM2 has one entry for each.
 

@@ -1,6 +1,6 @@
-//! PM2's socket protocol beside rpm's own, so that npm's unmodified `pm2` module is a client of rpm:
-//! its calls on `rpc.sock` (axon request and reply), its bus on `pub.sock` (axon publish), JSON in AMP
-//! frames. And the other end, for taking over a PM2 that runs.
+//! PM2's socket protocol beside rpm's own, so that npm's unmodified `pm2` module is a client of
+//! rpm: its calls on `rpc.sock` (axon request and reply), its bus on `pub.sock` (axon publish),
+//! JSON in AMP frames. And the other end, for taking over a PM2 that runs.
 //!
 //! What is served here is a client of rpm's protocol like any other: it owns no state of the fleet
 //! and is told nothing that `rpm.sock` does not tell. Where the sockets live, and whether they are

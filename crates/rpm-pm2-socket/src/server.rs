@@ -80,7 +80,7 @@ async fn serve_calls(listener: &UnixListener, shared: &Rc<Shared>) {
                 if clients.len() < MAX_CLIENTS {
                     clients.spawn_local(serve_caller(stream, pid, Rc::clone(shared)));
                 } else {
-                    tracing::warn!("more than {MAX_CLIENTS} PM2 clients at once: one is refused");
+                    tracing::warn!("{MAX_CLIENTS} PM2 clients at once: one is refused");
                 }
             }
             Some(_) = clients.join_next(), if !clients.is_empty() => {}
@@ -182,7 +182,7 @@ async fn serve_bus(listener: &UnixListener, shared: &Rc<Shared>) {
                 if clients.len() < MAX_SUBSCRIBERS {
                     clients.spawn_local(serve_subscriber(stream, Rc::clone(shared)));
                 } else {
-                    tracing::warn!("more than {MAX_SUBSCRIBERS} listen to PM2's bus: one is refused");
+                    tracing::warn!("{MAX_SUBSCRIBERS} listen to PM2's bus: one is refused");
                 }
             }
             Some(_) = clients.join_next(), if !clients.is_empty() => {}

@@ -3,6 +3,18 @@
 //!
 //! This crate knows the words and the framing, on both sides. It decides nothing, renders nothing
 //! and starts no daemon.
+//!
+//! A client, as the command line is one; `examples/list.rs` is a whole program:
+//!
+//! ```no_run
+//! use rpm_protocol::{Client, ClientError, InstanceView, Request};
+//! # async fn look(socket: &std::path::Path) -> Result<(), ClientError> {
+//! let mut client = Client::connect(socket).await?; // RPM_HOME/rpm.sock
+//! client.hello().await?;
+//! let instances: Vec<InstanceView> = client.call(Request::List).await?;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod client;
