@@ -16,6 +16,7 @@ mod chores;
 mod cli;
 mod clients;
 mod cluster;
+mod depends;
 mod doctor;
 mod drain;
 mod ecosystem;
