@@ -64,7 +64,10 @@ fn they_start_in_order_and_stop_in_reverse() {
     home.rpm(["kill"]).success();
     let before = story(&home, &["Starting"]).len();
     home.rpm(["resurrect"]).success();
-    assert_eq!(story(&home, &["Starting"])[before..], ["db:Starting", "migrate:Starting", "web:Starting"]);
+    assert_eq!(
+        story(&home, &["Starting"])[before..],
+        ["db:Starting", "migrate:Starting", "web:Starting"]
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod harness;
 
 mod activation;
 mod apply;
+mod apply_keys;
 mod bad_input;
 mod balance;
 mod change;
