@@ -1,5 +1,5 @@
-//! `apply`, key by key: an edit of each shows up in `jlist`, in what `show` knows or in `/proc`; the
-//! second run does nothing; without the key all is as before.
+//! `apply`, key by key: an edit of each shows up in `jlist`, in what `show` knows or in `/proc`;
+//! the second run does nothing; without the key all is as before.
 
 use crate::harness::{Home, port};
 use rustix::process::geteuid;
@@ -35,7 +35,7 @@ fn of_one() -> Vec<Row> {
         ("script", "'$WORK/other.js'", List("pm_exec_path"), json!("$WORK/other.js")),
         ("args", "'x y'", List("args"), json!(["x", "y"])),
         ("cwd", "'sub'", List("pm_cwd"), json!("$WORK/sub")),
-        ("interpreter", "'$WORK/mynode'", List("exec_interpreter"), json!("$WORK/mynode")),
+        ("interpreter", "'$WORK/bin/node'", List("exec_interpreter"), json!("$WORK/bin/node")),
         (
             "node_args",
             "'--no-warnings'",
@@ -106,7 +106,12 @@ fn of_two() -> Vec<Row> {
         ("merge_logs", "true", List("merge_logs"), json!(true)),
         ("time", "true", List("log_date_format"), json!("YYYY-MM-DDTHH:mm:ss")),
         ("wait_ready", "true", List("wait_ready"), json!(true)),
-        ("listen", "['unix:$WORK/a.sock']", Spec("/listen/0"), json!({"unix": "$WORK/a.sock"})),
+        (
+            "listen",
+            "['unix:$WORK/a.sock']",
+            Spec("/listen/0/address"),
+            json!({"unix": "$WORK/a.sock"}),
+        ),
     ]
 }
 
@@ -132,10 +137,11 @@ impl Bench {
         let home = Home::new();
         let work = home.work();
         fs::create_dir_all(work.join("sub/w")).unwrap();
+        fs::create_dir(work.join("bin")).unwrap();
         for (name, text) in [("main.js", MAIN), ("other.js", MAIN), (".env", "B=b\n")] {
             fs::write(work.join(name), text).unwrap();
         }
-        std::os::unix::fs::symlink(node(), work.join("mynode")).unwrap();
+        std::os::unix::fs::symlink(node(), work.join("bin/node")).unwrap();
         Self { home, proxy: format!("127.0.0.1:{}", port()) }
     }
 

@@ -105,8 +105,7 @@ fn tcp_and_exec_probes() {
     // It gets the app's directory and variables, and its children end with it.
     let exec = "listen_timeout = \"20s\"\nenv = { FLAG = \"it's\" }\n\
                 ready = { exec = \"test \\\"$FLAG\\\" = \\\"it's\\\" && touch asked-$name\" }\n";
-    app(&home, "notify.py", &format!("{exec}interpreter = \"sleep\"\nargs = \"86405\"\n"))
-        .success();
+    app(&home, "ticker.js", exec).success();
     assert!(home.work().join("asked-app").exists());
 }
 

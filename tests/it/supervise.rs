@@ -74,7 +74,7 @@ fn a_crash_each_few_seconds_is_a_loop_too() {
     let app = settles_as(&home, "errored");
     assert_eq!((app.restarts(), app.exit_code()), (2, Some(1)));
     let shown = home.rpm(["show", "app"]).success().stdout;
-    assert!(shown.contains("exited with code 1"), "{shown}");
+    assert!(shown.contains("with code 1 at"), "{shown}");
 }
 
 #[test]
