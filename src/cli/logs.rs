@@ -19,7 +19,7 @@ pub(crate) struct Logs {
     /// How many of the last lines of each file [15].
     #[arg(long, value_name = "N")]
     pub(crate) lines: Option<usize>,
-    /// Only lines since 10m (ago), 10:00, 2026-11-21T10:00.
+    /// Only lines since: 10m, 10:00, 2026-11-21T10:00.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) since: Option<u64>,
     /// Only lines until then; nothing is followed.
