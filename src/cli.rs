@@ -4,6 +4,7 @@
 mod act;
 mod apply;
 mod doctor;
+mod import;
 mod init;
 mod list;
 mod logs;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
     apply::{Apply, Diff},
     doctor::Doctor,
+    import::Import,
     init::Init,
     list::List,
     logs::Logs,
@@ -110,6 +112,8 @@ pub(crate) enum Command {
     Save(Save),
     /// Start what dump.pm2 lists and is not there.
     Resurrect,
+    /// Take over the apps of a PM2: of its dump, or while it runs.
+    Import(Import),
     /// Have rpm and the saved apps started at boot.
     Startup(Startup),
     /// Undo `startup`.
@@ -216,7 +220,7 @@ mod tests {
             assert_eq!(parse(line), Ok(Command::List(List::default())), "{line}");
         }
         for line in ["rpm describe 0", "rpm show 0", "rpm desc 0", "rpm info 0"] {
-            let want = Describe { targets: vec!["0".into()], json: false };
+            let want = Describe { targets: vec!["0".into()], json: false, secrets: false };
             assert_eq!(parse(line), Ok(Command::Describe(want)), "{line}");
         }
         assert_eq!(parse("rpm del api 1"), Ok(Command::Delete(act(&["api", "1"]))));

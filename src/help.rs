@@ -44,6 +44,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("reload", "rpm reload api\nrpm reload ecosystem.toml"),
     ("startOrRestart", "rpm startOrRestart ecosystem.toml"),
     ("startOrReload", "rpm startOrReload ecosystem.toml --env production"),
+    ("import", "rpm import\nrpm import --live\nrpm import /home/me/.pm2/dump.pm2 --dry-run"),
     ("apply", "rpm apply --dry-run\nrpm apply ecosystem.toml --prune"),
     ("diff", "rpm diff api\nrpm diff ecosystem.toml"),
     ("delete", "rpm delete api\nrpm delete all"),

@@ -11,6 +11,9 @@ pub(crate) struct Describe {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show the values of variables that look like secrets too.
+    #[arg(long)]
+    pub(crate) secrets: bool,
 }
 
 #[derive(Debug, PartialEq, Args)]

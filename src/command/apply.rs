@@ -170,7 +170,7 @@ async fn fleet(client: &mut Client) -> Result<BTreeMap<AppName, Present>, CliErr
     if instances.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let request = Request::Describe { targets: targets(vec!["all".into()]) };
+    let request = Request::Describe { targets: targets(vec!["all".into()]), secrets: true };
     let mut fleet: BTreeMap<AppName, Present> = BTreeMap::new();
     for detail in client.call::<Vec<InstanceDetail>>(request).await? {
         let rests = matches!(detail.view.status.as_str(), "stopped" | "errored");

@@ -40,7 +40,7 @@ pub(crate) async fn run(
 ) -> Result<bool, CliError> {
     let context = fleet_file::context(&Default::default())?;
     let details: Vec<InstanceDetail> =
-        client.call(Request::Describe { targets: targets(words) }).await?;
+        client.call(Request::Describe { targets: targets(words), secrets: true }).await?;
     let specs: BTreeMap<AppName, AppSpec> =
         details.into_iter().map(|one| (one.spec.name.clone(), one.spec)).collect();
     let mut apps = Vec::new();

@@ -11,7 +11,7 @@ use rpm_protocol::{InstanceDetail, Request};
 /// Prints the details, for a person or as JSON.
 pub(crate) async fn run(session: &Session, options: Describe) -> Result<(), CliError> {
     let mut client = session.daemon().await?;
-    let request = Request::Describe { targets: targets(options.targets) };
+    let request = Request::Describe { targets: targets(options.targets), secrets: options.secrets };
     let mut details: Vec<InstanceDetail> = client.call(request).await?;
     details.sort_by_key(|detail| detail.view.id);
     if options.json {

@@ -21,7 +21,7 @@ pub(crate) async fn run(session: &Session, options: Diff) -> Result<(), CliError
     let mut wanted: BTreeMap<String, BTreeSet<AppName>> =
         files.into_iter().map(|file| (file, BTreeSet::new())).collect();
     if !words.is_empty() {
-        let request = Request::Describe { targets: targets(words) };
+        let request = Request::Describe { targets: targets(words), secrets: true };
         for detail in client.call::<Vec<InstanceDetail>>(request).await? {
             let (name, file) = described(detail.spec)?;
             wanted.entry(file).or_default().insert(name);

@@ -16,7 +16,7 @@ pub(crate) async fn run(session: &Session, word: &str) -> Result<(), CliError> {
 
 /// The first instance that `word` means.
 pub(crate) async fn first(client: &mut Client, word: &str) -> Result<InstanceDetail, CliError> {
-    let request = Request::Describe { targets: targets(vec![word.to_owned()]) };
+    let request = Request::Describe { targets: targets(vec![word.to_owned()]), secrets: true };
     let details: Vec<InstanceDetail> = client.call(request).await?;
     let first = details.into_iter().min_by_key(|detail| detail.view.id);
     first.ok_or_else(|| CliError::failed(format!("{word} is gone"), "rpm ls shows what there is"))

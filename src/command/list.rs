@@ -4,10 +4,11 @@ use crate::{
     cli::List,
     error::CliError,
     node_version::NodeVersions,
-    render::{inspect, jlist, mini, sort, table},
+    render::{inspect, mini, sort, table},
     session::{Session, targets},
 };
 use rpm_config::Runtime;
+use rpm_pm2_socket::jlist;
 use rpm_protocol::{Client, InstanceDetail, InstanceView, Request};
 use serde_json::Value;
 use std::time::Duration;
@@ -91,7 +92,7 @@ fn whole(session: &Session, details: &[InstanceDetail]) -> Value {
 }
 
 async fn details(client: &mut Client) -> Result<Vec<InstanceDetail>, CliError> {
-    let request = Request::Describe { targets: targets(Vec::new()) };
+    let request = Request::Describe { targets: targets(Vec::new()), secrets: true };
     let mut details: Vec<InstanceDetail> = client.call(request).await?;
     details.sort_by_key(|detail| detail.view.id);
     Ok(details)

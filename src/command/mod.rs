@@ -13,6 +13,7 @@ mod events;
 mod examples;
 mod flush;
 mod ids;
+mod import;
 mod init;
 mod inspect;
 mod kill;
@@ -94,7 +95,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Multiset(options) => settings::multiset(session, &options.pairs).await,
         Command::Get(options) => settings::get(session, options.key.as_deref()),
         Command::Conf(_) => settings::get(session, None),
-        Command::Unset(options) => settings::unset(session, &options.key),
+        Command::Unset(options) => settings::unset(session, &options.key).await,
         Command::Pull(options) => source::pull(session, options).await,
         Command::Forward(options) => source::step(session, &options.name, 1).await,
         Command::Backward(options) => source::step(session, &options.name, -1).await,
@@ -108,6 +109,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Flush(options) => flush::run(session, options).await,
         Command::ReloadLogs => reload_logs::run(session).await,
         Command::Save(options) => dump::save(session, options.force).await,
+        Command::Import(options) => import::run(session, &options).await,
         Command::Resurrect => dump::resurrect(session).await,
         Command::Startup(options) => startup::run(session, &options),
         Command::Unstartup(options) => startup::undo(session, &options),

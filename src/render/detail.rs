@@ -7,9 +7,9 @@ use super::{
     style::{Colors, Paint},
     table, units,
 };
-use crate::repository::{self, Repository};
 use comfy_table::Cell;
 use rpm_config::{AppSpec, Limits, Ready};
+use rpm_pm2_socket::repository::{self, Repository};
 use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
 use serde_json::Value;
 use std::{
@@ -44,6 +44,10 @@ fn block(detail: &InstanceDetail, now: u64, colors: Colors) -> String {
     if let Some(found) = repository::find(&detail.spec.cwd) {
         lines.push(colors.paint(Paint::Label, "Revision control metadata"));
         lines.push(grid(colors, revision(&found, colors)).to_string());
+    }
+    if !detail.spec.env.is_empty() {
+        lines.push(colors.paint(Paint::Label, "Environment of its own"));
+        lines.push(grid(colors, variables(detail, colors)).to_string());
     }
     lines.extend(exits(&detail.exits, colors));
     lines.join("\n")
@@ -159,6 +163,21 @@ fn rows_of_offers(detail: &InstanceDetail) -> Vec<Row> {
     let metrics =
         offers.monitor.iter().map(|(name, one)| ("metric", format!("{name}: {}", figure(one))));
     actions.into_iter().chain(metrics).collect()
+}
+
+/// The variables that were given to it alone; `rpm env` shows all.
+fn variables(detail: &InstanceDetail, colors: Colors) -> Vec<Vec<Cell>> {
+    let own = detail.spec.env.iter();
+    own.map(|(name, value)| vec![colors.cell(Paint::Label, name), Cell::new(printable(value))])
+        .collect()
+}
+
+/// A text that cannot move the cursor or break the table.
+fn printable(text: &str) -> String {
+    let shown = |one: char| {
+        if one.is_control() { one.escape_default().to_string() } else { one.to_string() }
+    };
+    text.chars().map(shown).collect()
 }
 
 /// What is known of the checkout an app runs in.

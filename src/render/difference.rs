@@ -1,15 +1,12 @@
 //! What differs between two descriptions of an app, key by key, in the words of ecosystem files.
 
 use super::style::{Colors, Paint};
-use rpm_config::AppSpec;
+use rpm_config::{AppSpec, HIDDEN, is_secret};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Keys of a description that say where it came from, and nothing about the app.
 const NOT_COMPARED: [&str; 2] = ["file", "name"];
-
-/// Words in the names of variables whose values nobody shall read over a shoulder.
-const SECRET: [&str; 7] = ["SECRET", "TOKEN", "PASS", "KEY", "CREDENTIAL", "AUTH", "DSN"];
 
 /// Where a description has a key under another name than a file.
 const NAMES: [(&str, &str); 21] = [
@@ -127,16 +124,14 @@ impl Change {
     }
 
     fn shown(&self, value: &Value) -> Value {
-        if self.is_secret() { json!("***") } else { value.clone() }
+        if self.is_secret(value) { json!(HIDDEN) } else { value.clone() }
     }
 
-    fn is_secret(&self) -> bool {
+    fn is_secret(&self, value: &Value) -> bool {
         let variable =
             ["env.", "inherited."].iter().find_map(|prefix| self.key.strip_prefix(prefix));
-        variable.is_some_and(|name| {
-            let name = name.to_ascii_uppercase();
-            SECRET.iter().any(|word| name.contains(word))
-        })
+        let text = value.as_str().unwrap_or_default();
+        variable.is_some_and(|name| is_secret(name, text))
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates each of our crates may use; DESIGN.md's arrows.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("rpm-unix", &[]),
     ("rpm-config", &["rpm-unix"]),
     ("rpm-serve", &[]),
@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("rpm-cluster", &["rpm-unix"]),
     ("rpm-supervisor", &["rpm-config"]),
     ("rpm-protocol", &["rpm-config"]),
+    ("rpm-pm2-socket", &["rpm-config", "rpm-logs", "rpm-protocol", "rpm-unix"]),
     (
         "rpm-daemon",
         &[
@@ -27,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "rpm-front",
             "rpm-keeper",
             "rpm-logs",
+            "rpm-pm2-socket",
             "rpm-protocol",
             "rpm-supervisor",
             "rpm-unix",
@@ -40,6 +42,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "rpm-front",
             "rpm-keeper",
             "rpm-logs",
+            "rpm-pm2-socket",
             "rpm-protocol",
             "rpm-serve",
             "rpm-unix",

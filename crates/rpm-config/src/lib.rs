@@ -50,6 +50,7 @@ mod schema;
 mod script;
 mod script_fault;
 mod search;
+mod secret;
 mod signal;
 mod spec;
 mod static_site;
@@ -88,6 +89,7 @@ pub use proxy::{Proxy, ProxyHeader, check_proxy, instance_port};
 pub use resolve::{Resolved, resolve};
 pub use schema::schema;
 pub use script_fault::ScriptFault;
+pub use secret::{HIDDEN, hide_secrets, is_secret};
 pub use signal::signal;
 pub use spec::{
     AppName, AppSpec, ExecMode, FilterEnv, InvalidName, Launch, LogFile, LogSpec, Ready,

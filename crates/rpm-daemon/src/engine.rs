@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     events::EventLog,
     front::Fronts,
+    handler::Postponed,
     hooks::Hooks,
     inbox::{Inbox, Message},
     keeper_link::{KeeperLink, is_loss},
@@ -20,6 +21,7 @@ use crate::{
     ledger::Ledger,
     listeners::Listeners,
     log_files::Logs,
+    pm2::Pm2,
     probes::Probes,
     replies::Replies,
     sample::Sampler,
@@ -69,12 +71,15 @@ pub(crate) struct Engine {
     pub(crate) inbox: Inbox,
     pub(crate) chores: Chores,
     pub(crate) probes: Probes,
+    pub(crate) pm2: Pm2,
     pub(crate) hooks: Hooks,
     /// Events that performing an effect caused; stepped before the turn ends.
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.
     pub(crate) dirty: Dirty,
     pub(crate) ledger: Ledger,
+    /// Starts that wait for apps to go.
+    pub(crate) postponed: Vec<Postponed>,
     /// An update under way.
     pub(crate) update: Option<Update>,
     /// `rpm kill` is under way: exit when the fleet is empty.
@@ -119,6 +124,7 @@ impl Engine {
                 () = sleep(look), if looks => self.start_sample(),
             }
             self.settle();
+            self.start_postponed();
             self.rotate_all();
             self.tend_probes();
             self.commit()?;

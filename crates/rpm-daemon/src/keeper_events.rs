@@ -92,10 +92,10 @@ impl Engine {
         let sender = self.inbox.sender();
         let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
         let token = crate::launch::token(&self.places, worker);
-        let leader = Leader { pid: child.pid, start_time: child.start_time, token };
+        let leader = Leader { pid: child.pid, start_time: child.start_time, token, pipes };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
-            known.process = Some(Process { leader, exited: false, pipes, output, channel });
+            known.process = Some(Process { leader, exited: false, output, channel });
         }
     }
 
@@ -183,7 +183,7 @@ impl Engine {
     fn on_listening(&mut self, worker: WorkerId, address: &Address) {
         // Only a path needs the look into /proc.
         if let Address::Unix(path) = address
-            && is_private(path, &self.tree_of(worker))
+            && is_private(path, &tree::pids(&self.tree_of(worker)))
         {
             return;
         }

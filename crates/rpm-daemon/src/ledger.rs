@@ -184,7 +184,7 @@ impl Engine {
             pid: process.leader.pid,
             start_time: process.leader.start_time,
             label,
-            pipes: process.pipes,
+            pipes: process.leader.pipes,
             channel: number.filter(|_| process.channel.is_some()),
         }
     }

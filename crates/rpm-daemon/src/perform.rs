@@ -13,6 +13,7 @@ use rpm_config::{AppName, AppSpec};
 use rpm_keeper::{ChildId, Owner, Request};
 use rpm_protocol::Offers;
 use rpm_supervisor::{Effect, Event, InstanceId, WorkerId};
+use rpm_unix::procfs::{self, Process};
 use std::{os::fd::OwnedFd, sync::Arc};
 
 /// Linux's number of SIGKILL.
@@ -152,8 +153,8 @@ impl Engine {
         }
         if spec.stop.tree {
             self.signal_tree(worker, spec.stop.signal);
-        } else if let Some(process) = process.filter(|process| !process.exited) {
-            tree::signal_all(&[process.leader.pid], spec.stop.signal);
+        } else if let Some(leader) = process.and_then(|process| process.leader.alive()) {
+            tree::signal_all(&[leader], spec.stop.signal);
         }
     }
 
@@ -162,7 +163,7 @@ impl Engine {
     }
 
     /// The living processes of a worker's tree.
-    pub(crate) fn tree_of(&self, worker: WorkerId) -> Vec<i32> {
+    pub(crate) fn tree_of(&self, worker: WorkerId) -> Vec<Process> {
         let Some(process) = self.workers.process(worker) else { return Vec::new() };
         let orphans = self.orphans();
         // The usual end of a program of one process: nothing to look for.
@@ -176,7 +177,7 @@ impl Engine {
     pub(crate) fn orphans(&self) -> Vec<i32> {
         let parents = self.parents_of_orphans();
         let mut orphans: Vec<i32> =
-            parents.iter().flat_map(|parent| rpm_unix::procfs::children_of(*parent)).collect();
+            parents.iter().flat_map(|parent| procfs::children_of(*parent)).collect();
         let known: std::collections::BTreeSet<i32> = self
             .workers
             .iter()

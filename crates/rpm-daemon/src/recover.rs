@@ -14,7 +14,7 @@ use crate::{
 };
 use rpm_keeper::{Child, Event, ExitStatus, Request};
 use rpm_supervisor::WorkerId;
-use rpm_unix::home::Home;
+use rpm_unix::{home::Home, procfd};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -197,8 +197,9 @@ impl Engine {
     fn remove_stray(&mut self, worker: WorkerId, label: Label, found: Found) {
         tracing::warn!(app = %label.app, pid = found.child.pid, "ending a worker nobody wants");
         let token = crate::launch::token(&self.places, worker);
-        let leader =
-            tree::Leader { pid: found.child.pid, start_time: found.child.start_time, token };
+        let child = &found.child;
+        let pipes = [&child.stdout, &child.stderr].map(|pipe| procfd::inode(pipe).unwrap_or(0));
+        let leader = tree::Leader { pid: child.pid, start_time: child.start_time, token, pipes };
         tree::signal_all(&tree::members(&leader, &[]), SIGKILL);
         // Its exit is acknowledged when it comes, as that of any worker nobody knows.
         if found.status.is_none() {

@@ -16,6 +16,7 @@ use crate::{
     listeners::Listeners,
     log_files::Logs,
     notify,
+    pm2::{self, Pm2},
     probes::Probes,
     recover::{self, Inventory},
     replies::Replies,
@@ -30,7 +31,12 @@ use crate::{
 };
 use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
 use rpm_unix::{home::Home, spawn::Baseline};
-use std::{collections::VecDeque, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::VecDeque,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -100,8 +106,8 @@ fn start(home: Home) -> Result<(), Error> {
 fn clean_up(home: &Home) {
     let _ = fs::remove_file(home.pid_file());
     ledger::remove(home);
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
-    let _ = fs::remove_dir_all(home.run(runtime.as_deref().map(Path::new)));
+    rpm_pm2_socket::Sockets::remove(home.root());
+    let _ = fs::remove_dir_all(run_directory(home));
 }
 
 /// Takes SIGTERM from now on, and tells the engine.
@@ -157,12 +163,15 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     .map_err(Error::Home)?;
     notify::start(&places.notify, inventory.take(store::NOTIFY), inbox.sender(), &mut keeper)
         .map_err(Error::Home)?;
+    let pm2_sockets = pm2::held(&mut inventory);
     let succession = Succession::new(legacy, inventory.keeper)?;
     let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
         succession,
         chores: Chores::since(written_at),
+        postponed: Vec::new(),
         probes: Probes::default(),
+        pm2: Pm2::default(),
         hooks: Hooks::default(),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
@@ -171,7 +180,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
             .as_ref()
             .map(|saved| Listeners::new(saved.keys.clone(), saved.ports.clone()))
             .unwrap_or_default(),
-        logs: Logs::adopt(inventory.take_spools()),
+        logs: Logs::adopt(inventory.take_spools(), crate::log_limit::totals(home)),
         events: EventLog::starting_at(next_event),
         replies: Replies::starting_at(next_ticket),
         workers: Workers::default(),
@@ -194,7 +203,8 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     };
     engine.adopt(inventory, saved).await;
     engine.tend();
-    fs::write(engine.home.pid_file(), std::process::id().to_string()).map_err(Error::Home)?;
+    engine.adopt_pm2(pm2_sockets);
+    crate::pid_file::write(&engine.home.pid_file(), std::process::id()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)
 }
@@ -214,7 +224,9 @@ fn saved_state(
         }
         state => state?,
     };
-    let saved = match survivors::find(home).filter(|_| inventory.is_empty()) {
+    let saved = match survivors::find(home, !run_directory(home).exists())
+        .filter(|_| inventory.is_empty())
+    {
         Some(found) => Some(found.take_over(inventory, keeper)?),
         None => saved,
     };
@@ -222,6 +234,12 @@ fn saved_state(
         inventory.set_aside(home);
     }
     Ok(saved)
+}
+
+/// Where what apps must reach is.
+fn run_directory(home: &Home) -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
+    home.run(runtime.as_deref().map(Path::new))
 }
 
 /// Makes what apps must reach: the preload and the place of the control socket.

@@ -44,7 +44,8 @@ pub(crate) enum Waiting {
     /// `list`.
     List(Responder),
     /// `describe` of these.
-    Describe(Vec<InstanceId>, Responder),
+    /// With the values of secrets, or without.
+    Describe(Vec<InstanceId>, bool, Responder),
 }
 
 /// The last sample, and who waits for the next.
@@ -196,7 +197,7 @@ fn take(
     drains: &Drains,
 ) -> Sample {
     let trees: BTreeMap<WorkerId, Vec<i32>> =
-        leaders.iter().map(|(id, leader)| (*id, tree::members(leader, orphans))).collect();
+        leaders.iter().map(|(id, of)| (*id, tree::pids(&tree::members(of, orphans)))).collect();
     let connections = drains.count(&trees);
     let Some(mut system) = system.or_else(|| System::new().ok()) else {
         return Sample { system: None, usage: BTreeMap::new(), connections, taken: Instant::now() };

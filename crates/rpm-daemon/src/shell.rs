@@ -36,8 +36,8 @@ struct Sweep(Option<u32>);
 
 impl Drop for Sweep {
     fn drop(&mut self) {
-        let pid = self.0.and_then(|pid| i32::try_from(pid).ok());
-        let left = tree::with_descendants(pid.into_iter().collect());
+        let root = self.0.and_then(|pid| rpm_unix::procfs::process(i32::try_from(pid).ok()?));
+        let left = tree::with_descendants(root.into_iter().collect());
         tree::signal_all(&left, SIGKILL);
     }
 }

@@ -92,8 +92,8 @@ impl Engine {
     fn end_uncertain(&self, child: ChildId) {
         let token = launch::token(&self.places, WorkerId(child.0));
         let all = procfs::processes().unwrap_or_default();
-        let has_token = |pid: &i32| procfs::environment_has(*pid, token.as_bytes());
-        let left: Vec<i32> = all.iter().map(|one| one.pid).filter(has_token).collect();
+        let has_token = |one: &procfs::Process| procfs::environment_has(one.pid, token.as_bytes());
+        let left: Vec<_> = all.into_iter().filter(has_token).collect();
         tree::signal_all(&left, SIGKILL);
     }
 

@@ -45,10 +45,15 @@ pub(crate) struct Survivors {
 }
 
 /// Finds what a former pair left; `None`: there was none since the machine was booted.
-pub(crate) fn find(home: &Home) -> Option<Survivors> {
+///
+/// A container's boot has its host's number, but its run directory is `emptied` and nobody lives:
+/// what comes back then is what was saved.
+pub(crate) fn find(home: &Home, emptied: bool) -> Option<Survivors> {
     let (entries, specs) = ledger::read(home)?;
     let specs = specs.into_iter().map(|spec| (spec.name.to_string(), spec)).collect();
-    Some(Survivors { entries, specs, marked: marked(&home.hash()) })
+    let found = Survivors { entries, specs, marked: marked(&home.hash()) };
+    let rebooted = emptied && found.marked.is_empty() && found.leaders().is_empty();
+    (!rebooted).then_some(found)
 }
 
 impl Survivors {
@@ -202,7 +207,7 @@ impl Survivors {
 
     fn end(&self, entry: &ProcessEntry, error: &io::Error) {
         tracing::error!(app = %entry.label.app, pid = entry.pid, "a survivor is ended: {error}");
-        tree::signal_all(&[entry.pid], SIGKILL);
+        tree::signal_all(&same(entry.pid, entry.start_time), SIGKILL);
     }
 
     /// Ends what is left of workers whose leader is gone, and of those nobody knows of.
@@ -212,25 +217,31 @@ impl Survivors {
             inventory.children.iter().any(|found| found.child.child.0 == worker.0)
         };
         let marked = self.marked.iter().filter(|(worker, _)| !kept(**worker));
-        let mut left: Vec<i32> = marked.flat_map(|(_, all)| all.iter().map(|p| p.pid)).collect();
+        let mut left: Vec<Process> = marked.flat_map(|(_, all)| all.iter().copied()).collect();
         for entry in self.entries.processes.iter().filter(|entry| !kept(entry.worker)) {
             // No process gets the id of a session that has members, so it is still this one.
             let of_session =
                 |one: &&Process| one.session == entry.pid && one.start_time >= entry.start_time;
-            left.extend(all.iter().filter(of_session).map(|one| one.pid));
+            left.extend(all.iter().copied().filter(|one| of_session(&one)));
         }
         tree::signal_all(&left, SIGKILL);
     }
 }
 
 fn is_same(pid: i32, start_time: u64) -> bool {
-    procfs::process(pid).is_some_and(|found| found.start_time == start_time)
+    !same(pid, start_time).is_empty()
+}
+
+/// The process with this pid, if it still is the one that began then.
+fn same(pid: i32, start_time: u64) -> Vec<Process> {
+    procfs::process(pid).filter(|found| found.start_time == start_time).into_iter().collect()
 }
 
 fn end_front(entry: &FrontEntry, error: &io::Error) {
-    if is_same(entry.pid, entry.start_time) {
+    let front = same(entry.pid, entry.start_time);
+    if !front.is_empty() {
         tracing::error!(app = %entry.app, pid = entry.pid, "a front is ended: {error}");
-        tree::signal_all(&[entry.pid], SIGKILL);
+        tree::signal_all(&front, SIGKILL);
     }
 }
 

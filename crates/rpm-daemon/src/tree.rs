@@ -1,13 +1,16 @@
 //! Which processes belong to a worker, and signalling all of them.
 //!
 //! A worker is its leader, the leader's descendants, and orphans that fell to the keeper (the child
-//! subreaper) and still carry the worker's session or its token in their environment (traps B11).
-//! A pid is only ever signalled through a pidfd whose start time was checked, so a reused pid is
-//! never hit. Which orphans exist is the engine's knowledge and comes in as an argument.
+//! subreaper) and still carry the worker's session, its token in their environment, or its pipes
+//! (traps B11). A process is only ever signalled through a pidfd that was checked to be that of the
+//! process that was found, so a reused pid is never hit. Which orphans exist is the engine's knowledge and comes in as an argument.
 
 use crate::inbox::Message;
 use rpm_supervisor::WorkerId;
-use rpm_unix::{pidfd, procfs};
+use rpm_unix::{
+    pidfd,
+    procfs::{self, Process},
+};
 use std::collections::BTreeSet;
 use tokio::{sync::mpsc, task::spawn_local};
 
@@ -23,54 +26,76 @@ pub(crate) struct Leader {
     pub(crate) start_time: u64,
     /// `RPM_INSTANCE=…`, as in its environment.
     pub(crate) token: String,
+    /// The inodes of the pipes of its streams, which its descendants inherit; 0 is none.
+    pub(crate) pipes: [u64; 2],
+}
+
+impl Leader {
+    /// Its process, unless it has exited.
+    pub(crate) fn alive(&self) -> Option<Process> {
+        procfs::process(self.pid)
+            .filter(|found| found.start_time == self.start_time && !found.zombie)
+    }
 }
 
 /// The living processes of a tree, the leader first if it lives.
 ///
 /// `orphans` are the keeper's children that are nobody's leader.
-pub(crate) fn members(leader: &Leader, orphans: &[i32]) -> Vec<i32> {
-    let alive =
-        procfs::process(leader.pid).is_some_and(|p| p.start_time == leader.start_time && !p.zombie);
-    let mut roots: Vec<i32> = alive.then_some(leader.pid).into_iter().collect();
-    roots.extend(orphans.iter().filter(|pid| is_ours(leader, **pid)));
+pub(crate) fn members(leader: &Leader, orphans: &[i32]) -> Vec<Process> {
+    let mut roots: Vec<Process> = leader.alive().into_iter().collect();
+    roots.extend(orphans.iter().filter_map(|pid| orphan_of(leader, *pid)));
     with_descendants(roots)
 }
 
-/// Whether an orphan was once a descendant of this leader.
-fn is_ours(leader: &Leader, pid: i32) -> bool {
-    let in_session = procfs::process(pid).is_some_and(|p| p.session == leader.pid && !p.zombie);
-    in_session || procfs::environment_has(pid, leader.token.as_bytes())
+/// An orphan that was once a descendant of this leader: it is in its session, carries its token, or
+/// still writes to its pipes.
+fn orphan_of(leader: &Leader, pid: i32) -> Option<Process> {
+    let found = procfs::process(pid).filter(|found| !found.zombie)?;
+    let ours = found.session == leader.pid
+        || procfs::environment_has(pid, leader.token.as_bytes())
+        || procfs::writes_to(pid, &leader.pipes);
+    // What was read of its environment and files was that of this process only if it is there yet.
+    (ours && is_same(&found)).then_some(found)
+}
+
+fn is_same(process: &Process) -> bool {
+    procfs::process(process.pid).is_some_and(|now| now.start_time == process.start_time)
 }
 
 /// `roots` and all that descends from them, as far as it lives.
-pub(crate) fn with_descendants(roots: Vec<i32>) -> Vec<i32> {
-    let mut seen: BTreeSet<i32> = roots.iter().copied().collect();
+pub(crate) fn with_descendants(roots: Vec<Process>) -> Vec<Process> {
+    let mut seen: BTreeSet<i32> = roots.iter().map(|root| root.pid).collect();
     let mut found = roots;
     let mut next = 0;
-    while let Some(pid) = found.get(next).copied() {
+    while let Some(parent) = found.get(next).map(|parent| parent.pid) {
         next += 1;
-        for child in procfs::children_of(pid) {
-            if found.len() < MAX_TREE && seen.insert(child) {
+        for child in procfs::children_of(parent).into_iter().filter_map(procfs::process) {
+            // A child that ended meanwhile may have left its pid to somebody of other parents.
+            let ours = child.ppid == parent && !child.zombie;
+            if ours && found.len() < MAX_TREE && seen.insert(child.pid) {
                 found.push(child);
             }
         }
     }
-    found.retain(|pid| procfs::process(*pid).is_some_and(|p| !p.zombie));
     found
 }
 
-/// Sends `signal` to each of `pids` that still is the process it was; returns how many were told.
-pub(crate) fn signal_all(pids: &[i32], signal: i32) -> usize {
-    let told = pids.iter().filter(|pid| signal_one(**pid, signal));
+/// The pids of processes.
+pub(crate) fn pids(processes: &[Process]) -> Vec<i32> {
+    processes.iter().map(|process| process.pid).collect()
+}
+
+/// Sends `signal` to each process that still is the one that was found; returns how many were told.
+pub(crate) fn signal_all(processes: &[Process], signal: i32) -> usize {
+    let told = processes.iter().filter(|process| signal_one(process, signal));
     told.count()
 }
 
-fn signal_one(pid: i32, signal: i32) -> bool {
-    let Some(before) = procfs::process(pid) else { return false };
-    let Ok(fd) = pidfd::open(pid) else { return false };
-    // The pidfd was opened after the look: only if the same process is still there is it the one.
-    let same = procfs::process(pid).is_some_and(|after| after.start_time == before.start_time);
-    same && pidfd::send_signal(&fd, signal).is_ok()
+/// A pid can have gone to a stranger since the process was found, so the pidfd is asked whose it is
+/// after it was opened: what it refers to cannot change any more.
+fn signal_one(process: &Process, signal: i32) -> bool {
+    let Ok(fd) = pidfd::open(process.pid) else { return false };
+    is_same(process) && pidfd::send_signal(&fd, signal).is_ok()
 }
 
 /// This daemon's pid.
@@ -79,13 +104,84 @@ pub(crate) fn own_pid() -> i32 {
 }
 
 /// Tells the engine when one of `pids` has ended, so that it can look again.
-pub(crate) fn watch(worker: WorkerId, pids: &[i32], engine: mpsc::Sender<Message>) {
+pub(crate) fn watch(worker: WorkerId, processes: &[Process], engine: mpsc::Sender<Message>) {
     // Waiting for any one is enough: the engine looks again and watches what is left.
-    let first = pids.iter().find_map(|pid| crate::async_fd::register(pidfd::open(*pid).ok()?).ok());
+    let open = |process: &Process| crate::async_fd::register(pidfd::open(process.pid).ok()?).ok();
+    let first = processes.iter().find_map(open);
     spawn_local(async move {
         if let Some(process) = first {
             let _ = process.readable().await;
         }
         let _ = engine.send(Message::TreeChanged { worker }).await;
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs,
+        process::{Child, Command, Stdio},
+    };
+
+    const SIGKILL: i32 = 9;
+
+    fn cat() -> (Child, Process) {
+        let mut command = Command::new("cat");
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let found = procfs::process(child.id() as i32).unwrap();
+        (child, found)
+    }
+
+    fn end(mut child: Child) {
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success(), "it was signalled");
+    }
+
+    #[test]
+    fn a_process_that_began_at_another_time_is_never_signalled() {
+        let (child, found) = cat();
+        let former = Process { start_time: found.start_time - 1, ..found };
+        assert_eq!(signal_all(&[former], SIGKILL), 0);
+        assert_eq!(signal_all(&[found], 0), 1);
+        end(child);
+        assert_eq!(signal_all(&[found], SIGKILL), 0);
+    }
+
+    /// As root: the next pid is told to the kernel (proc_sys_kernel(5), ns_last_pid) until a
+    /// stranger really has the number of one of ours that died.
+    #[test]
+    fn a_stranger_with_a_reused_pid_is_not_signalled() {
+        let last_pid = "/proc/sys/kernel/ns_last_pid";
+        for _ in 0..1000 {
+            let (child, found) = cat();
+            let leader = Leader {
+                pid: found.pid,
+                start_time: found.start_time,
+                token: "RPM_INSTANCE=none".into(),
+                pipes: [0; 2],
+            };
+            end(child);
+            // The clock by which processes are told apart has to go on: 10 ms.
+            while procfs::process(own_pid()).is_none() || cat_now() <= found.start_time {}
+            if fs::write(last_pid, (found.pid - 1).to_string()).is_err() {
+                return;
+            }
+            let (stranger, other) = cat();
+            if other.pid == found.pid {
+                assert_eq!(signal_all(&[found], SIGKILL), 0);
+                assert_eq!((leader.alive(), members(&leader, &[found.pid])), (None, Vec::new()));
+                return end(stranger);
+            }
+            end(stranger);
+        }
+        panic!("the pid was never given again");
+    }
+
+    /// When a process that starts now begins.
+    fn cat_now() -> u64 {
+        let (child, found) = cat();
+        end(child);
+        found.start_time
+    }
 }

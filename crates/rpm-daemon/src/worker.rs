@@ -26,8 +26,6 @@ pub(crate) struct Process {
     pub(crate) leader: Leader,
     /// The leader has exited; others of the tree may live.
     pub(crate) exited: bool,
-    /// The inodes of the pipes of its streams.
-    pub(crate) pipes: [u64; 2],
     /// Its streams on their way to files.
     pub(crate) output: Output,
     /// Its Node IPC channel.

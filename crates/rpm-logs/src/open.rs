@@ -51,7 +51,7 @@ pub fn group(name: &str) -> Option<u32> {
 
 /// Opens `path` for writing at its end; makes it and its directories where they are missing.
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
-    let mut file = open_for(path, OFlag::O_WRONLY)?;
+    let mut file = open_for(path, OFlag::O_WRONLY | OFlag::O_CREAT)?;
     let metadata = file.metadata()?;
     if metadata.is_file() {
         apply(&file, access, metadata.mode(), metadata.gid())?;
@@ -62,10 +62,24 @@ pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
 
 /// As [`open`] a file of our own beside a log, for reading as well.
 pub(crate) fn open_beside(path: &Path) -> io::Result<File> {
-    open_for(path, OFlag::O_RDWR)
+    open_for(path, OFlag::O_RDWR | OFlag::O_CREAT)
 }
 
-/// `usage`: `O_WRONLY` or `O_RDWR`.
+/// Opens a file that is there, for reading.
+pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
+    open_for(path, OFlag::O_RDONLY)
+}
+
+/// Makes a log empty; a device stays as it is.
+///
+/// # Errors
+/// There is none, or it is not for us to write: a link of somebody else's.
+pub fn empty(path: &Path) -> io::Result<()> {
+    let file = open_for(path, OFlag::O_WRONLY)?;
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+}
+
+/// `usage`: `O_RDONLY`, `O_WRONLY` or `O_RDWR`, with `O_CREAT` where a missing one is made.
 fn open_for(path: &Path, usage: OFlag) -> io::Result<File> {
     if geteuid().is_root() { open_carefully(path, usage) } else { open_plainly(path, usage) }
 }
@@ -83,14 +97,15 @@ fn apply(file: &File, access: Access, mode: u32, group: u32) -> io::Result<()> {
 }
 
 fn open_plainly(path: &Path, usage: OFlag) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
+    let create = usage.contains(OFlag::O_CREAT);
+    if let Some(directory) = path.parent().filter(|_| create) {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
     }
     let mut options = OpenOptions::new();
     options
-        .read(usage == OFlag::O_RDWR)
-        .write(true)
-        .create(true)
+        .read(!usage.contains(OFlag::O_WRONLY))
+        .write(usage.intersects(OFlag::O_WRONLY | OFlag::O_RDWR))
+        .create(create)
         .truncate(false)
         .mode(0o600)
         .custom_flags(FLAGS.bits());
@@ -151,7 +166,7 @@ impl Walk {
     fn enter(&mut self, part: &OsStr) -> io::Result<()> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let entered = match openat(&self.directory, part, flags, Mode::empty()) {
-            Err(Errno::ENOENT) => {
+            Err(Errno::ENOENT) if self.usage.contains(OFlag::O_CREAT) => {
                 let made = mkdirat(&self.directory, part, Mode::from_bits_truncate(DIRECTORY_MODE));
                 made.or_else(|error| if error == Errno::EEXIST { Ok(()) } else { Err(error) })?;
                 openat(&self.directory, part, flags, Mode::empty())
@@ -171,7 +186,7 @@ impl Walk {
 
     /// The file itself; `None`: it is a link that leads elsewhere.
     fn file(&mut self, part: &OsStr) -> io::Result<Option<File>> {
-        let flags = self.usage | OFlag::O_CREAT | OFlag::O_NOFOLLOW | FLAGS;
+        let flags = self.usage | OFlag::O_NOFOLLOW | FLAGS;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         match openat(&self.directory, part, flags, mode) {
             Ok(file) => {
@@ -246,6 +261,27 @@ mod tests {
         open(&path("real/deep/er/d.log"), Access::default()).unwrap();
         open(&path("real/deep/../e.log"), Access::default()).unwrap();
         assert!(path("real/e.log").exists());
+    }
+
+    #[test]
+    fn what_is_there_is_emptied_but_not_through_a_link_of_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("victim"), "precious").unwrap();
+        fs::write(path("a.log"), "line").unwrap();
+        empty(&path("a.log")).unwrap();
+        assert_eq!(fs::read(path("a.log")).unwrap(), b"");
+        for missing in ["b.log", "deep/b.log"] {
+            assert_eq!(empty(&path(missing)).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+        assert!(!path("deep").exists());
+        if geteuid().is_root() {
+            symlink(path("victim"), path("c.log")).unwrap();
+            writable_by_all(directory.path());
+            empty(&path("c.log")).unwrap_err();
+            open_for_reading(&path("c.log")).unwrap_err();
+            assert_eq!(fs::read(path("victim")).unwrap(), b"precious");
+        }
     }
 
     #[test]

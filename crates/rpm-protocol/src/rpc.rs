@@ -216,6 +216,7 @@ mod tests {
     fn requests_are_read() {
         let describe = Request::Describe {
             targets: Targets { words: vec!["api".into()], cwd: "/srv".into() },
+            secrets: false,
         };
         let text = |text: &str| Id::Text(text.into());
         let table = [

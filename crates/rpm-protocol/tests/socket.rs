@@ -333,7 +333,7 @@ async fn a_request_that_is_too_long_is_not_sent() {
     let stage = Stage::new();
     let (mut client, _connection) = stage.client().await;
     let words = vec!["x".repeat(MAX_REQUEST)];
-    let request = Request::Describe { targets: Targets { words, cwd: "/".into() } };
+    let request = Request::Describe { targets: Targets { words, cwd: "/".into() }, secrets: true };
     let error = client.call::<Value>(request).await.unwrap_err();
     assert!(matches!(error, ClientError::TooLong(_)), "{error}");
 }

@@ -66,6 +66,15 @@ pub fn environment_value(pid: i32, key: &[u8]) -> Option<Vec<u8>> {
     entries.find_map(|entry| Some(entry.strip_prefix(key)?.strip_prefix(b"=")?.to_vec()))
 }
 
+/// Whether standard output or error of a process is one of these pipes, by inode; 0 is none.
+pub fn writes_to(pid: i32, pipes: &[u64]) -> bool {
+    [1, 2].iter().any(|number| {
+        let link = fs::read_link(format!("/proc/{pid}/fd/{number}")).unwrap_or_default();
+        let is_it = |inode: &u64| *inode != 0 && link.as_os_str() == &*format!("pipe:[{inode}]");
+        pipes.iter().any(is_it)
+    })
+}
+
 fn children_of_thread(path: &str) -> Vec<i32> {
     let text = read_bounded(path, MAX_CHILDREN).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -137,9 +146,24 @@ mod tests {
         {
             assert_eq!(environment_has(pid, entry.as_bytes()), expected, "{entry}");
         }
+        assert!(!writes_to(pid, &[0]));
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(process(pid), None);
+    }
+
+    #[test]
+    fn who_writes_to_a_pipe_is_found_by_it() {
+        use std::os::unix::fs::MetadataExt;
+        let mut command = Command::new("cat");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let pid = child.id() as i32;
+        let inode = fs::metadata(format!("/proc/{pid}/fd/1")).unwrap().ino();
+        assert!(writes_to(pid, &[0, inode]));
+        assert!(!writes_to(pid, &[inode + 1]));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!writes_to(pid, &[inode]));
     }
 
     #[test]

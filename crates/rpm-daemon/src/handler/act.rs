@@ -42,7 +42,7 @@ impl Engine {
     }
 
     /// Says of which apps a reload is a restart that clients notice, before it begins.
-    fn announce_outages(&mut self, instances: &[InstanceId]) {
+    pub(super) fn announce_outages(&mut self, instances: &[InstanceId]) {
         let mut said = BTreeSet::new();
         for id in instances {
             let Some((app, _, instance)) = self.fleet.instance(*id) else { continue };
@@ -54,7 +54,7 @@ impl Engine {
             if !said.insert(app.clone()) {
                 continue;
             }
-            let listening = rpm_unix::procfd::listening(&self.tree_of(worker));
+            let listening = rpm_unix::procfd::listening(&crate::tree::pids(&self.tree_of(worker)));
             if !listening.is_empty() {
                 let listening = listening.iter().map(ToString::to_string).collect();
                 let kind = NoticeKind::Outage { listening };

@@ -17,9 +17,9 @@ impl Engine {
     }
 
     /// Everything about some instances; answered with fresh figures.
-    pub(super) fn describe(&mut self, targets: &Targets, to: Responder) {
+    pub(super) fn describe(&mut self, targets: &Targets, secrets: bool, to: Responder) {
         match self.resolve(targets) {
-            Ok(instances) => self.with_fresh_sample(Waiting::Describe(instances, to)),
+            Ok(instances) => self.with_fresh_sample(Waiting::Describe(instances, secrets, to)),
             Err(error) => respond::<()>(to, Err(error)),
         }
     }
@@ -28,7 +28,13 @@ impl Engine {
     pub(crate) fn answer_look(&self, waiting: Waiting) {
         match waiting {
             Waiting::List(to) => respond(to, Ok(self.views())),
-            Waiting::Describe(instances, to) => respond(to, Ok(self.details(&instances))),
+            Waiting::Describe(instances, secrets, to) => {
+                let mut details = self.details(&instances);
+                if !secrets {
+                    details.iter_mut().for_each(hide);
+                }
+                respond(to, Ok(details));
+            }
         }
     }
 
@@ -90,5 +96,12 @@ impl Engine {
         // What was said before is gone from the files: a death quotes what comes after.
         self.workers.forget_offsets();
         Ok(emptied)
+    }
+}
+
+fn hide(detail: &mut InstanceDetail) {
+    let InstanceDetail { spec, environment, .. } = detail;
+    for variables in [&mut spec.env, &mut spec.inherited_env, environment] {
+        rpm_config::hide_secrets(variables);
     }
 }

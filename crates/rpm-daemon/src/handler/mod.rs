@@ -4,9 +4,11 @@ mod act;
 mod answer;
 mod fleet_file;
 mod look;
+mod postponed;
 mod rename;
 mod reopen;
 mod say;
+mod settings;
 mod signal;
 mod start;
 mod trigger;
@@ -20,6 +22,8 @@ use crate::{
 use rpm_protocol::{Request, RpcError, Targets, Welcome};
 use rpm_supervisor::InstanceId;
 
+pub(crate) use postponed::Postponed;
+
 impl Engine {
     /// Takes one request of a client.
     pub(crate) fn on_request(&mut self, request: Request, to: Responder) {
@@ -28,16 +32,19 @@ impl Engine {
         }
         match request {
             Request::Hello { .. } | Request::Ping => respond(to, Ok(welcome(self.safe))),
-            Request::Start { app, origin, wait_ms } => self.start_app(*app, origin, wait_ms, to),
+            Request::Start { app, origin, wait_ms } => {
+                self.start_when_gone(Postponed { spec: *app, origin, wait_ms, to });
+            }
             Request::Act { action, targets, environment } => {
                 self.act(action, &targets, environment, to);
             }
             Request::Scale { app, to: count } => self.scale(app, &count, to),
             Request::Rename { app, to: name } => self.rename(&app, name, to),
             Request::List => self.list(to),
-            Request::Describe { targets } => self.describe(&targets, to),
+            Request::Describe { targets, secrets } => self.describe(&targets, secrets, to),
             Request::Logs { targets } => self.logs(&targets, to),
             Request::ReloadLogs => self.reopen_logs(Some(to)),
+            Request::ReadSettings => respond(to, self.settings()),
             Request::Flush { targets } => respond(to, self.flush(&targets)),
             Request::Send { targets, text, way } => respond(to, self.say(&targets, &text, way)),
             Request::Trigger { targets, action, param } => {

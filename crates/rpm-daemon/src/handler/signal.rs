@@ -11,11 +11,9 @@ impl Engine {
         for id in self.resolve(targets)? {
             let Some((app, _, instance)) = self.fleet.instance(id) else { continue };
             let (app, Some(worker)) = (app.clone(), instance.current()) else { continue };
-            let Some(process) = self.workers.process(worker).filter(|process| !process.exited)
-            else {
-                continue;
-            };
-            tree::signal_all(&[process.leader.pid], signal);
+            let process = self.workers.process(worker);
+            let Some(leader) = process.and_then(|process| process.leader.alive()) else { continue };
+            tree::signal_all(&[leader], signal);
             instances.push((id.0, app));
         }
         if instances.is_empty() {

@@ -59,7 +59,7 @@ async fn connect(address: &str, sharing: Option<&(Leader, u32)>) -> Result<(), S
     let Some((leader, _)) = sharing else { return Ok(()) };
     // Others may have answered: it must at least have the port open too.
     let port = stream.peer_addr().map_err(|error| error.to_string())?.port();
-    let own = rpm_unix::procfd::listening(&tree::members(leader, &[]));
+    let own = rpm_unix::procfd::listening(&tree::pids(&tree::members(leader, &[])));
     let listens = own.iter().any(|at| at.port() == port);
     if listens { Ok(()) } else { Err("this instance does not listen there".to_owned()) }
 }

@@ -74,7 +74,7 @@ async fn attempt(uri: Uri, leader: Leader) -> Answer {
         Err(reason) => return Answer::None(reason),
     };
     let answer = request(&uri, stream).await;
-    let is_own = rpm_unix::procfd::has_accepted(&tree::members(&leader, &[]), from);
+    let is_own = rpm_unix::procfd::has_accepted(&tree::pids(&tree::members(&leader, &[])), from);
     match answer {
         Ok((status, _open)) if is_own => Answer::Own(judge(status)),
         Ok(_) => Answer::Other,

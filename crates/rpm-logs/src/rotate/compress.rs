@@ -48,7 +48,7 @@ fn start() -> Option<SyncSender<PathBuf>> {
 
 /// Replaces the file by its compressed copy, which is as old.
 fn compress(path: &Path) -> io::Result<()> {
-    let source = File::open(path)?;
+    let source = crate::open::open_for_reading(path)?;
     let metadata = source.metadata()?;
     let (Some(name), Some(directory)) = (path.file_name(), path.parent()) else {
         return Err(io::ErrorKind::InvalidInput.into());

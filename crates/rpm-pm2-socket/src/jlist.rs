@@ -6,12 +6,12 @@ use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// The array.
-pub(crate) fn value(details: &[InstanceDetail]) -> Value {
+/// The array `jlist` prints: an item for each instance, in the order given.
+pub fn value(details: &[InstanceDetail]) -> Value {
     Value::Array(details.iter().map(item).collect())
 }
 
-fn item(detail: &InstanceDetail) -> Value {
+pub(crate) fn item(detail: &InstanceDetail) -> Value {
     let InstanceView { id, name, status, pid, cpu, memory, .. } = &detail.view;
     let (cpu, memory) = if status == "online" { (*cpu, *memory) } else { (0.0, 0) };
     json!({
@@ -194,7 +194,7 @@ fn exit_code(exit: &ExitView) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::sample;
+    use crate::sample;
 
     #[test]
     fn a_whole_item() {

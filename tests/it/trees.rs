@@ -1,0 +1,94 @@
+//! Trees, not pids: whatever an app has started goes with it, its ports included, and nobody else.
+
+use crate::harness::{App, Home, LIMIT, Process, port};
+use std::collections::BTreeSet;
+use std::net::{TcpListener, TcpStream};
+
+/// Environments in which the deepest of the tree is: with all that marks it, and with nothing but
+/// its output.
+const KINDS: [&str; 2] = ["", "HIDE = \"1\""];
+
+/// An app whose leader, shell and server are in three places of the process table.
+fn deep(home: &Home, port: u16, more: &str) -> BTreeSet<u32> {
+    home.copy("deep.py");
+    let text = format!(
+        "[[apps]]\nname = \"deep\"\nscript = \"deep.py\"\nmax_restarts = 2\n\
+         [apps.env]\nPORT = \"{port}\"\n{more}\n"
+    );
+    home.write("ecosystem.toml", &text);
+    home.rpm(["start", "ecosystem.toml"]).output();
+    home.wait_for_line(&home.single("deep").out_log(), "deep\n");
+    TcpStream::connect(("127.0.0.1", port)).expect("the deepest listens");
+    home.app_processes().iter().map(|process| process.0).collect()
+}
+
+/// Nothing of it runs, and its port can be bound again.
+fn is_gone(home: &Home, port: u16) {
+    assert_eq!(home.app_processes(), []);
+    TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+}
+
+#[test]
+fn stop_and_delete_end_the_deepest_too() {
+    for (kind, verb) in KINDS.into_iter().zip(["stop", "delete"]) {
+        let (home, port) = (Home::new(), port());
+        // Leader, shell, and the server of its own.
+        assert_eq!(deep(&home, port, kind).len(), 3, "{kind}");
+        home.rpm([verb, "deep"]).success();
+        is_gone(&home, port);
+    }
+}
+
+#[test]
+fn a_killed_leader_takes_the_deepest_along_and_the_port_is_free_for_its_successor() {
+    for kind in KINDS {
+        let (home, port) = (Home::new(), port());
+        let before = deep(&home, port, kind);
+        let leader = home.single("deep").pid();
+        Process(leader).kill();
+        home.wait_until("a successor", |apps| apps[0].pid() != leader && apps[0].pid() != 0);
+        assert!(before.iter().all(|pid| !Process(*pid).is_alive()), "{kind}");
+        home.wait_for_lines(&home.single("deep").out_log(), "deep", 2);
+        TcpStream::connect(("127.0.0.1", port)).expect("the successor's server");
+    }
+}
+
+#[test]
+fn a_crash_leaves_no_survivor() {
+    for kind in KINDS {
+        let (home, port) = (Home::new(), port());
+        deep(&home, port, &format!("CRASH = \"1\"\n{kind}"));
+        home.wait_until("errored", |apps| apps[0].status() == "errored");
+        assert_eq!(home.single("deep").exit_code(), Some(3));
+        is_gone(&home, port);
+    }
+}
+
+/// Also in a new daemon's time, which has to find the tree again.
+#[test]
+fn kill_ends_the_deepest_of_a_former_daemons_time() {
+    for kind in KINDS {
+        let (home, port) = (Home::new(), port());
+        deep(&home, port, kind);
+        let daemon = home.daemon();
+        daemon.kill();
+        assert!(daemon.ends_within(LIMIT));
+        home.rpm(["ping"]).success();
+        home.rpm(["kill"]).success();
+        is_gone(&home, port);
+    }
+}
+
+#[test]
+fn the_tree_of_one_app_is_not_that_of_another() {
+    let (home, port) = (Home::new(), port());
+    home.copy("tree.sh");
+    home.rpm(["start", "tree.sh", "--name", "tree"]).success();
+    home.wait_for_line(&home.single("tree").out_log(), "started");
+    let others: BTreeSet<_> = home.app_processes().iter().map(|process| process.0).collect();
+    deep(&home, port, KINDS[1]);
+    home.rpm(["delete", "deep"]).success();
+    let left: BTreeSet<_> = home.app_processes().iter().map(|process| process.0).collect();
+    assert_eq!(left, others);
+    assert!(home.jlist().iter().all(App::is_online));
+}
