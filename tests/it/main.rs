@@ -9,6 +9,7 @@ mod harness;
 
 mod activation;
 mod apply;
+mod apply_keys;
 mod bad_input;
 mod balance;
 mod change;
@@ -16,6 +17,7 @@ mod chores;
 mod cli;
 mod clients;
 mod cluster;
+mod depends;
 mod doctor;
 mod drain;
 mod ecosystem;

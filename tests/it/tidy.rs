@@ -58,7 +58,7 @@ const RESERVED: [(&str, &[&str]); 8] = [
     ("nix", &["rpm-cluster", "rpm-daemon", "rpm-front", "rpm-keeper", "rpm-logs", "rpm-unix"]),
     ("sysinfo", &["rpm-daemon"]),
     ("toml", &["rpm-config"]),
-    ("hyper", &["rpm-serve"]),
+    ("hyper", &["rpm-daemon", "rpm-serve"]),
     ("tracing-subscriber", &["rpm", "rpm-daemon"]),
 ];
 

@@ -389,7 +389,11 @@ proptest! {
     })]
 
     #[test]
-    fn any_life_keeps_the_promises(second in prop_oneof![Just(1_u8), Just(3_u8)], ops in prop::collection::vec(op(), 1..120)) {
+    fn any_life_keeps_the_promises(
+        // The second app waits for the first, or not.
+        second in prop_oneof![Just(1_u8), Just(3_u8)],
+        ops in prop::collection::vec(op(), 1..120),
+    ) {
         let mut world = World::default();
         world.apply(Op::Register { app: 0, instances: 2, autostart: true });
         world.apply(Op::Register { app: second, instances: 3, autostart: true });
