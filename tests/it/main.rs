@@ -11,6 +11,7 @@ mod activation;
 mod apply;
 mod bad_input;
 mod balance;
+mod bounds;
 mod change;
 mod chores;
 mod cli;
