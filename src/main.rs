@@ -16,7 +16,6 @@ mod log_files;
 mod log_printer;
 mod node_version;
 mod render;
-mod repository;
 mod role;
 mod run;
 mod session;

@@ -4,10 +4,11 @@ use crate::{
     cli::List,
     error::CliError,
     node_version::NodeVersions,
-    render::{inspect, jlist, mini, sort, table},
+    render::{inspect, mini, sort, table},
     session::{Session, targets},
 };
 use rpm_config::Runtime;
+use rpm_pm2_socket::jlist;
 use rpm_protocol::{Client, InstanceDetail, InstanceView, Request};
 use serde_json::Value;
 use std::time::Duration;

@@ -94,7 +94,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Multiset(options) => settings::multiset(session, &options.pairs).await,
         Command::Get(options) => settings::get(session, options.key.as_deref()),
         Command::Conf(_) => settings::get(session, None),
-        Command::Unset(options) => settings::unset(session, &options.key),
+        Command::Unset(options) => settings::unset(session, &options.key).await,
         Command::Pull(options) => source::pull(session, options).await,
         Command::Forward(options) => source::step(session, &options.name, 1).await,
         Command::Backward(options) => source::step(session, &options.name, -1).await,

@@ -8,8 +8,13 @@ use crate::{
     render::progress::{Progress, outage},
     session::Session,
 };
-use rpm_protocol::{Acted, Client, ClientError, EventView, Events, Request};
-use std::time::{Duration, Instant};
+use rpm_config::AppName;
+use rpm_protocol::{Acted, EventView, Events, Request, Targets};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    time::{Duration, Instant},
+};
 
 /// How often the seconds on the screen change.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -18,43 +23,46 @@ const REDRAW: Duration = Duration::from_secs(1);
 pub(crate) async fn run(session: &Session, options: Act, update_env: bool) -> Result<(), CliError> {
     let request = act::reload_request(options, update_env)?;
     let mut client = session.daemon().await?;
-    let events = watch(session, &request).await?;
-    let acted = watched(session, &mut client, request, events).await?;
+    let events = match &request {
+        Request::Act { targets, .. } => watch(session, targets.clone()).await?,
+        _ => None,
+    };
+    let acted: Acted = watched(session, events, None, client.call(request)).await?;
     act::settle(session, "reloaded", acted)
 }
 
 /// The events of what is to be reloaded; `None` where the request will be refused anyway.
-async fn watch(session: &Session, request: &Request) -> Result<Option<Events>, CliError> {
-    let Request::Act { targets, .. } = request else { return Ok(None) };
-    let client = session.daemon().await?;
-    Ok(client.events(None, targets.clone()).await.ok())
+pub(crate) async fn watch(session: &Session, targets: Targets) -> Result<Option<Events>, CliError> {
+    Ok(session.daemon().await?.events(None, targets).await.ok())
 }
 
-/// Waits for the answer, and tells meanwhile what happens.
-async fn watched(
+/// Waits for the answer, and tells meanwhile what happens: to these apps, or to all whose events
+/// come.
+pub(crate) async fn watched<T>(
     session: &Session,
-    client: &mut Client,
-    request: Request,
     mut events: Option<Events>,
-) -> Result<Acted, ClientError> {
+    apps: Option<&BTreeSet<AppName>>,
+    answer: impl Future<Output = T>,
+) -> T {
     let mut screen = Screen { session, progress: Progress::default(), drawn: false };
     let mut redraw = tokio::time::interval(REDRAW);
-    let answer = client.call(request);
+    let concerns = |event: &EventView| apps.is_none_or(|apps| apps.contains(&event.app));
     tokio::pin!(answer);
-    let acted = loop {
+    let answered = loop {
         tokio::select! {
             biased;
             event = next(&mut events) => match event {
-                Some(event) => screen.on_event(&event),
+                Some(event) if concerns(&event) => screen.on_event(&event),
+                Some(_) => {}
                 // Without events it is done all the same.
                 None => events = None,
             },
-            acted = &mut answer => break acted,
+            answered = &mut answer => break answered,
             _ = redraw.tick() => screen.draw(),
         }
     };
     screen.clear();
-    acted
+    answered
 }
 
 /// The next event, or `None` at their end; never, where there are none.

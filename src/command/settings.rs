@@ -3,9 +3,11 @@
 use crate::{
     cli::Set,
     error::CliError,
+    launch,
     session::Session,
     settings::{self, Settings},
 };
+use rpm_protocol::Request;
 
 /// Changes one setting; shows all without a name.
 pub(crate) async fn set(session: &Session, options: Set) -> Result<(), CliError> {
@@ -13,7 +15,7 @@ pub(crate) async fn set(session: &Session, options: Set) -> Result<(), CliError>
     let Some(value) = value else {
         return Err(CliError::failed(format!("{key} has no value"), "rpm set NAME VALUE"));
     };
-    change(session, &[(key, value)])
+    change(session, &[(key, value)]).await
 }
 
 /// Changes several, all or none.
@@ -25,17 +27,29 @@ pub(crate) async fn multiset(session: &Session, pairs: &str) -> Result<(), CliEr
         return Err(CliError::failed(message, "rpm multiset \"app:a 1 app:b 2\""));
     }
     let pairs: Vec<_> = pairs.iter().map(|[k, v]| ((*k).to_owned(), (*v).to_owned())).collect();
-    change(session, &pairs)
+    change(session, &pairs).await
 }
 
-fn change(session: &Session, pairs: &[(String, String)]) -> Result<(), CliError> {
+async fn change(session: &Session, pairs: &[(String, String)]) -> Result<(), CliError> {
     let mut settings = Settings::read(&session.home)?;
     for (key, value) in pairs {
+        check(key, value)?;
         settings.set(key, value)?;
     }
     settings.write(&session.home)?;
+    in_effect(session).await?;
     pairs.iter().for_each(|(key, value)| session.tell(&format!("set {key} to {value}")));
     Ok(())
+}
+
+/// The one setting that rpm itself goes by has to say something.
+fn check(key: &str, value: &str) -> Result<(), CliError> {
+    if !["logs:max_total", "logs.max_total"].contains(&key) {
+        return Ok(());
+    }
+    let size = rpm_config::size(value);
+    size.map(drop)
+        .map_err(|error| CliError::failed(format!("{key}: {error}"), "rpm set logs:max_total 5G"))
 }
 
 /// Prints one setting or all. One that is not there is a silent failure, as under PM2.
@@ -52,7 +66,7 @@ pub(crate) fn get(session: &Session, key: Option<&str>) -> Result<(), CliError> 
 }
 
 /// Forgets one setting, or all.
-pub(crate) fn unset(session: &Session, key: &str) -> Result<(), CliError> {
+pub(crate) async fn unset(session: &Session, key: &str) -> Result<(), CliError> {
     let mut settings = Settings::read(&session.home)?;
     if key == "all" {
         settings = Settings::default();
@@ -61,6 +75,13 @@ pub(crate) fn unset(session: &Session, key: &str) -> Result<(), CliError> {
         return Err(CliError::failed(format!("{key} is not set"), hint));
     }
     settings.write(&session.home)?;
+    in_effect(session).await?;
     session.tell(&format!("unset {key}"));
     Ok(())
+}
+
+/// Tells a daemon that runs; the next one reads for itself.
+async fn in_effect(session: &Session) -> Result<(), CliError> {
+    let Some(mut client) = launch::greeted_if_running(session).await? else { return Ok(()) };
+    Ok(client.call(Request::ReadSettings).await?)
 }

@@ -7,16 +7,16 @@ use crate::{
     command::{
         act,
         change::{self, Change},
-        start_options,
+        reload, start_options,
     },
     error::CliError,
     fleet_file, launch,
     render::problem,
-    session::Session,
+    session::{Session, targets},
 };
-use rpm_config::{AppSpec, Context, Warning, nearest, resolve};
+use rpm_config::{AppName, AppSpec, Context, Warning, in_order, nearest, resolve};
 use rpm_protocol::{Action, Client, ClientError, InstanceView, Request, StartOrigin, Started};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// What the words of a command line ask to be started.
 #[derive(Default)]
@@ -162,10 +162,20 @@ pub(crate) async fn start_apps(
     apps: Vec<(AppSpec, StartOrigin)>,
     wait_ms: Option<u64>,
 ) -> Result<bool, CliError> {
+    // Who is started before what it waits for would fail at once.
+    let apps = in_order(apps, |(app, _)| app);
+    let reloads = apps.iter().filter(|(_, origin)| *origin == StartOrigin::Reload);
+    let reloads: BTreeSet<AppName> = reloads.map(|(app, _)| app.name.clone()).collect();
+    // Of all: those that do not exist yet have no name to ask for.
+    let events = match reloads.is_empty() {
+        true => None,
+        false => reload::watch(session, targets(Vec::new())).await?,
+    };
     let request = |(app, origin)| Request::Start { app: Box::new(app), origin, wait_ms };
     let requests = apps.into_iter().map(request).collect();
+    let answers = client.call_many::<Started>(requests);
     let mut failed = false;
-    for answer in client.call_many::<Started>(requests).await? {
+    for answer in reload::watched(session, events, Some(&reloads), answers).await? {
         match answer {
             Ok(started) => failed |= !tell(session, started),
             Err(error) => {

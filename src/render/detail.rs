@@ -7,9 +7,9 @@ use super::{
     style::{Colors, Paint},
     table, units,
 };
-use crate::repository::{self, Repository};
 use comfy_table::Cell;
 use rpm_config::{AppSpec, Limits, Ready};
+use rpm_pm2_socket::repository::{self, Repository};
 use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
 use serde_json::Value;
 use std::{
@@ -109,6 +109,14 @@ fn rows_of_wishes(spec: &AppSpec) -> Vec<Row> {
     }
     if let Some(health) = &spec.health {
         rows.push(("health", format!("{}, {} failures", health.probe, health.failures)));
+    }
+    if !spec.depends_on.is_empty() {
+        let all = spec.depends_on.iter().map(|(app, how)| format!("{app} ({how})"));
+        rows.push(("depends on", all.collect::<Vec<_>>().join(" ")));
+    }
+    if !spec.on.is_empty() {
+        let all = spec.on.iter().map(|(trouble, hook)| format!("{trouble}: {hook}"));
+        rows.push(("on", all.collect::<Vec<_>>().join(", ")));
     }
     if spec.limits != Limits::default() {
         rows.push(("limits", spec.limits.to_string()));

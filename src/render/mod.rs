@@ -5,7 +5,6 @@ pub(crate) mod difference;
 pub(crate) mod doctor;
 pub(crate) mod grid;
 pub(crate) mod inspect;
-pub(crate) mod jlist;
 pub(crate) mod leaving;
 pub(crate) mod log_line;
 pub(crate) mod mini;

@@ -112,3 +112,26 @@ fn a_terminal_shows_how_far_a_reload_is() {
     assert!(shown.ends_with("\r\u{1b}[Kreloaded web (0, 1)\r\n"), "{shown:?}");
     home.rpm(["reload", "web"]).stdout("reloaded web (0, 1)\n").stderr("").success();
 }
+
+#[test]
+fn a_reload_of_a_file_or_with_options_shows_how_far_it_is() {
+    let (home, port) = (Home::new(), port());
+    home.copy("hello.js");
+    let text = format!(
+        "[[apps]]\nname = \"web\"\nscript = \"hello.js\"\ninstances = 2\n[apps.env]\n\
+         PORT = {port}\n"
+    );
+    home.write("ecosystem.toml", &text);
+    home.rpm(["start", "ecosystem.toml"]).success();
+    let ways: [&[&str]; 3] = [
+        &["reload", "ecosystem.toml"],
+        &["startOrReload", "ecosystem.toml"],
+        &["reload", "web", "--kill-timeout", "3s"],
+    ];
+    for words in ways {
+        let shown = home.on_terminal(80, words).success().stdout;
+        for line in ["web: worker 1 of 2 starting, 0 s", "web: worker 2 of 2 "] {
+            assert!(shown.contains(line), "{words:?}: no {line:?} in {shown:?}");
+        }
+    }
+}

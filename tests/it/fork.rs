@@ -144,6 +144,9 @@ fn a_reload_with_an_outage_says_so_before_it_begins() {
              restart, and nobody answers there meanwhile; with share_ports rpm holds its ports\n"
         );
         home.rpm(["reload", "web"]).stdout("reloaded web (0)\n").stderr(&warning).success();
+        home.wait_for_lines(&home.single("web").out_log(), "listening", 2);
+        // The same where the reload has options, or is that of a file.
+        home.rpm(["reload", "web", "--kill-timeout", "3s"]).stderr(&warning).success();
     }
     let home = Home::new();
     home.copy("streams.js");

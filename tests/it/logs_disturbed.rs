@@ -170,8 +170,12 @@ fn a_flood_onto_a_full_disk_with_a_sleeping_reader_is_counted_and_costs_nothing(
     let reader = home.rpm(["logs", "app", "--raw"]).spawn();
     reader.until("that it is there", |text| text.contains("ready"));
     reader.process().freeze();
+    let events = home.rpm(["events", "app", "--since", "0"]).spawn();
     open_gate(&home);
     home.wait_for_line(&home.path().join("rpm.log"), "log lines are dropped");
+    events.until("the alarm", |text| {
+        text.contains("app 0 log_dropping {\"reason\":\"No space left on device (os error 28)\"}\n")
+    });
     let listed = home.rpm(["ls"]).success();
     assert_eq!(listed.stderr, "warning: a log file of app takes nothing: rpm show 0\n");
     home.wait_for_line(&errors(&home), "done\n");
@@ -182,6 +186,9 @@ fn a_flood_onto_a_full_disk_with_a_sleeping_reader_is_counted_and_costs_nothing(
     fs::File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
     open_gate(&home);
     home.wait_for_line(&log, "after\n");
+    events.until("that it is over", |text| text.contains("app 0 log_recovered\n"));
+    events.process().kill();
+    events.finish(crate::harness::LIMIT);
     let written: u64 = (1..=LAST).map(|number| u64::from(number.ilog10()) + 2).sum::<u64>()
         + "ready\n".len() as u64;
     assert_eq!(lost(&home.rpm(["show", "app", "--json"]).success()), written - kept);
@@ -197,11 +204,16 @@ fn an_app_waits_for_a_full_disk_and_loses_nothing() {
     let home = Home::new();
     fs::write(disk.path("filler"), vec![b'x'; 5 << 20]).unwrap();
     let log = flooding(&home, &disk, LAST, "block");
+    let events = home.rpm(["events", "app", "--since", "0"]).spawn();
     open_gate(&home);
     home.wait_for_line(&home.path().join("rpm.log"), "it waits for its log");
+    events.until("the alarm", |text| text.contains("app 0 log_blocked {\"reason\":\"No space"));
     assert_eq!(home.single("app").status(), "online");
     assert_eq!(fs::read_to_string(errors(&home)).unwrap_or_default(), "");
     fs::remove_file(disk.path("filler")).unwrap();
+    events.until("that it is over", |text| text.contains("app 0 log_recovered\n"));
+    events.process().kill();
+    events.finish(crate::harness::LIMIT);
     home.wait_for_line(&errors(&home), "done\n");
     let last = format!("\n{LAST}\n");
     let found = wait_for(&log, &last, |text| text.ends_with(&last));

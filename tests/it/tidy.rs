@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("rpm-cluster", &["rpm-unix"]),
     ("rpm-supervisor", &["rpm-config"]),
     ("rpm-protocol", &["rpm-config"]),
+    ("rpm-pm2-socket", &["rpm-config", "rpm-logs", "rpm-protocol", "rpm-unix"]),
     (
         "rpm-daemon",
         &[
@@ -29,6 +30,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "rpm-front",
             "rpm-keeper",
             "rpm-logs",
+            "rpm-pm2-socket",
             "rpm-protocol",
             "rpm-supervisor",
             "rpm-unix",
@@ -42,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "rpm-front",
             "rpm-keeper",
             "rpm-logs",
+            "rpm-pm2-socket",
             "rpm-protocol",
             "rpm-serve",
             "rpm-unix",

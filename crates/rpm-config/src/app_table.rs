@@ -23,7 +23,7 @@ impl AppTable {
     /// Reads all of `entries`, collecting what is wrong with each.
     pub(crate) fn read(entries: &[Entry]) -> Self {
         let mut table = Self::default();
-        // A null is how JSON leaves a key out; a false asks for nothing even of unknown features.
+        // A null is how JSON leaves a key out.
         for entry in entries.iter().filter(|entry| entry.value.data != Data::Null) {
             if let Err(fault) = table.entry(entry) {
                 table.faults.push((entry.value.line, fault));
@@ -45,11 +45,7 @@ impl AppTable {
             let off = entry.value.data == Data::Bool(false);
             return if off { Ok(()) } else { Err(Fault::IgnoredKey { key, why }) };
         }
-        match keys::is_later(&key) {
-            true if entry.value.data == Data::Bool(false) => Ok(()),
-            true => Err(Fault::LaterKey { key }),
-            false => Err(Fault::UnknownKey { meant: keys::meant(&key), key }),
-        }
+        Err(Fault::UnknownKey { meant: keys::meant(&key), key })
     }
 
     fn key(&mut self, key: &'static Key, entry: &Entry) -> Result<(), Fault> {

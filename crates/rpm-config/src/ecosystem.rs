@@ -3,7 +3,7 @@
 //! What its apps become on this machine is decided in [`Ecosystem::resolve`].
 
 use crate::{
-    AppOptions, AppSpec, ConfigError, Context, Fault, Format, Place, Problem, Warning,
+    AppOptions, AppSpec, ConfigError, Context, Fault, Format, Place, Problem, Warning, depends,
     error::MAX_FILE_BYTES,
     format::Syntax,
     resolve::{self, Resolved},
@@ -131,12 +131,25 @@ impl Ecosystem {
                 Err(fault) => problems.push(self.problem(app, &name, fault)),
             }
         }
+        problems.extend(self.cycle(&file.specs, &context));
         if problems.is_empty() { Ok(file) } else { Err(ConfigError::Problems(problems)) }
     }
 
     /// Where the file is, absolute; `None`: it came from standard input.
     pub fn file(&self, context: &Context) -> Option<PathBuf> {
         (self.path != Path::new("-")).then(|| context.cwd.join(&self.path).components().collect())
+    }
+
+    /// Apps that wait for each other, told where the first of them stands.
+    fn cycle(&self, specs: &[AppSpec], context: &Context) -> Option<Problem> {
+        let cycle = depends::cycle(specs)?;
+        let is_first = |app: &&App| {
+            let name = resolve::name(&app.options, context);
+            cycle.first().is_some_and(|first| first.as_str() == name)
+        };
+        let app = self.apps.iter().find(is_first)?;
+        let fault = Fault::Cycle { words: depends::cycle_in_words(&cycle) };
+        Some(self.problem(app, &resolve::name(&app.options, context), fault))
     }
 
     fn problem(&self, app: &App, name: &str, fault: Fault) -> Problem {

@@ -84,6 +84,11 @@ pub enum Fault {
         /// Why not.
         why: &'static str,
     },
+    /// Apps that wait for each other.
+    Cycle {
+        /// Who waits for whom.
+        words: String,
+    },
     /// `increment_var` with cluster mode.
     IncrementInCluster,
     /// `balance` where every instance has ports of its own.
@@ -195,6 +200,7 @@ impl Fault {
             Self::NameTwice { .. } => Some("give each app its own `name`".into()),
             Self::Script(fault) => fault.hint(),
             Self::Cwd { .. } => Some("create it, or correct `cwd`".into()),
+            Self::Cycle { .. } => Some("take one of them out of `depends_on`".into()),
             Self::IncrementInCluster => {
                 Some("set exec_mode to \"fork\", or remove `increment_var`".into())
             }
@@ -236,6 +242,7 @@ impl Fault {
             | Self::ListenTwice { .. }
             | Self::ListenPathTooLong { .. }
             | Self::ListenTooMany => Some("listen"),
+            Self::Cycle { .. } => Some("depends_on"),
             Self::BalanceInFork => Some("balance"),
             Self::ProxyInCluster
             | Self::ProxyNeedsIncrement { .. }
@@ -287,6 +294,7 @@ impl fmt::Display for Fault {
             ),
             Self::Script(fault) => write!(f, "{fault}"),
             Self::Cwd { cwd, why } => write!(f, "cwd {} {why}", cwd.display()),
+            Self::Cycle { words } => write!(f, "apps wait for each other: {words}"),
             Self::IncrementInCluster => f.write_str(
                 "`increment_var` is for instances with ports of their own, in cluster mode they \
                  share",

@@ -1,6 +1,8 @@
-//! The keys of an app: names, aliases, how each is read, and which are still to come.
+//! The keys of an app: names, aliases, and how each is read.
 
-use crate::{AppOptions, InvalidValue, limits, probe, proxy, suggest, tree::Node, value};
+use crate::{
+    AppOptions, InvalidValue, depends, hooks, limits, probe, proxy, suggest, tree::Node, value,
+};
 
 /// One key that an app may have.
 pub(crate) struct Key {
@@ -131,6 +133,18 @@ pub(crate) const KEYS: &[Key] = &[
         shape: "limits",
         read: |node, options| put(&mut options.limits, limits::read(node)),
     },
+    Key {
+        name: "depends_on",
+        aliases: &[],
+        shape: "depends_on",
+        read: |node, options| put(&mut options.depends_on, depends::read(node)),
+    },
+    Key {
+        name: "on",
+        aliases: &[],
+        shape: "on",
+        read: |node, options| put(&mut options.on, hooks::read(node)),
+    },
     key!("drain_timeout", drain_timeout, duration),
     key!("stop_signal", stop_signal, stop_signal),
     key!("max_surge", max_surge, positive),
@@ -172,10 +186,6 @@ pub(crate) const IGNORED: &[(&str, &str)] = &[
     ("pid_file", "pid files are RPM_HOME/pids/NAME-ID.pid"),
 ];
 
-/// Keys of PM2 and of `INTERFACE.md` that this version does not know yet. They are told apart from
-/// typos, and accepted where they ask for nothing (`watch: false`).
-const LATER: &[&str] = &["depends_on", "on"];
-
 /// Why `written`, a key of PM2, means nothing here.
 pub(crate) fn ignored(written: &str) -> Option<&'static str> {
     let is = |name: &str| name == written || camel_case(name) == written;
@@ -188,11 +198,6 @@ pub(crate) fn ignored(written: &str) -> Option<&'static str> {
 pub(crate) fn find(written: &str) -> Option<&'static Key> {
     let is = |name: &&str| **name == *written || camel_case(name) == written;
     KEYS.iter().find(|key| is(&key.name) || key.aliases.iter().any(is))
-}
-
-/// Whether `written` is a key of a later version.
-pub(crate) fn is_later(written: &str) -> bool {
-    LATER.iter().any(|name| *name == written || camel_case(name) == written)
 }
 
 /// `env_production` is the set `production`.
@@ -252,7 +257,6 @@ mod tests {
         let mut names: Vec<String> = KEYS
             .iter()
             .flat_map(|key| std::iter::once(&key.name).chain(key.aliases))
-            .chain(LATER)
             .chain(IGNORED.iter().map(|(name, _)| name))
             .flat_map(|name| [(*name).to_owned(), camel_case(name)])
             .collect();
@@ -262,9 +266,8 @@ mod tests {
             names.iter().map(|n| 1 + usize::from(n.contains('_'))).sum()
         };
         let keys: usize = KEYS.iter().map(|k| words(&[k.name]) + words(k.aliases)).sum();
-        let later: usize = words(LATER);
         let ignored: usize = IGNORED.iter().map(|(name, _)| words(&[*name])).sum();
-        assert_eq!(names.len(), keys + later + ignored);
+        assert_eq!(names.len(), keys + ignored);
     }
 
     /// Every key and alias of PM2 7.0.4, from its schema (`lib/API/schema.json`) and its options.
@@ -282,14 +285,10 @@ mod tests {
         windowsHide username name_prefix install_url write execute_command";
 
     #[test]
-    fn every_key_of_pm2_is_supported_or_ignored_for_a_reason_or_to_come() {
-        let mut later = Vec::new();
+    fn every_key_of_pm2_is_supported_or_ignored_for_a_reason() {
         for key in OF_PM2.split_whitespace() {
-            let homes = [find(key).is_some(), ignored(key).is_some(), is_later(key)];
-            assert_eq!(homes.iter().filter(|home| **home).count(), 1, "{key}: {homes:?}");
-            later.extend(is_later(key).then_some(key));
+            assert_ne!(find(key).is_some(), ignored(key).is_some(), "{key}");
         }
-        assert_eq!(later, [] as [&str; 0]);
     }
 
     #[test]
@@ -301,7 +300,7 @@ mod tests {
         let keys = KEYS.iter().map(|key| key.name);
         let want: Vec<&str> = keys.chain(IGNORED.iter().map(|(name, _)| *name)).collect();
         assert_eq!(found, want);
-        for alias in KEYS.iter().flat_map(|key| key.aliases).chain(LATER) {
+        for alias in KEYS.iter().flat_map(|key| key.aliases) {
             assert!(text.contains(&format!("`{alias}`")), "{alias}");
         }
     }

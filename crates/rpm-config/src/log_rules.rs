@@ -40,7 +40,7 @@ pub struct Rotate {
     pub compress: bool,
     /// `hourly`, `daily` or a cron pattern.
     pub interval: Option<String>,
-    /// Bytes a log may have with all that was rotated away from it.
+    /// Bytes all logs of the app may have, with all that was rotated away from them.
     pub max_total: Option<u64>,
 }
 

@@ -130,6 +130,10 @@ pub struct AppOptions {
     pub health: Option<Option<Health>>,
     /// What an instance may use.
     pub limits: Option<Limits>,
+    /// Which apps it waits for.
+    pub depends_on: Option<crate::Dependencies>,
+    /// Whom to tell when something goes wrong.
+    pub on: Option<crate::Hooks>,
     /// How long an old worker may finish its connections.
     pub drain_timeout: Option<Duration>,
     /// A signal's number.

@@ -74,6 +74,8 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         ready: ready(options),
         health: options.health.clone().flatten(),
         limits: options.limits.clone().unwrap_or_default(),
+        depends_on: options.depends_on.clone().unwrap_or_default(),
+        on: options.on.clone().unwrap_or_default(),
         listen_timeout: options.listen_timeout,
         stop: stop(options),
         max_surge: options.max_surge.unwrap_or(1).max(1),
@@ -188,11 +190,14 @@ pub(crate) fn user(options: &AppOptions) -> Result<Option<RunAs>, Fault> {
 }
 
 fn restart(options: &AppOptions) -> RestartPolicy {
+    let waits =
+        options.exp_backoff_restart_delay.or(options.restart_delay).is_some_and(|d| !d.is_zero());
+    let most = if waits { RestartPolicy::UNLIMITED } else { 16 };
     RestartPolicy {
         autorestart: options.autorestart.unwrap_or(true),
         stop_exit_codes: options.stop_exit_codes.clone().unwrap_or_default(),
-        max_restarts: options.max_restarts.unwrap_or(16),
-        min_uptime: options.min_uptime.unwrap_or(Duration::from_secs(1)),
+        max_restarts: options.max_restarts.unwrap_or(most),
+        min_uptime: options.min_uptime.unwrap_or(RestartPolicy::MIN_UPTIME),
         restart_delay: options.restart_delay.unwrap_or_default(),
         exp_backoff_restart_delay: options.exp_backoff_restart_delay,
         max_memory_restart: options.max_memory_restart,

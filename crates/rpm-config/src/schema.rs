@@ -109,6 +109,11 @@ fn shape(reader: &str) -> Option<Value> {
             ("start_period", "duration"),
             ("startPeriod", "duration"),
         ])] }),
+        "depends_on" => json!({ "anyOf": [{ "const": false }, text, texts, {
+            "type": "object",
+            "additionalProperties": words(&["ready", "started", "done"]),
+        }] }),
+        "on" => json!({ "anyOf": [{ "const": false }, hooks()] }),
         "limits" => json!({ "anyOf": [{ "const": false }, limits()] }),
         _ => return None,
     })
@@ -136,6 +141,13 @@ fn rotate() -> Value {
         "keep": { "type": ["integer", "string"] }, "retain": { "type": ["integer", "string"] },
         "compress": { "type": ["boolean", "string"] },
         "interval": { "type": ["string", "boolean"] },
+    } })
+}
+
+fn hooks() -> Value {
+    let hook = json!({ "anyOf": [{ "const": false }, { "type": "string", "minLength": 1 }] });
+    json!({ "type": "object", "additionalProperties": false, "properties": {
+        "crash": hook, "errored": hook, "reload_failed": hook, "reloadFailed": hook, "oom": hook,
     } })
 }
 

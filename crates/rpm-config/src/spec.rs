@@ -3,7 +3,9 @@
 //! Specs travel from the command line to the daemon, into its durable state and into `dump.pm2`, so
 //! each field is plain data with serde. Defaults are PM2's unless `INTERFACE.md` says otherwise.
 
-use crate::{Balance, Health, Limits, Listen, Probe, Proxy, log_rules::LogRules};
+use crate::{
+    Balance, Dependencies, Health, Hooks, Limits, Listen, Probe, Proxy, log_rules::LogRules,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -146,6 +148,12 @@ pub struct AppSpec {
     /// What an instance may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Which apps it waits for before it is started.
+    #[serde(default, skip_serializing_if = "Dependencies::is_empty")]
+    pub depends_on: Dependencies,
+    /// Whom to tell when something goes wrong with it.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub on: Hooks,
     /// How an instance is ended.
     pub stop: StopPolicy,
     /// How many replacements a reload starts at once; at least 1.
@@ -262,7 +270,8 @@ pub struct RestartPolicy {
     pub autorestart: bool,
     /// Exit codes after which the instance stays stopped.
     pub stop_exit_codes: Vec<i32>,
-    /// So many exits in a row, each before `min_uptime`, make the instance `errored`; 16 as PM2.
+    /// So many early exits in a row make the instance `errored`; 16 as PM2, but
+    /// [`RestartPolicy::UNLIMITED`] where each restart waits anyway.
     pub max_restarts: u32,
     /// An instance that lived shorter counts as unstable; 1 s as PM2.
     #[serde(with = "millis")]
@@ -275,6 +284,22 @@ pub struct RestartPolicy {
     pub exp_backoff_restart_delay: Option<Duration>,
     /// Bytes of the whole process tree above which an instance is reloaded.
     pub max_memory_restart: Option<u64>,
+}
+
+impl RestartPolicy {
+    /// As many restarts as it takes.
+    pub const UNLIMITED: u32 = u32::MAX;
+    /// PM2's `min_uptime`.
+    pub const MIN_UPTIME: Duration = Duration::from_secs(1);
+    /// What crashes sooner, again and again, is in a loop: systemd's StartLimitIntervalSec
+    /// (systemd.unit(5)).
+    const STABLE: Duration = Duration::from_secs(10);
+
+    /// A worker that lived so long and then crashed was stable: as long as was asked for, or ten
+    /// seconds if nothing was.
+    pub fn stable_after(&self) -> Duration {
+        if self.min_uptime == Self::MIN_UPTIME { Self::STABLE } else { self.min_uptime }
+    }
 }
 
 /// What proves that an instance works.

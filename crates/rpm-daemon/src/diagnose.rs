@@ -82,6 +82,14 @@ pub(crate) fn failure(
             let hint = refused.unwrap_or_else(|| unproven(ready).to_owned());
             (format!("not ready in {}", seconds(*after)), Some(hint))
         }
+        Cause::Awaits { app, exists: true } => {
+            let hint = format!("rpm logs {app} shows why; it starts when {app} is up");
+            (format!("waits for {app}, which does not run"), Some(hint))
+        }
+        Cause::Awaits { app, exists: false } => {
+            let hint = format!("start {app} too, or take it out of `depends_on`");
+            (format!("waits for {app}, which is not there"), Some(hint))
+        }
         Cause::Superseded => ("another command took it away".to_owned(), None),
     };
     FailureView { app: app.clone(), instance: failure.instance.0, reason, hint, stderr }

@@ -13,12 +13,14 @@ use crate::{
     error::Error,
     events::EventLog,
     front::Fronts,
+    hooks::Hooks,
     inbox::{Inbox, Message},
     keeper_link::{KeeperLink, is_loss},
     launch::Places,
     ledger::Ledger,
     listeners::Listeners,
     log_files::Logs,
+    pm2::Pm2,
     probes::Probes,
     replies::Replies,
     sample::Sampler,
@@ -68,6 +70,8 @@ pub(crate) struct Engine {
     pub(crate) inbox: Inbox,
     pub(crate) chores: Chores,
     pub(crate) probes: Probes,
+    pub(crate) pm2: Pm2,
+    pub(crate) hooks: Hooks,
     /// Events that performing an effect caused; stepped before the turn ends.
     pub(crate) queue: VecDeque<Event>,
     /// What differs from what the keeper holds.

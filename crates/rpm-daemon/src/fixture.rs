@@ -53,6 +53,8 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         ready: Ready::Listening,
         health: None,
         limits: rpm_config::Limits::default(),
+        depends_on: Default::default(),
+        on: Default::default(),
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,

@@ -9,7 +9,7 @@ use rpm_logs::{
     history::{History, Query},
     lane::Lanes,
     open::Access,
-    rotate::plan::Plan,
+    rotate::{plan::Plan, total::Totals},
     ship::Address,
     sink::Rules,
     tail::{Tail, tail_bytes_from},
@@ -188,8 +188,8 @@ pub(crate) struct Logs {
 
 impl Logs {
     /// Takes over a predecessor's spools.
-    pub(crate) fn adopt(held: BTreeMap<String, OwnedFd>) -> Self {
-        Self { lanes: Lanes::holding(), held, ..Self::default() }
+    pub(crate) fn adopt(held: BTreeMap<String, OwnedFd>, totals: Totals) -> Self {
+        Self { lanes: Lanes::holding(totals), held, ..Self::default() }
     }
 
     /// The spool of this name, a new one if there is none; the keeper has it, too.

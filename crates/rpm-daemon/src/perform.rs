@@ -45,6 +45,7 @@ impl Engine {
                 if matches!(notice.kind, rpm_supervisor::NoticeKind::Deleted) {
                     self.forget_instance(notice.instance);
                 }
+                self.tell_hooks(&notice);
                 self.events.push(notice);
             }
         }
@@ -58,7 +59,8 @@ impl Engine {
             return self.queue.push_back(Event::SpawnFailed { worker, reason });
         };
         let label = store::Label { app, instance: seat.instance, slot: seat.slot };
-        match self.spawn_request(&spec, seat, &label) {
+        let request = self.has_room().and_then(|()| self.spawn_request(&spec, seat, &label));
+        match request {
             Ok(request) => {
                 let record = self.new_record(&spec, seat);
                 self.workers.insert(worker, Worker { label, record, process: None });
@@ -201,6 +203,7 @@ impl Engine {
         self.keeper.send(Request::Drop { name: store::spec_name(app) });
         self.listeners.forget(app);
         self.sharing.forget(app);
+        self.hooks.forget(app);
     }
 
     fn forget_instance(&mut self, instance: InstanceId) {

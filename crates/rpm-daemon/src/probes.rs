@@ -9,8 +9,9 @@ use crate::{
     engine::Engine,
     inbox::Message,
     launch::{self, Seat},
+    shell::Tools,
 };
-use ask::{Question, Tools};
+use ask::Question;
 use rpm_config::{AppSpec, Health, Probe, Ready};
 use rpm_supervisor::{Event, Instance, State, WorkerId};
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
@@ -166,6 +167,7 @@ fn purposes(spec: &AppSpec, slot: u32, instance: &Instance) -> Vec<(WorkerId, Pu
         State::Stopped
         | State::Draining { .. }
         | State::Stopping { .. }
+        | State::Awaiting
         | State::Waiting { .. }
         | State::Errored
         | State::Removing => None,

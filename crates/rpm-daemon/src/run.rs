@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     events::EventLog,
     front::Fronts,
+    hooks::Hooks,
     inbox::{Inbox, Message},
     keeper_link::KeeperLink,
     launch::Places,
@@ -15,6 +16,7 @@ use crate::{
     listeners::Listeners,
     log_files::Logs,
     notify,
+    pm2::{self, Pm2},
     probes::Probes,
     recover::{self, Inventory},
     replies::Replies,
@@ -104,6 +106,7 @@ fn start(home: Home) -> Result<(), Error> {
 fn clean_up(home: &Home) {
     let _ = fs::remove_file(home.pid_file());
     ledger::remove(home);
+    rpm_pm2_socket::Sockets::remove(home.root());
     let _ = fs::remove_dir_all(run_directory(home));
 }
 
@@ -160,12 +163,15 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     .map_err(Error::Home)?;
     notify::start(&places.notify, inventory.take(store::NOTIFY), inbox.sender(), &mut keeper)
         .map_err(Error::Home)?;
+    let pm2_sockets = pm2::held(&mut inventory);
     let succession = Succession::new(legacy, inventory.keeper)?;
     let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
         succession,
         chores: Chores::since(written_at),
         probes: Probes::default(),
+        pm2: Pm2::default(),
+        hooks: Hooks::default(),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
         exits: inventory.exits(),
@@ -173,7 +179,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
             .as_ref()
             .map(|saved| Listeners::new(saved.keys.clone(), saved.ports.clone()))
             .unwrap_or_default(),
-        logs: Logs::adopt(inventory.take_spools()),
+        logs: Logs::adopt(inventory.take_spools(), crate::log_limit::totals(home)),
         events: EventLog::starting_at(next_event),
         replies: Replies::starting_at(next_ticket),
         workers: Workers::default(),
@@ -196,6 +202,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     };
     engine.adopt(inventory, saved).await;
     engine.tend();
+    engine.adopt_pm2(pm2_sockets);
     crate::pid_file::write(&engine.home.pid_file(), std::process::id()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)

@@ -10,7 +10,7 @@ use rpm_logs::{
     frame::{Frame, Source},
     lane::{Lanes, Stream},
     open::Access,
-    rotate::plan::Plan,
+    rotate::{plan::Plan, total::Totals},
     ship::Origin,
     sink::Rules,
 };
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 }
 
 async fn pump(mode: &str, directory: &str, numbers: &[String]) {
-    let mut lanes = Lanes::holding();
+    let mut lanes = Lanes::holding(Totals::default());
     let mut handles = Vec::new();
     for (number, pair) in numbers.chunks(2).enumerate() {
         let fd = |text: &String| duplicate(text.parse().unwrap_or(-1)).ok();

@@ -9,6 +9,7 @@ use crate::{
     frame::Frame,
     peek::Peek,
     pump::{Alarm, Counters, Drained, MAX_COMMANDS, Order, Pump, Route},
+    rotate::total::Totals,
     ship::{Address, Origin, Shipper},
     sink::{LogFile, Rules},
     spooled::{Spooled, WhenFull},
@@ -141,13 +142,17 @@ pub struct Lanes {
 
 /// The open files, each once even if two threads write to it.
 #[derive(Debug, Default)]
-struct Files(Mutex<BTreeMap<PathBuf, Weak<LogFile>>>);
+struct Files {
+    open: Mutex<BTreeMap<PathBuf, Weak<LogFile>>>,
+    totals: Arc<Totals>,
+}
 
 impl Lanes {
     /// Those of a successor: no stream starts before [`Lanes::begin`], so that what a killed
     /// predecessor left half done in a file of several is seen before anything is written to it.
-    pub fn holding() -> Self {
-        Self { held: Some(Vec::new()), ..Self::default() }
+    pub fn holding(totals: Totals) -> Self {
+        let files = Files { totals: Arc::new(totals), ..Files::default() };
+        Self { held: Some(Vec::new()), files: Arc::new(files), ..Self::default() }
     }
 
     /// Starts all streams that were held back; those that come later start at once. Why some
@@ -241,21 +246,21 @@ impl Lanes {
 }
 
 impl Files {
-    fn get(&self, path: &Path, rules: Rules) -> Arc<LogFile> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn get(&self, path: &Path, rules: Rules, app: &str) -> Arc<LogFile> {
+        let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, file| file.strong_count() > 0);
         if let Some(open) = all.get(path).and_then(Weak::upgrade)
             && *open.rules() == rules
         {
             return open;
         }
-        let file = Arc::new(LogFile::new(path, rules));
+        let file = Arc::new(LogFile::among(self.totals.clone(), app, path, rules));
         all.insert(path.to_owned(), Arc::downgrade(&file));
         file
     }
 
     fn all(&self) -> Vec<Arc<LogFile>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         all.values().filter_map(Weak::upgrade).collect()
     }
 }
@@ -298,7 +303,8 @@ fn start(starting: Starting, files: &Files, peek: &Rc<RefCell<Peek>>) {
     let Starting { stream, unsettled, orders, counters, unshipped } = starting;
     let Stream { pipe, files: paths, spool, frame, when_full, ship, origin, mut alarm } = stream;
     let all = paths.iter().map(|(path, _)| path.clone()).collect();
-    let mut open: Vec<_> = paths.into_iter().map(|(path, rules)| files.get(&path, rules)).collect();
+    let mut open: Vec<_> =
+        paths.into_iter().map(|(path, rules)| files.get(&path, rules, &origin.app)).collect();
     let route = match spool {
         Some(memory) => {
             let ship = ship.into_iter();

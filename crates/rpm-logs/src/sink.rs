@@ -11,7 +11,11 @@ mod portion;
 
 use crate::{
     open::Access,
-    rotate::{self, plan::Plan},
+    rotate::{
+        self,
+        plan::Plan,
+        total::{Share, Totals},
+    },
     times::now_ms,
 };
 use open_file::{Open, RETRY_MS};
@@ -22,7 +26,7 @@ use std::{
     os::{fd::BorrowedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -39,8 +43,7 @@ pub struct Rules {
 /// An open log file.
 #[derive(Debug)]
 pub struct LogFile {
-    path: PathBuf,
-    rules: Rules,
+    log: Log,
     /// Pipes that end here now: with several, each gives whole lines only.
     pipes: AtomicUsize,
     /// Held for a few system calls, never across a wait: two writes at one offset would write over
@@ -48,10 +51,28 @@ pub struct LogFile {
     open: Mutex<State>,
 }
 
+/// What does not change of it.
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    rules: Rules,
+    share: Share,
+}
+
+impl Log {
+    /// Bytes it may have before it is rotated; `None`: any number.
+    fn max_size(&self) -> Option<u64> {
+        let plan = self.rules.rotate.as_ref()?;
+        [plan.max_size, self.share.of(&self.path)].into_iter().flatten().min()
+    }
+}
+
 /// A file that could not be opened is tried again with the next bytes.
 #[derive(Debug, Default)]
 struct State {
     open: Option<Open>,
+    /// It is reckoned with among the others.
+    joined: bool,
     /// Not before this.
     retry_at: u64,
 }
@@ -88,7 +109,18 @@ impl LogFile {
     /// The file at `path`, opened with the first bytes. Missing directories are made (0700). A path
     /// that is a terminal, a device or a named pipe works too; the latter needs its reader.
     pub fn new(path: impl Into<PathBuf>, rules: Rules) -> Self {
-        Self { path: path.into(), rules, pipes: AtomicUsize::new(0), open: Mutex::default() }
+        Self::among(Arc::default(), "", path, rules)
+    }
+
+    /// One that shares limits with others of its app and with all.
+    pub(crate) fn among(
+        totals: Arc<Totals>,
+        app: &str,
+        path: impl Into<PathBuf>,
+        rules: Rules,
+    ) -> Self {
+        let log = Log { path: path.into(), rules, share: Share::new(totals, app) };
+        Self { log, pipes: AtomicUsize::new(0), open: Mutex::default() }
     }
 
     /// Opens it now.
@@ -109,26 +141,38 @@ impl LogFile {
                 return Err(io::Error::other("it could not be opened a moment ago"));
             }
             state.retry_at = now_ms() + RETRY_MS;
-            let file = Open::new(&self.path, &self.rules)?;
-            if let Some(plan) = &self.rules.rotate
+            let file = Open::new(&self.log)?;
+            if let Some(plan) = &self.log.rules.rotate
                 && file.is_regular()
             {
-                // What is left of a former life need not be in order for the log to go on.
-                let _unsettled = rotate::settle(&self.path, plan);
+                self.join(plan, std::mem::replace(&mut state.joined, true));
             }
             state.open = Some(file);
         }
         state.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn join(&self, plan: &Plan, again: bool) {
+        // What is left of a former life need not be in order for the log to go on.
+        let kept = rotate::settle(&self.log.path, plan).unwrap_or_default();
+        if !again {
+            self.log.share.totals.join(&self.log.path, &self.log.share.app, plan, kept);
+        }
+    }
+
+    /// Bytes it may have before it is rotated; `None`: any number.
+    pub(crate) fn max_size(&self) -> Option<u64> {
+        self.log.max_size()
+    }
+
     /// Where it was opened.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.log.path
     }
 
     /// How it is made and kept.
     pub fn rules(&self) -> &Rules {
-        &self.rules
+        &self.log.rules
     }
 
     /// Counts one pipe more or less that ends here.
@@ -144,7 +188,7 @@ impl LogFile {
     /// in use.
     pub fn reopen(&self) -> io::Result<()> {
         let mut state = self.lock();
-        state.open = Some(Open::new(&self.path, &self.rules)?);
+        state.open = Some(Open::new(&self.log)?);
         Ok(())
     }
 
@@ -162,18 +206,18 @@ impl LogFile {
             Ok(open) => open,
             Err(error) => return Outcome::Failed { error, lost: 0 },
         };
-        let offset = match open.prepare(&self.path, &self.rules) {
+        let offset = match open.prepare(&self.log) {
             Ok(offset) => offset,
             Err(error) => return Outcome::Failed { error, lost: 0 },
         };
         let whole = !portion.unfinished && self.pipes.load(Relaxed) > 1;
-        let max = self.rules.rotate.as_ref().and_then(|plan| plan.max_size);
+        let max = self.log.max_size();
         let max = max.filter(|_| open.is_regular() && open.retry_at <= now_ms());
         let (limit, then_rotate) = match portion.size(pipe, max.map(|max| (max, offset)), whole) {
             Size::Take(limit) => (limit, false),
             Size::Last(limit) => (limit, true),
             Size::Rotate => {
-                return match open.rotate(&self.path, &self.rules) {
+                return match open.rotate(&self.log) {
                     // The next attempt finds a new file.
                     Ok(()) => Outcome::Moved(0),
                     // It grows beyond its size rather than that bytes are lost.
@@ -186,7 +230,7 @@ impl LogFile {
         let outcome = open.take_now(pipe, offset, limit);
         if then_rotate && matches!(outcome, Outcome::Moved(bytes) if bytes > 0) {
             // If it fails, the next attempt tells by the file's size.
-            let _later = open.rotate(&self.path, &self.rules);
+            let _later = open.rotate(&self.log);
         }
         outcome
     }
@@ -200,13 +244,13 @@ impl LogFile {
     ) -> io::Result<()> {
         let mut state = self.lock();
         let open = self.opened(&mut state)?;
-        let mut offset = open.prepare(&self.path, &self.rules)?;
-        let max = self.rules.rotate.as_ref().and_then(|plan| plan.max_size);
+        let mut offset = open.prepare(&self.log)?;
+        let max = self.log.max_size();
         let full = max.is_some_and(|max| offset > 0 && offset + bytes.len() as u64 > max);
         if full && open.is_regular() && open.retry_at <= now_ms() {
             // Where it fails the file grows beyond its size.
-            let _later = open.rotate(&self.path, &self.rules);
-            offset = open.prepare(&self.path, &self.rules)?;
+            let _later = open.rotate(&self.log);
+            offset = open.prepare(&self.log)?;
         }
         let metadata = open.file.metadata()?;
         before(Place { device: metadata.dev(), inode: metadata.ino(), offset })?;
@@ -239,6 +283,16 @@ impl LogFile {
     /// A thread that died holding the lock leaves a file that is as good as before.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        let state = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.joined {
+            let length = state.open.as_ref().and_then(|open| open.file.metadata().ok());
+            self.log.share.totals.leave(&self.log.path, length.map_or(0, |file| file.len()));
+        }
     }
 }
 

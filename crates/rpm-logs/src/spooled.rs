@@ -2,7 +2,7 @@
 //! into several files at once. Every write is in the journal, so that a kill repeats none.
 
 use crate::{
-    frame::{Frame, MAX_LINE_BYTES, lines, run},
+    frame::{Frame, MAX_LINE_BYTES, Run, lines, run},
     ship::Shipper,
     sink::{LogFile, Outcome, Place},
     spool::{Intent, Spool},
@@ -160,8 +160,9 @@ impl Spooled {
             let is_all = self.spool.waiting() <= limit as u64;
             let force = urge != Urge::Lines && is_all;
             if let Some(run) = run(&self.bytes, force, urge == Urge::Ended) {
-                let (to, at) = (self.spool.after(run.length), now_ms());
-                self.load(run.length, run.cut, at)?;
+                let at = now_ms();
+                let run = self.load_what_fits(run, at)?;
+                let to = self.spool.after(run.length);
                 let (place, length) = (Place::NONE, self.framed.len() as u64);
                 return Ok(Some(Intent { to, at, target: 0, place, length, cut: run.cut }));
             }
@@ -170,6 +171,18 @@ impl Spooled {
             }
         }
         Ok(None)
+    }
+
+    /// Frames a run of lines, or so many of them as a file may have.
+    fn load_what_fits(&mut self, mut run: Run, at: u64) -> io::Result<Run> {
+        let room = self.files.iter().filter_map(|file| file.max_size()).min();
+        let room = room.map_or(usize::MAX, |room| usize::try_from(room).unwrap_or(usize::MAX));
+        loop {
+            self.load(run.length, run.cut, at)?;
+            let fewer = (self.framed.len() > room).then(|| half(&self.bytes)).flatten();
+            let Some(length) = fewer else { return Ok(run) };
+            run = Run { length, cut: false };
+        }
     }
 
     fn load(&mut self, length: usize, cut: bool, at: u64) -> io::Result<()> {
@@ -223,6 +236,15 @@ impl Spooled {
             self.last.push_back(line.get(..LAST_LINE_BYTES).unwrap_or(line).to_vec());
         }
     }
+}
+
+/// About half of these lines; `None`: it is one.
+fn half(bytes: &[u8]) -> Option<usize> {
+    let middle = bytes.len() / 2;
+    let is_end = |byte: &u8| *byte == b'\n';
+    let before = bytes.get(..middle)?.iter().rposition(is_end);
+    let end = before.or_else(|| Some(middle + bytes.get(middle..)?.iter().position(is_end)?))?;
+    Some(end + 1).filter(|length| *length < bytes.len())
 }
 
 fn first(target: u64) -> usize {

@@ -117,6 +117,8 @@ pub enum Request {
     },
     /// Opens all log files anew: an outside logrotate has moved them.
     ReloadLogs,
+    /// Reads the settings anew, which `rpm set` has changed; answered by null.
+    ReadSettings,
     /// Stops everything, then daemon and keeper; answered before they go.
     Kill,
 }
@@ -141,6 +143,7 @@ impl Request {
             | Self::Events { .. }
             | Self::Update { .. }
             | Self::ReloadLogs
+            | Self::ReadSettings
             | Self::Kill => false,
         }
     }
@@ -204,7 +207,7 @@ pub enum StartOrigin {
 
 impl Request {
     /// The name of each method.
-    pub const METHODS: [&str; 19] = [
+    pub const METHODS: [&str; 20] = [
         "hello",
         "ping",
         "start",
@@ -223,6 +226,7 @@ impl Request {
         "events",
         "update",
         "reload_logs",
+        "read_settings",
         "kill",
     ];
 
@@ -247,6 +251,7 @@ impl Request {
             Self::Events { .. } => "events",
             Self::Update { .. } => "update",
             Self::ReloadLogs => "reload_logs",
+            Self::ReadSettings => "read_settings",
             Self::Kill => "kill",
         }
     }

@@ -49,6 +49,7 @@ impl Fleet {
 
     fn is_going(&self, target: &Target) -> bool {
         let app = self.apps.get(&target.app);
-        app.and_then(|app| app.instances.get(&target.slot)).is_some_and(Instance::is_going)
+        let going = |one: &Instance| one.is_going() || self.will_go(one.id);
+        app.and_then(|app| app.instances.get(&target.slot)).is_some_and(going)
     }
 }

@@ -14,12 +14,15 @@ impl Fleet {
             Command::Register { app, policy, instances, autostart } => {
                 self.register(app, policy, instances, turn).map(|targets| {
                     if autostart {
+                        self.start_awaited(&targets, turn);
                         self.act_on_all(&targets, turn, Instance::start);
                     }
                     self.await_goal(ticket, Goal::Up, &targets, turn);
                 })
             }
             Command::Start(ids) => self.staying(&ids).map(|targets| {
+                self.call_off_halts(&targets);
+                self.start_awaited(&targets, turn);
                 self.act_on_all(&targets, turn, Instance::start);
                 self.await_goal(ticket, Goal::Up, &targets, turn);
             }),
@@ -94,10 +97,18 @@ impl Fleet {
             self.supersede(Goal::Up, target);
             self.leave_rolls(target);
         }
-        self.act_on_all(targets, turn, |instance, seat, turn| instance.halt(then, seat, turn));
+        // What is to be removed already is not kept by a mere stop.
+        let targets: Vec<_> =
+            targets.iter().filter(|target| !self.will_go(target.id)).cloned().collect();
+        self.call_off_halts(&targets);
+        let (targets, later) = self.in_turn(&targets, then);
+        self.halting.extend(later);
+        self.act_on_all(&targets, turn, |instance, seat, turn| instance.halt(then, seat, turn));
     }
 
     fn restart(&mut self, targets: &[Target], turn: &mut Turn) {
+        self.call_off_halts(targets);
+        self.start_awaited(targets, turn);
         for target in targets {
             self.leave_rolls(target);
         }
@@ -121,6 +132,8 @@ impl Fleet {
                 return Err(Denied::TooMany(app.clone()));
             }
         }
+        self.call_off_halts(&targets);
+        self.start_awaited(&targets, turn);
         self.await_goal(ticket, Goal::Reloaded, &targets, turn);
         for (app, targets) in &by_app {
             self.enqueue_roll(app, Some(ticket), targets);

@@ -15,8 +15,31 @@ impl Fleet {
         turn.effects
     }
 
-    /// Tells rolls and requests of failures, removes what is gone, and lets rolls advance.
+    /// Tells rolls and requests of failures, removes what is gone, halts and starts those whose
+    /// turn it is, and lets rolls advance, until nothing more follows.
     pub(crate) fn digest(&mut self, turn: &mut Turn) {
+        loop {
+            self.tell_news(turn);
+            self.remove_gone(turn);
+            self.halt_in_turn(turn);
+            self.start_awaiting(turn);
+            self.tell_news(turn);
+            let touched = turn.touched.iter();
+            let mut apps: Vec<_> = touched.map(|target| target.app.clone()).collect();
+            apps.dedup();
+            for app in &apps {
+                self.advance(app, turn);
+            }
+            // A roll may have begun with one that waits in vain, which ends it.
+            self.start_awaiting(turn);
+            if turn.news.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Tells rolls and requests of failures.
+    fn tell_news(&mut self, turn: &mut Turn) {
         for news in std::mem::take(&mut turn.news) {
             let target = &news.target;
             match news.kind {
@@ -31,14 +54,13 @@ impl Fleet {
                 NewsKind::ReplacementFailed(failure) => self.fail_roll(target, failure, turn),
             }
         }
+    }
+
+    /// Takes what is gone of the touched out of the fleet.
+    pub(crate) fn remove_gone(&mut self, turn: &mut Turn) {
         let touched: Vec<_> = turn.touched.iter().cloned().collect();
         for target in &touched {
             self.remove_if_gone(target, turn);
-        }
-        let mut apps: Vec<_> = touched.into_iter().map(|target| target.app).collect();
-        apps.dedup();
-        for app in &apps {
-            self.advance(app, turn);
         }
     }
 

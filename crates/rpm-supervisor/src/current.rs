@@ -100,6 +100,7 @@ impl Instance {
             | State::Online { .. }
             | State::Draining { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored
             | State::Removing => {}
@@ -115,6 +116,7 @@ impl Instance {
             State::Stopped
             | State::Draining { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored
             | State::Removing => None,

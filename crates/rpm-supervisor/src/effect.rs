@@ -109,6 +109,13 @@ pub enum Cause {
     Exited(Exit),
     /// It was not ready after this long.
     NotReady(Duration),
+    /// It waits for an app that rests, or is not there.
+    Awaits {
+        /// For which.
+        app: AppName,
+        /// Whether it is there.
+        exists: bool,
+    },
     /// Another request (stop, delete, restart during a reload) took the instance away.
     Superseded,
 }
@@ -143,6 +150,11 @@ pub enum NoticeKind {
     SpawnFailed {
         /// Why.
         reason: String,
+    },
+    /// It is started when these apps are up, which it depends on.
+    Awaiting {
+        /// Which.
+        apps: Vec<AppName>,
     },
     /// It will be started again after this long, in milliseconds.
     Waiting {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that happened. The engine turns every message, exit and timer into one of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, on the stack of a step")]
 pub enum Event {
     /// A client asks for something.
     Command {

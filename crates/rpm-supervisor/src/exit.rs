@@ -30,7 +30,8 @@ impl Record {
 /// Decides what follows a worker that ended after `uptime`, and the counters from now on.
 ///
 /// Differs from PM2 on purpose: a signal is never taken for exit code 0, early exits count however
-/// long ago the instance was created, and a worker that never became ready counts as an early exit.
+/// long ago the instance was created, a crash counts as early for ten seconds unless `min_uptime`
+/// says otherwise, and a worker that never became ready counts as an early exit.
 pub(crate) fn after_exit(
     policy: &RestartPolicy,
     record: Record,
@@ -66,7 +67,9 @@ fn at_rest(policy: &RestartPolicy, end: End) -> Option<Then> {
 
 fn is_unstable(policy: &RestartPolicy, end: End, uptime: Duration) -> bool {
     match end {
-        End::Exited(_) => uptime < policy.min_uptime,
+        End::Exited(Exit::Code(0)) => uptime < policy.min_uptime,
+        // A crash counts for longer: one each few seconds is a loop, too.
+        End::Exited(_) => uptime < policy.min_uptime.max(policy.stable_after()),
         End::NotReady | End::NotSpawned => true,
     }
 }
@@ -77,7 +80,7 @@ mod tests {
     use crate::fixture;
 
     const EARLY: Duration = Duration::from_millis(999);
-    const LATE: Duration = Duration::from_millis(1000);
+    const LATE: Duration = Duration::from_millis(10_000);
 
     fn decide(policy: &RestartPolicy, unstable: u32, end: End, uptime: Duration) -> (Then, u32) {
         let record = Record { unstable, previous_delay_ms: 0 };
@@ -99,6 +102,9 @@ mod tests {
             (14, code, EARLY, (again, 15)),
             (15, code, EARLY, (Then::Error, 0)),
             (15, code, LATE, (again, 0)),
+            (14, code, Duration::from_millis(9_999), (again, 15)),
+            (15, signal, Duration::from_millis(9_999), (Then::Error, 0)),
+            (15, End::Exited(Exit::Code(0)), Duration::from_millis(1000), (again, 0)),
             (0, End::NotReady, LATE, (again, 1)),
             (15, End::NotReady, LATE, (Then::Error, 0)),
             (0, End::NotSpawned, EARLY, (Then::Error, 0)),
@@ -107,6 +113,16 @@ mod tests {
             let got = decide(&policy, unstable, end, uptime);
             assert_eq!(got, expected, "{unstable} {end:?} {uptime:?}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_for_as_uptime_holds_for_crashes_too() {
+        let mut policy = fixture::policy().restart;
+        policy.min_uptime = Duration::from_millis(100);
+        let code = End::Exited(Exit::Code(1));
+        let again = Then::Start { delay_ms: 0 };
+        assert_eq!(decide(&policy, 15, code, Duration::from_millis(100)), (again, 0));
+        assert_eq!(decide(&policy, 15, code, Duration::from_millis(99)), (Then::Error, 0));
     }
 
     #[test]

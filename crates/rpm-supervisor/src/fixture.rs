@@ -28,6 +28,7 @@ pub(crate) fn policy() -> Policy {
         overlap: false,
         activated: false,
         proxied: false,
+        depends_on: Default::default(),
         max_surge: 1,
     }
 }

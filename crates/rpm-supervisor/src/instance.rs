@@ -31,7 +31,7 @@ impl Instance {
             State::Draining { then, .. } | State::Stopping { then, .. } => {
                 *then = redirected(*then, Then::Start { delay_ms: 0 });
             }
-            State::Launching { .. } | State::Online { .. } | State::Removing => {}
+            State::Launching { .. } | State::Online { .. } | State::Awaiting | State::Removing => {}
         }
     }
 
@@ -50,7 +50,7 @@ impl Instance {
             }
             State::Stopping { then: planned, .. } => *planned = redirected(*planned, then),
             State::Waiting { .. } => self.rest(then, seat, turn),
-            State::Stopped | State::Errored => self.rest_on(then, seat, turn),
+            State::Stopped | State::Errored | State::Awaiting => self.rest_on(then, seat, turn),
             State::Removing => {}
         }
     }
@@ -72,6 +72,7 @@ impl Instance {
             }
             State::Stopped
             | State::Errored
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Draining { .. }
             | State::Stopping { .. }
@@ -96,6 +97,7 @@ impl Instance {
             | State::Launching { .. }
             | State::Draining { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Stopped
             | State::Errored
@@ -113,6 +115,7 @@ impl Instance {
             State::Stopped
             | State::Launching { .. }
             | State::Online { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored => {}
         }
@@ -131,13 +134,20 @@ impl Instance {
             State::Stopped
             | State::Launching { .. }
             | State::Online { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored => false,
         }
     }
 
-    /// A first worker, or one after a rest that somebody had asked for.
+    /// A first worker, or one after a rest that somebody had asked for; not before what its app
+    /// depends on is up.
     pub(crate) fn launch(&mut self, seat: &Seat<'_>, turn: &mut Turn) {
+        if !seat.awaited.is_empty() {
+            self.state = State::Awaiting;
+            let apps = seat.awaited.to_vec();
+            return turn.notice(seat.app, self.id, NoticeKind::Awaiting { apps });
+        }
         let (worker, since) = (turn.spawn(seat, self.id), turn.now);
         self.state = State::Launching { worker, since, deadline: seat.ready_by(since) };
     }

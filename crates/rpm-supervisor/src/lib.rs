@@ -11,6 +11,7 @@ mod backoff;
 mod command;
 mod consequence;
 mod current;
+mod depends;
 mod effect;
 mod event;
 mod exit;
@@ -41,7 +42,8 @@ pub use policy::Policy;
 pub use query::{Place, Role, Status};
 pub use roll::MAX_QUEUED_ROLLS;
 pub use state::{
-    App, Fleet, Goal, Instance, Leaving, LeavingPhase, Pending, Replacement, Roll, State, Then,
+    App, Fleet, Goal, Halting, Instance, Leaving, LeavingPhase, Pending, Replacement, Roll, State,
+    Then,
 };
 
 /// The most instances one app may have: far above any machine's CPUs, far below any id's range.

@@ -79,7 +79,12 @@ impl Fleet {
     pub(crate) fn answer_settled(&mut self, turn: &mut Turn) {
         for target in std::mem::take(&mut turn.touched) {
             let instance = at(&self.apps, &target);
-            let reached = |pending: &Pending| pending.goal.is_reached(instance);
+            // One whose turn to be halted has not come is not down.
+            let stays = instance.is_some() && self.will_halt(target.id);
+            let reached = |pending: &Pending| {
+                let down = pending.goal == Goal::Down;
+                pending.goal.is_reached(instance) && !(down && stays)
+            };
             for pending in self.pending.iter_mut().filter(|pending| reached(pending)) {
                 pending.waiting.remove(&target.id);
             }

@@ -1,6 +1,6 @@
 //! [`Policy`]: the part of an `AppSpec` that decides, and nothing else of it.
 
-use rpm_config::{AppSpec, ExecMode, Ready};
+use rpm_config::{AppSpec, Dependencies, ExecMode, Ready};
 use serde::{Deserialize, Serialize};
 
 /// What the supervisor must know about an app. A copy, so that a spec may change without the
@@ -23,6 +23,9 @@ pub struct Policy {
     /// A front takes its connections, so that an instance can be without any before it stops.
     #[serde(default)]
     pub proxied: bool,
+    /// Which apps it waits for before it is started.
+    #[serde(default)]
+    pub depends_on: Dependencies,
     /// How many replacements a reload starts at once.
     pub max_surge: u32,
 }
@@ -37,6 +40,7 @@ impl From<&AppSpec> for Policy {
             overlap: spec.share_ports || spec.mode == ExecMode::Cluster || !spec.listen.is_empty(),
             activated: !spec.listen.is_empty(),
             proxied: spec.proxy.is_some(),
+            depends_on: spec.depends_on.clone(),
             max_surge: spec.max_surge.max(1),
         }
     }

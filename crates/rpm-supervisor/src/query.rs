@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Its worker is not ready yet.
+    /// Its worker is not ready yet, or what it depends on is not.
     Launching,
     /// Its worker is ready.
     Online,
@@ -86,7 +86,7 @@ impl Instance {
     /// Its state in one word.
     pub fn status(&self) -> Status {
         match &self.state {
-            State::Launching { .. } => Status::Launching,
+            State::Launching { .. } | State::Awaiting => Status::Launching,
             State::Online { .. } => Status::Online,
             State::Draining { .. } | State::Stopping { .. } | State::Removing => Status::Stopping,
             State::Stopped if !self.leaving.is_empty() => Status::Stopping,
@@ -103,7 +103,11 @@ impl Instance {
             | State::Online { worker, .. }
             | State::Draining { worker, .. }
             | State::Stopping { worker, .. } => Some(*worker),
-            State::Stopped | State::Waiting { .. } | State::Errored | State::Removing => None,
+            State::Stopped
+            | State::Awaiting
+            | State::Waiting { .. }
+            | State::Errored
+            | State::Removing => None,
         }
     }
 
@@ -123,6 +127,7 @@ impl Instance {
             | State::Launching { .. }
             | State::Online { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored
             | State::Removing => None,
@@ -136,6 +141,7 @@ impl Instance {
             State::Stopped
             | State::Draining { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored
             | State::Removing => None,
@@ -148,7 +154,11 @@ impl Instance {
             State::Launching { deadline, .. } => Some(*deadline),
             State::Stopping { deadline, .. } => *deadline,
             State::Draining { until, .. } | State::Waiting { until } => Some(*until),
-            State::Stopped | State::Online { .. } | State::Errored | State::Removing => None,
+            State::Stopped
+            | State::Online { .. }
+            | State::Awaiting
+            | State::Errored
+            | State::Removing => None,
         };
         let replacement = self.replacement.as_ref().map(|new| new.deadline);
         let leaving = self.leaving.iter().filter_map(|old| match old.phase {

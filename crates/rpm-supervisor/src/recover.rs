@@ -72,6 +72,7 @@ impl Instance {
             | State::Online { .. }
             | State::Draining { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored
             | State::Removing => {}

@@ -114,7 +114,11 @@ impl Fleet {
         let online = |found: &Instance| matches!(found.state, State::Online { .. });
         let covered = app.roll.iter().chain(&app.queued).any(|roll| roll.covers(target.slot));
         let has_room = app.queued.len() < MAX_QUEUED_ROLLS;
-        if covered || !has_room || !app.instances.get(&target.slot).is_some_and(online) {
+        if covered
+            || !has_room
+            || self.will_halt(target.id)
+            || !app.instances.get(&target.slot).is_some_and(online)
+        {
             return;
         }
         turn.notice(&target.app, target.id, why);

@@ -4,6 +4,8 @@
 //! Stopped ─start─► Launching ─ready─► Online ─stop/restart─► Stopping{then} ─tree gone─► (then)
 //!                      └──────exit──────┴─► Stopping{then: by policy} ─tree gone─► (then)
 //!
+//! A start of an app that depends on others goes by `Awaiting`, until those are up.
+//!
 //! then: Stop ► Stopped    Start, no delay ► Launching    Start, delay ► Waiting ─timer─► Launching
 //!       Error ► Errored   Remove ► Removing ─leaving workers gone─► out of the fleet
 //! ```
@@ -29,6 +31,20 @@ pub struct Fleet {
     pub next_worker: u64,
     /// Accepted requests that wait for their answer.
     pub pending: Vec<Pending>,
+    /// Who is to be halted once those that need it are down; absent in states of older versions.
+    #[serde(default)]
+    pub halting: Vec<Halting>,
+}
+
+/// An instance that is to be halted, but not before others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halting {
+    /// Which.
+    pub instance: InstanceId,
+    /// What follows then.
+    pub then: Then,
+    /// Those that need it and are on their way down.
+    pub after: BTreeSet<InstanceId>,
 }
 
 /// One app.
@@ -139,6 +155,8 @@ pub enum State {
         /// What follows when the tree is gone.
         then: Then,
     },
+    /// To be started when what it depends on is up.
+    Awaiting,
     /// PM2's `waiting restart`.
     Waiting {
         /// Until when.

@@ -60,11 +60,13 @@ impl Fleet {
         turn: &mut Turn,
         act: impl FnOnce(&mut Instance, &Seat<'_>, &mut Turn),
     ) {
+        let awaited = self.awaited_by(&target.app);
         let Some(app) = self.apps.get_mut(&target.app) else { return };
         let App { policy, instances, listens, .. } = app;
         let found = instances.get_mut(&target.slot).filter(|found| found.id == target.id);
         let Some(instance) = found else { return };
-        let seat = Seat { app: &target.app, slot: target.slot, policy, listens: *listens };
+        let (slot, listens) = (target.slot, *listens);
+        let seat = Seat { app: &target.app, slot, policy, listens, awaited: &awaited };
         act(instance, &seat, turn);
         turn.touched.insert(target.clone());
     }
@@ -135,7 +137,7 @@ impl Fleet {
         }
     }
 
-    fn targets_where(&self, wanted: impl Fn(&Instance) -> bool) -> Vec<Target> {
+    pub(crate) fn targets_where(&self, wanted: impl Fn(&Instance) -> bool) -> Vec<Target> {
         let target = |app: &AppName, slot, id| Target { app: app.clone(), slot, id };
         let wanted = self.seated().filter(|(_, _, instance)| wanted(instance));
         wanted.map(|(app, slot, instance)| target(app, slot, instance.id)).collect()

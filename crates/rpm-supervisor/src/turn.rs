@@ -50,6 +50,8 @@ pub(crate) struct Seat<'a> {
     pub(crate) slot: u32,
     pub(crate) policy: &'a Policy,
     pub(crate) listens: bool,
+    /// What its app depends on and what is not up.
+    pub(crate) awaited: &'a [AppName],
 }
 
 impl Seat<'_> {

@@ -61,7 +61,7 @@ fn all_formats_and_both_spellings_mean_the_same() {
         r#"[{"name": "api", "exec": "a", "args": ["-a", "b c"], "instances": "-1",
             "killTimeout": 5000, "minUptime": "100ms", "maxMemoryRestart": 314572800, "port": 80,
             "stopExitCodes": "0,2", "stopSignal": 15, "outFile": "o.log", "execMode": "fork",
-            "cwd": null, "health": false,
+            "cwd": null,
             "env": {"N": "1", "F": 1.5, "B": true, "L": [1, "a", {"k": 2}], "X": null},
             "env_test": {"N": 2}}]"#,
     );
@@ -162,7 +162,8 @@ fn every_mistake_of_a_file_is_reported_in_order() {
         "ecosystem.toml:5: app api: `max_memory_restart` must be a size with a unit such as \
          \"300M\" or \"1.5GiB\", but is \"12Q\"",
         "ecosystem.toml:7: app api: `script` is the same key as `exec`",
-        "ecosystem.toml:8: app api: key `on` is not supported yet",
+        "ecosystem.toml:8: app api: `on` must be a table with `crash`, `errored`, `reload_failed` \
+         and `oom`, or some of them, each a URL or a command line, but is true",
         "ecosystem.toml:11: app 2: `autorestart` must be true or false, but is 1",
         "ecosystem.toml:12: app 2: unknown key `colour`",
         "ecosystem.toml:13: app 2: `args` must be a list of texts, or one text with balanced \
@@ -174,12 +175,31 @@ fn every_mistake_of_a_file_is_reported_in_order() {
         "ecosystem.toml:17: app 2: `port` must be a port from 0 to 65535, but is 70000",
         "ecosystem.toml:18: app 2: `max_surge` must be a whole number from 1, but is 0",
         "ecosystem.toml:19: app 2: `exec_mode` must be \"fork\" or \"cluster\", but is \"both\"",
-        "ecosystem.toml:20: app 2: `ready` must be \"listening\" or \"message\", but is a table",
+        "ecosystem.toml:20: app 2: `ready` must be a table whose `http` is a URL such as \
+         \"http://127.0.0.1:{port}/healthz\", but is \"x\"",
         "ecosystem.toml:21: app 2: `stop_signal` must be a signal (did you mean SIGTERM?), but is \
          \"SIGTRM\"",
         "ecosystem.toml:22: app 2: `name` must be a text, but is 5",
     ];
     assert_eq!(refusal(toml(text)), (want.join("\n"), Some("keep one of them".into())));
+}
+
+#[test]
+fn apps_that_wait_for_each_other_are_refused() {
+    let machine = Machine::new().program("web").program("db");
+    let text = "[[apps]]\nscript = 'db'\n\n[[apps]]\nscript = 'web'\ndepends_on = ['db']\n";
+    let resolved = |text: &str| toml(text).unwrap().resolve(&machine.context());
+    assert_eq!(resolved(text).unwrap().specs[1].depends_on.len(), 1);
+    let text = text.replace("'db'\n\n", "'db'\ndepends_on = { web = 'started' }\n\n");
+    let error = resolved(&text).unwrap_err();
+    assert_eq!(
+        (error.to_string(), error.hint()),
+        (
+            "ecosystem.toml:3: app db: apps wait for each other: db waits for web, web for db"
+                .to_owned(),
+            Some("take one of them out of `depends_on`".to_owned())
+        )
+    );
 }
 
 #[test]

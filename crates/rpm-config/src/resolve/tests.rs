@@ -59,6 +59,8 @@ fn defaults_are_pm2s() {
         ready: Ready::Listening,
         health: None,
         limits: crate::Limits::default(),
+        depends_on: Default::default(),
+        on: Default::default(),
         listen_timeout: None,
         stop: StopPolicy {
             signal: 2,
@@ -118,6 +120,24 @@ fn what_is_asked_for_arrives() {
     assert_eq!((spec.restart, spec.stop), (restart, stop));
     assert_eq!((spec.ready, spec.listen_timeout), (Ready::Message, Some(ms(9))));
     assert_eq!((spec.share_ports, spec.max_surge, spec.autostart), (true, 3, false));
+}
+
+#[test]
+fn what_waits_before_each_restart_is_restarted_for_ever() {
+    let most = |delay: Option<u64>, max_restarts| {
+        let restart_delay = delay.map(Duration::from_millis);
+        machine().spec(&AppOptions { restart_delay, max_restarts, ..options() }).restart
+    };
+    let table = [
+        (None, None, 16),
+        (Some(0), None, 16),
+        (Some(5), None, RestartPolicy::UNLIMITED),
+        (Some(5), Some(3), 3),
+    ];
+    for (delay, given, want) in table {
+        assert_eq!(most(delay, given).max_restarts, want, "{delay:?} {given:?}");
+    }
+    assert_eq!(most(None, None).stable_after(), Duration::from_secs(10));
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(super) fn upstreams(proxy: &Proxy, app: &App, workers: &Workers) -> Vec<Upst
             State::Stopped
             | State::Launching { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored
             | State::Removing => continue,
@@ -74,6 +75,7 @@ fn is_settled(app: &App) -> bool {
         | State::Launching { .. }
         | State::Draining { .. }
         | State::Stopping { .. }
+        | State::Awaiting
         | State::Waiting { .. }
         | State::Errored
         | State::Removing => false,

@@ -50,6 +50,7 @@ fn upstreams(spec: &AppSpec, app: &App) -> Vec<UpstreamSpec> {
             State::Stopped
             | State::Launching { .. }
             | State::Stopping { .. }
+            | State::Awaiting
             | State::Waiting { .. }
             | State::Errored
             | State::Removing => None,

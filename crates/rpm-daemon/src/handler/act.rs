@@ -42,7 +42,7 @@ impl Engine {
     }
 
     /// Says of which apps a reload is a restart that clients notice, before it begins.
-    fn announce_outages(&mut self, instances: &[InstanceId]) {
+    pub(super) fn announce_outages(&mut self, instances: &[InstanceId]) {
         let mut said = BTreeSet::new();
         for id in instances {
             let Some((app, _, instance)) = self.fleet.instance(*id) else { continue };

@@ -7,6 +7,7 @@ mod look;
 mod rename;
 mod reopen;
 mod say;
+mod settings;
 mod signal;
 mod start;
 mod trigger;
@@ -38,6 +39,7 @@ impl Engine {
             Request::Describe { targets, secrets } => self.describe(&targets, secrets, to),
             Request::Logs { targets } => self.logs(&targets, to),
             Request::ReloadLogs => self.reopen_logs(Some(to)),
+            Request::ReadSettings => respond(to, self.settings()),
             Request::Flush { targets } => respond(to, self.flush(&targets)),
             Request::Send { targets, text, way } => respond(to, self.say(&targets, &text, way)),
             Request::Trigger { targets, action, param } => {

@@ -67,6 +67,14 @@ impl Engine {
                 crate::log_files::courses(&self.home, spec, seat.instance, seat.slot).map(drop)
             })
             .map_err(|reason| RpcError::failed(format!("{}: {reason}", spec.name), None))?;
+        let others = self.specs.values().map(AsRef::as_ref);
+        let all = others.filter(|other| other.name != spec.name).chain([spec]);
+        if let Some(cycle) = rpm_config::cycle(all) {
+            let words = rpm_config::cycle_in_words(&cycle);
+            let hint = "take one of them out of `depends_on`".to_owned();
+            let message = format!("apps wait for each other: {words}");
+            return Err(RpcError::failed(message, Some(hint)));
+        }
         if origin == StartOrigin::CommandLine && self.is_running(&spec.name) {
             let message = format!("{} is running already", spec.name);
             let hint = format!("rpm restart {0}, or start it under another --name", spec.name);
@@ -95,7 +103,11 @@ impl Engine {
         }
         let all = self.instances_of(&app);
         match origin {
-            StartOrigin::Reload => Command::Reload(present.into_iter().take(count).collect()),
+            StartOrigin::Reload => {
+                let reloaded: Vec<_> = present.into_iter().take(count).collect();
+                self.announce_outages(&reloaded);
+                Command::Reload(reloaded)
+            }
             StartOrigin::CommandLine => Command::Start(all),
             StartOrigin::File if present.len() >= count => Command::Restart(all),
             StartOrigin::File => {

@@ -2,15 +2,12 @@
 
 use super::http;
 use crate::{
-    launch::{self, Places, Seat},
+    shell::{self, Extra, Tools},
     tree::{self, Leader},
 };
-use rpm_config::{AppSpec, Probe};
-use std::{process::Stdio, sync::Arc, time::Duration};
-use tokio::{net::TcpStream, process::Command, sync::Semaphore, time::timeout};
-
-/// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
+use rpm_config::Probe;
+use std::time::Duration;
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 
 /// A question to one worker.
 pub(crate) struct Question {
@@ -20,13 +17,6 @@ pub(crate) struct Question {
     pub(crate) sharing: Option<(Leader, u32)>,
     /// What a command needs.
     pub(crate) tools: Tools,
-}
-
-/// What a command needs to run beside its worker.
-pub(crate) struct Tools {
-    pub(crate) spec: Arc<AppSpec>,
-    pub(crate) places: Places,
-    pub(crate) seat: Seat,
 }
 
 /// Asks, and waits at most `limit` for the answer.
@@ -45,7 +35,10 @@ pub(crate) async fn ask(
         match probe {
             Probe::Http(url) => http::get(url, question.sharing.as_ref()).await,
             Probe::Tcp(address) => connect(address, question.sharing.as_ref()).await,
-            Probe::Exec(command) => run(command, &question.tools).await,
+            Probe::Exec(command) => {
+                let words = ["/bin/sh", "-c", command];
+                shell::run(&words, &question.tools, &Extra::default()).await
+            }
         }
     };
     let answer = timeout(limit, answer).await;
@@ -69,33 +62,4 @@ async fn connect(address: &str, sharing: Option<&(Leader, u32)>) -> Result<(), S
     let own = rpm_unix::procfd::listening(&tree::pids(&tree::members(leader, &[])));
     let listens = own.iter().any(|at| at.port() == port);
     if listens { Ok(()) } else { Err("this instance does not listen there".to_owned()) }
-}
-
-/// Ends what a command has started, however its end comes.
-struct Sweep(Option<u32>);
-
-impl Drop for Sweep {
-    fn drop(&mut self) {
-        let root = self.0.and_then(|pid| rpm_unix::procfs::process(i32::try_from(pid).ok()?));
-        let left = tree::with_descendants(root.into_iter().collect());
-        tree::signal_all(&left, SIGKILL);
-    }
-}
-
-async fn run(command: &str, tools: &Tools) -> Result<(), String> {
-    let Tools { spec, places, seat } = tools;
-    let (environment, credentials) = launch::helper(spec, places, *seat)?;
-    let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(command).env_clear().envs(environment).current_dir(&spec.cwd);
-    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    shell.process_group(0).kill_on_drop(true);
-    if let Some(user) = credentials {
-        shell.uid(user.uid).gid(user.gid);
-    }
-    let mut child = shell.spawn().map_err(|error| format!("cannot be executed: {error}"))?;
-    // Declared after the child, so dropped before it: while its pid is still its own.
-    let mut sweep = Sweep(child.id());
-    let status = child.wait().await.map_err(|error| error.to_string())?;
-    sweep.0 = None;
-    if status.success() { Ok(()) } else { Err(status.to_string()) }
 }

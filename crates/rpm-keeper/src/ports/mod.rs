@@ -48,9 +48,10 @@
 //! The sockets of an app at one TCP address are a group of the kernel's (SO_REUSEPORT), unless its
 //! balance is one socket for all. `steering.rs` mirrors the group's order and keeps a program
 //! attached to it, `steer.rs` says among whom it chooses, `health.rs` judges queues, `retire.rs`
-//! empties those of slots that leave and of workers that are replaced. The order has to be known
-//! exactly, so a program's first `listen` is done here, on our duplicate, before the program does
-//! it again; and a socket that another of its slot has replaced is kept while a child has it open.
+//! empties those of slots that leave and of workers that are replaced, `burial.rs` ends sockets.
+//! The order has to be known exactly, so a program's first `listen` is done here, on our duplicate,
+//! before the program does it again; and a socket that another of its slot has replaced is kept
+//! while a child has it open.
 //! Each entry into this module ends with `Ports::steer`, which brings up to date what was marked.
 //!
 //! # Repeated calls
@@ -68,6 +69,7 @@ mod activated;
 mod asked;
 mod attempt;
 mod bind;
+mod burial;
 mod facts;
 mod grant;
 pub(crate) mod handover;

@@ -136,7 +136,8 @@ fn bound_to(hold: &Hold) -> Option<SocketAddr> {
 }
 
 /// Where a socket of this number is bound: at the same port, because Node takes another one for a
-/// failure, and at an address of this machine that nobody else has there. An IPv6 socket takes IPv4.
+/// failure, and at an address of this machine that nobody else has there. An IPv6 socket takes
+/// IPv4.
 fn private_address(key: &Key, number: u64) -> SocketAddr {
     let number = u32::try_from(number & u64::from(!PRIVATE_MASK)).unwrap_or_default();
     let address = Ipv4Addr::from(u32::from(PRIVATE) | number);

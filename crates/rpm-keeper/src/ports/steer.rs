@@ -14,7 +14,6 @@ use super::{
     health::News,
     hold::{Hold, HoldId},
     key::Key,
-    lease::Censuses,
     steering::{Seat, Steering},
     table::Table,
 };
@@ -27,16 +26,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     os::fd::AsFd,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Names a group: an app and an address.
 pub(super) type GroupId = (String, Key);
-
-/// How long a replaced socket is kept after its last program was seen to end. A process that ends
-/// has its descriptors until it has left memory, but since Linux 6.11 its filter goes before, and
-/// `/proc` tells nothing of it any more: that long the socket is a member of its group.
-const LINGERS: Duration = Duration::from_secs(1);
 
 /// With `ip_hash`, queues shorter than this block nobody: moving clients costs them their session.
 const STICKY_BLOCKED_FROM: u32 = 4;
@@ -123,84 +117,8 @@ impl Ports {
         self.table.marked.extend(groups);
     }
 
-    /// Closes released sockets, and replaced ones that no living child has open any more: until
-    /// then those are members of their groups, in an order that only we can keep.
-    pub(super) fn bury(&mut self) {
-        if self.table.gone.is_empty() && !self.table.recalled {
-            return;
-        }
-        // Who joined and goes in one turn changes the order as well.
-        self.table.marked.clone().iter().for_each(|id| self.mirror(id));
-        std::mem::take(&mut self.table.gone).into_iter().for_each(|hold| self.close_member(hold));
-        if !std::mem::take(&mut self.table.recalled) {
-            return;
-        }
-        let (mut censuses, now) = (Censuses::default(), Instant::now());
-        for mut hold in std::mem::take(&mut self.table.ghosts) {
-            let member =
-                group_of(&hold).map_or(hold.private, |id| self.is_member(&id, hold.cookie));
-            let open = member && self.is_open(&hold, &mut censuses);
-            // Once its slot is gone, others may want the address.
-            let replaced = member && self.table.find(&hold.owner, &hold.key).is_some();
-            let lingers = hold.lingers.unwrap_or(now + LINGERS);
-            hold.lingers = (!open).then_some(lingers);
-            if open || (replaced && now < lingers) {
-                self.table.ghosts.push(hold);
-            } else {
-                self.close_member(hold);
-            }
-        }
-    }
-
-    /// When to look again at a replaced socket that nobody seems to have open.
-    pub(super) fn next_burial(&self) -> Option<Instant> {
-        self.next_farewell()
-    }
-
-    /// Looks at replaced sockets whose time is up, at the end of this turn.
-    pub(super) fn look_at_ghosts(&mut self, now: Instant) {
-        self.handover.touched |= !self.table.ghosts.is_empty();
-        self.table.recalled |=
-            self.table.ghosts.iter().any(|ghost| ghost.lingers.is_some_and(|at| at <= now));
-    }
-
-    /// Children may have closed what only they had kept open.
-    pub(super) fn recall_ghosts(&mut self) {
-        self.table.recalled = !self.table.ghosts.is_empty();
-    }
-
-    fn is_member(&self, id: &GroupId, cookie: u64) -> bool {
-        self.groups.get(id).is_some_and(|group| group.order.index_of(cookie).is_some())
-    }
-
-    /// Closes a socket for good: of a group it leaves the choice first, then the group. The daemon
-    /// has a duplicate until it has heard of this, so closing ours would not be enough.
-    fn close_member(&mut self, hold: Hold) {
-        let shares = |other: &Hold| other.cookie == hold.cookie;
-        if self.table.holds.values().chain(&self.table.ghosts).any(shares) {
-            return;
-        }
-        let group = group_of(&hold).filter(|id| self.is_member(id, hold.cookie));
-        if let Some(id) = &group {
-            // Nobody may be sent there any more when it closes.
-            let _told_later = self.choose(id, Some(hold.cookie));
-        }
-        if hold.is_tcp() && !self.is_accepted_from(&hold, &mut Censuses::default()) {
-            // One that does not listen has nothing to end.
-            let _silent = socket::end_listening(&hold.socket);
-        }
-        let cookie = hold.cookie;
-        drop(hold);
-        if let Some(id) = group {
-            if let Some(group) = self.groups.get_mut(&id) {
-                group.order.left(cookie);
-            }
-            self.table.marked.insert(id);
-        }
-    }
-
     /// Takes note of who joined and who left.
-    fn mirror(&mut self, id: &GroupId) {
+    pub(super) fn mirror(&mut self, id: &GroupId) {
         let Table { holds, ghosts, gone, .. } = &self.table;
         let of_group = |hold: &&Hold| group_of(hold).as_ref() == Some(id);
         let all = holds.values().chain(ghosts).chain(gone).filter(of_group);
@@ -223,7 +141,7 @@ impl Ports {
 
     /// Chooses among the members of a group; not `closing`, which is about to leave it. What the
     /// kernel refuses makes the app's groups even, in the next turn of [`Self::steer`].
-    fn choose(&mut self, id: &GroupId, closing: Option<u64>) -> Option<Event> {
+    pub(super) fn choose(&mut self, id: &GroupId, closing: Option<u64>) -> Option<Event> {
         let balance = self.balance(&id.0);
         let mut group = self.groups.remove(id)?;
         let seats = self.seats(id, &group);

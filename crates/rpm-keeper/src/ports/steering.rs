@@ -20,8 +20,8 @@ pub(super) struct Steering {
     /// Slots that `turns` has sockets for.
     named: BTreeSet<u32>,
     applied: Option<Plan>,
-    /// A program is attached, or a former keeper may have left one: the kernel keeps it when members
-    /// leave, and whoever joins comes under it.
+    /// A program is attached, or a former keeper may have left one: the kernel keeps it when
+    /// members leave, and whoever joins comes under it.
     pub(super) programmed: bool,
     /// The order is the kernel's secret: nobody of us saw its sockets join.
     pub(super) unknown: bool,

@@ -301,6 +301,58 @@ async fn twenty_rotations_have_every_line_once_and_no_file_is_too_large() {
     }
 }
 
+/// Bytes of the files in a directory but for indexes; one that is being renamed counts once.
+fn bytes_in(directory: &std::path::Path) -> u64 {
+    let entries = directory.read_dir().unwrap().filter_map(|entry| entry.ok());
+    let logs = entries.filter(|entry| !entry.path().to_string_lossy().ends_with(".times"));
+    let sizes = logs.filter_map(|entry| entry.metadata().ok());
+    let sizes: std::collections::BTreeMap<u64, u64> =
+        sizes.map(|file| (std::os::unix::fs::MetadataExt::ino(&file), file.len())).collect();
+    sizes.values().sum()
+}
+
+#[tokio::test]
+async fn a_total_is_never_exceeded_while_files_are_written_rotated_and_compressed() {
+    const TOTAL: u64 = 2 << 20;
+    for spool in [false, true] {
+        let mut fixture = Fixture::new();
+        let Pipe { read, write } = pipe(Some(64 << 10)).unwrap();
+        let stream = match spool {
+            false => fixture.stream(read, &["out.log"]),
+            true => fixture.spooled(read, &["out.log"], json()),
+        };
+        let plan = Plan {
+            max_size: None,
+            keep: 1000,
+            max_total: Some(TOTAL),
+            compress: true,
+            interval: None,
+        };
+        let rules = Rules { rotate: Some(plan), ..Rules::default() };
+        let files = vec![(fixture.path("out.log"), rules)];
+        let handle = fixture.start(Stream { files, ..stream });
+        let directory = fixture.directory.path().to_owned();
+        let writing = std::thread::spawn(move || {
+            let mut writer = std::io::BufWriter::with_capacity(50_000, writer(write));
+            let mut most = 0;
+            let mut noise = 1_u64;
+            for number in 0..100_000 {
+                // Not to be compressed to nothing.
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                writeln!(writer, "{number} {noise:x}{:x}", noise.rotate_left(17)).unwrap();
+                if number % 500 == 0 {
+                    most = most.max(bytes_in(&directory));
+                }
+            }
+            most
+        });
+        let most = tokio::task::spawn_blocking(move || writing.join().unwrap()).await.unwrap();
+        handle.finish().await;
+        let most = most.max(bytes_in(fixture.directory.path()));
+        assert!(most <= TOTAL && most > TOTAL / 3, "{most} {spool}");
+    }
+}
+
 #[tokio::test]
 async fn a_reopened_log_goes_on_in_a_new_file_and_a_stream_without_files_is_drained() {
     let mut fixture = Fixture::new();

@@ -1,6 +1,6 @@
 //! Which rotated files of a log there are, and which have to go.
 
-use super::{name::Rotated, plan::Plan};
+use super::name::{Packing, Rotated};
 use crate::times;
 use std::{
     fs, io,
@@ -16,7 +16,7 @@ pub(crate) struct Kept {
     pub(crate) rotated: Rotated,
     pub(crate) path: PathBuf,
     /// On the disk.
-    bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// The rotated files of the log at `log`, oldest first.
@@ -38,8 +38,13 @@ pub(crate) fn all(log: &Path) -> io::Result<Vec<Kept>> {
             all.push(Kept { rotated, path: entry.path(), bytes: metadata.len() });
         }
     }
-    all.sort_by(|one, other| one.rotated.cmp(&other.rotated));
+    sort(&mut all);
     Ok(all)
+}
+
+/// The oldest first.
+pub(crate) fn sort(all: &mut [Kept]) {
+    all.sort_by(|one, other| one.rotated.cmp(&other.rotated));
 }
 
 /// Removes what a daemon that was killed while compressing left: the unfinished file, or the plain
@@ -70,21 +75,21 @@ pub(crate) fn tidy(log: &Path, all: &mut Vec<Kept>) {
     }
 }
 
-/// Removes the oldest until one more file of `coming` bytes may be kept by `plan`.
-pub(crate) fn make_room(plan: &Plan, all: &mut Vec<Kept>, coming: u64) {
-    let allowed = usize::try_from(plan.keep).unwrap_or(usize::MAX);
-    let limit = plan.max_total.unwrap_or(u64::MAX);
-    let total = |all: &[Kept]| all.iter().map(|kept| kept.bytes).sum::<u64>();
-    while !all.is_empty()
-        && (all.len() >= allowed.max(1) || total(all).saturating_add(coming) > limit)
-    {
-        remove(&all.remove(0).path);
-    }
+/// Removes the oldest until no more than `allowed` are left.
+pub(crate) fn leave(allowed: u32, all: &mut Vec<Kept>) {
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+    let surplus = all.len().saturating_sub(allowed);
+    all.drain(..surplus).for_each(|kept| remove(&kept.path));
 }
 
-/// Removes a rotated file with its index. One that is gone already is as good.
+/// Removes a rotated file with its index, also if it was compressed meanwhile. One that is gone
+/// already is as good.
 pub(crate) fn remove(path: &Path) {
     let _gone = fs::remove_file(path);
+    let mut packed = path.as_os_str().to_owned();
+    packed.push(".");
+    packed.push(Packing::Gzip.extension());
+    let _gone = fs::remove_file(packed);
     if let Some(index) = times::path_of(path) {
         let _gone = fs::remove_file(index);
     }
@@ -93,9 +98,6 @@ pub(crate) fn remove(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PLAN: Plan =
-        Plan { max_size: None, keep: 3, max_total: None, compress: false, interval: None };
 
     fn make(directory: &Path, names: &[&str]) {
         names.iter().for_each(|name| fs::write(directory.join(name), [0; 100]).unwrap());
@@ -132,7 +134,7 @@ mod tests {
         );
         let log = directory.path().join("a-out.log");
         let mut found = all(&log).unwrap();
-        make_room(&PLAN, &mut found, 100);
+        leave(2, &mut found);
         let mut want: Vec<&str> = [
             &others[..],
             &["a-out.log.2026-11-21_11-09-06.001", "a-out.log.2026-11-21_11-09-07.000"],
@@ -141,9 +143,7 @@ mod tests {
         want.sort_unstable();
         assert_eq!(names(directory.path()), want);
         let mut found = all(&log).unwrap();
-        make_room(&Plan { max_total: Some(250), ..PLAN }, &mut found, 100);
-        assert_eq!(found.len(), 1);
-        make_room(&Plan { max_total: Some(50), ..PLAN }, &mut found, 100);
+        leave(0, &mut found);
         assert_eq!(names(directory.path()).len(), others.len());
     }
 

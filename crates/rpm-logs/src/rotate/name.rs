@@ -70,6 +70,14 @@ impl Rotated {
         is_stamp(stamp).then(|| Self { stamp: stamp.to_owned(), number, packing })
     }
 
+    /// The name of the log, and what `name` says, if it is that of any log's rotated file.
+    pub(crate) fn split(name: &str) -> Option<(&str, Self)> {
+        let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
+        // A dot before the stamp, and one with three digits behind it.
+        let (log, _) = plain.split_at_checked(plain.len().checked_sub(STAMP_BYTES + 5)?)?;
+        Some((log, Self::parse(log, name)?))
+    }
+
     /// The file's name.
     pub fn of(&self, log: &str) -> String {
         format!("{log}.{self}")
@@ -117,6 +125,7 @@ mod tests {
         for rotated in &all {
             let name = rotated.of("a-out.log");
             assert_eq!(Rotated::parse("a-out.log", &name).as_ref(), Some(rotated), "{name}");
+            assert_eq!(Rotated::split(&name), Some(("a-out.log", rotated.clone())), "{name}");
         }
         assert!(all.is_sorted());
         let names = all.clone().map(|rotated| rotated.of("x"));
@@ -139,6 +148,8 @@ mod tests {
             "api-out.logé2026-11-21_11-09-06.000",
         ] {
             assert_eq!(Rotated::parse("api-out.log", name), None, "{name}");
+            let log = Rotated::split(name).map(|(log, _)| log);
+            assert_ne!(log, Some("api-out.log"), "{name}");
         }
     }
 

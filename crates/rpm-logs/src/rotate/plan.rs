@@ -14,7 +14,7 @@ pub struct Plan {
     pub max_size: Option<u64>,
     /// Rotated files that are kept; older ones are removed.
     pub keep: u32,
-    /// Bytes all files of this log may have together, the rotated ones as they are on the disk.
+    /// Bytes all logs of this app may have together, the rotated files as they are on the disk.
     pub max_total: Option<u64>,
     /// Compress rotated files with gzip, in the background.
     pub compress: bool,

@@ -1,7 +1,7 @@
 //! [`Open`]: a log file as it is open now: at its end, of the right day, still at its path; and how
 //! bytes get into it.
 
-use super::{Outcome, Rules, outcome};
+use super::{Log, Outcome, outcome};
 use crate::{
     open::open,
     rotate::{self, plan::Plan},
@@ -15,7 +15,6 @@ use std::{
         fd::BorrowedFd,
         unix::fs::{FileExt, MetadataExt},
     },
-    path::Path,
 };
 
 /// Bytes copied at once to what cannot be spliced to: a terminal, a device.
@@ -47,7 +46,8 @@ pub(super) enum Method {
 }
 
 impl Open {
-    pub(super) fn new(path: &Path, rules: &Rules) -> io::Result<Self> {
+    pub(super) fn new(log: &Log) -> io::Result<Self> {
+        let Log { path, rules, .. } = log;
         let file = open(path, rules.access)?;
         let metadata = file.metadata()?;
         let method = if metadata.is_file() { Method::Splice } else { Method::Copy };
@@ -71,11 +71,11 @@ impl Open {
 
     /// Everything but the writing: the file is there, not too old, and we are at its end. Where the
     /// next byte goes.
-    pub(super) fn prepare(&mut self, path: &Path, rules: &Rules) -> io::Result<u64> {
+    pub(super) fn prepare(&mut self, log: &Log) -> io::Result<u64> {
         let now = now_ms();
         if now >= self.look_at {
             self.look_at = now + LOOK_MS;
-            self.look(path, rules);
+            self.look(log);
         }
         let length = self.end()?;
         let due = self.rotate_at.is_some_and(|at| now >= at) && now >= self.retry_at;
@@ -83,47 +83,48 @@ impl Open {
             return Ok(length);
         }
         if length == 0 {
-            let interval = rules.rotate.as_ref().and_then(|plan| plan.interval.as_ref());
+            let interval = log.rules.rotate.as_ref().and_then(|plan| plan.interval.as_ref());
             self.rotate_at = interval.and_then(|interval| interval.after(now));
             return Ok(0);
         }
         // Where it fails the old file goes on.
-        let _later = self.rotate(path, rules);
+        let _later = self.rotate(log);
         self.end()
     }
 
     /// Goes to the path's file if that is another by now: the old one was moved or removed.
-    fn look(&mut self, path: &Path, rules: &Rules) {
+    fn look(&mut self, log: &Log) {
         let ours = self.file.metadata().map(|ours| identity(&ours));
-        let moved = match (ours, std::fs::metadata(path)) {
+        let moved = match (ours, std::fs::metadata(&log.path)) {
             (Ok(ours), Ok(theirs)) => ours != identity(&theirs),
             (_, Err(error)) => error.kind() == ErrorKind::NotFound,
             (Err(_), Ok(_)) => false,
         };
-        if moved && let Ok(new) = Self::new(path, rules) {
+        if moved && let Ok(new) = Self::new(log) {
             *self = new;
         }
     }
 
-    pub(super) fn rotate(&mut self, path: &Path, rules: &Rules) -> io::Result<()> {
-        let Some(plan) = &rules.rotate else { return Ok(()) };
-        let done = self.try_rotate(path, rules, plan);
+    pub(super) fn rotate(&mut self, log: &Log) -> io::Result<()> {
+        let Some(plan) = &log.rules.rotate else { return Ok(()) };
+        let done = self.try_rotate(log, plan);
         if done.is_err() {
             self.retry_at = now_ms() + RETRY_MS;
         }
         done
     }
 
-    fn try_rotate(&mut self, path: &Path, rules: &Rules, plan: &Plan) -> io::Result<()> {
+    fn try_rotate(&mut self, log: &Log, plan: &Plan) -> io::Result<()> {
         self.times.flush(now_ms());
         // Somebody was faster; then there is a file of ours at the path, or none.
-        let ours = std::fs::metadata(path).is_ok_and(|theirs| {
+        let ours = std::fs::metadata(&log.path).is_ok_and(|theirs| {
             self.file.metadata().is_ok_and(|ours| identity(&ours) == identity(&theirs))
         });
         if ours {
-            rotate::put_away(path, plan, self.file.metadata()?.len())?;
+            let bytes = self.file.metadata()?.len();
+            rotate::put_away(&log.path, plan, bytes, &log.share.totals)?;
         }
-        *self = Self::new(path, rules)?;
+        *self = Self::new(log)?;
         Ok(())
     }
 

@@ -159,6 +159,10 @@ fn show_kind(kind: &NoticeKind) -> String {
             format!("exited {exit:?}{}", if *asked { " as asked" } else { "" })
         }
         NoticeKind::SpawnFailed { reason } => format!("not spawned: {reason}"),
+        NoticeKind::Awaiting { apps } => {
+            let names: Vec<_> = apps.iter().map(AppName::as_str).collect();
+            format!("awaiting {}", names.join(" "))
+        }
         NoticeKind::Waiting { delay_ms } => format!("waiting {delay_ms} ms"),
         NoticeKind::Errored => "errored".into(),
         NoticeKind::Draining { .. } => "draining".into(),

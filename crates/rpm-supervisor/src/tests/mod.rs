@@ -1,6 +1,7 @@
 //! Tests of the whole machine through its public door, `Fleet::step`.
 
 mod bench;
+mod depends;
 mod front;
 mod life;
 mod recovery;

@@ -67,6 +67,8 @@ fn rows() -> Vec<Row> {
     let mut rejected = reloading();
     rejected.exited(1, Exit::Code(1));
     let draining = asked(Bench::online(proxied(), 1), Command::Reload(one()));
+    let depends_on = [(name("db"), rpm_config::Requirement::Ready)].into();
+    let dependent = Policy { depends_on, ..cluster() };
     let mut killed = asked(online(), Command::Stop(one()));
     killed.pass(1600);
     vec![
@@ -80,6 +82,7 @@ fn rows() -> Vec<Row> {
         row("Stopping, asked", 0, asked(online(), Command::Stop(one()))),
         row("Stopping, killed", 0, killed),
         row("Stopping, crashed", 0, crashed),
+        row("Awaiting", 0, Bench::launching(dependent, 1)),
         row("Waiting", 0, waiting),
         row("Errored", 0, errored),
         row("Removing", 1, removing),
@@ -136,6 +139,7 @@ fn describe(instance: &Instance) -> String {
         State::Stopping { worker, then, .. } => {
             format!("Stopping {worker}, then {}", describe_then(*then))
         }
+        State::Awaiting => "Awaiting".into(),
         State::Waiting { .. } => "Waiting".into(),
         State::Errored => "Errored".into(),
         State::Removing => "Removing".into(),

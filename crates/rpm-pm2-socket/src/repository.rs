@@ -13,21 +13,21 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A checkout.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Repository {
+pub struct Repository {
     /// Its top directory.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
     /// The branch; `None`: a commit that was chosen by itself.
-    pub(crate) branch: Option<String>,
+    pub branch: Option<String>,
     /// The commit's number; `None`: there is none yet.
-    pub(crate) revision: Option<String>,
+    pub revision: Option<String>,
     /// The names of its remotes.
-    pub(crate) remotes: Vec<String>,
+    pub remotes: Vec<String>,
     /// Where the first of them is, without a password.
-    pub(crate) url: Option<String>,
+    pub url: Option<String>,
 }
 
 /// The checkout that `directory` is in.
-pub(crate) fn find(directory: &Path) -> Option<Repository> {
+pub fn find(directory: &Path) -> Option<Repository> {
     let root = directory.ancestors().find(|path| path.join(".git").exists())?;
     let git = git_directory(root)?;
     // A worktree of another checkout has its branches and settings there.
@@ -52,7 +52,7 @@ pub(crate) fn find(directory: &Path) -> Option<Repository> {
 
 impl Repository {
     /// PM2's fields of `versioning`.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         json!({
             "type": "git",
             "url": self.url,

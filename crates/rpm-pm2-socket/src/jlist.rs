@@ -1,17 +1,17 @@
 //! `jlist`: PM2's JSON, field by field, for the programs that read it.
 
 use crate::repository;
-use rpm_config::{AppSpec, ExecMode, FilterEnv, Ready};
+use rpm_config::{AppSpec, ExecMode, FilterEnv, Ready, RestartPolicy};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// The array.
-pub(crate) fn value(details: &[InstanceDetail]) -> Value {
+/// The array `jlist` prints: an item for each instance, in the order given.
+pub fn value(details: &[InstanceDetail]) -> Value {
     Value::Array(details.iter().map(item).collect())
 }
 
-fn item(detail: &InstanceDetail) -> Value {
+pub(crate) fn item(detail: &InstanceDetail) -> Value {
     let InstanceView { id, name, status, pid, cpu, memory, .. } = &detail.view;
     let (cpu, memory) = if status == "online" { (*cpu, *memory) } else { (0.0, 0) };
     json!({
@@ -141,7 +141,8 @@ fn policy(detail: &InstanceDetail) -> Value {
     json!({
         "autostart": spec.autostart,
         "autorestart": restart.autorestart,
-        "max_restarts": restart.max_restarts,
+        "max_restarts": (restart.max_restarts != RestartPolicy::UNLIMITED)
+            .then_some(restart.max_restarts),
         "min_uptime": milliseconds(restart.min_uptime),
         "restart_delay": milliseconds(restart.restart_delay),
         "exp_backoff_restart_delay": restart.exp_backoff_restart_delay.map(milliseconds),
@@ -193,7 +194,7 @@ fn exit_code(exit: &ExitView) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::sample;
+    use crate::sample;
 
     #[test]
     fn a_whole_item() {
