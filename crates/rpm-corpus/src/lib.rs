@@ -2,7 +2,7 @@
 //! one folder a kind, and the same changed at random as a fuzzer does it. What an input has to do
 //! when it is read is left to the reader's test; that it must not panic is common to all.
 //!
-//! An input that once broke a reader is put into its folder, and is tried by every run from then on.
+//! An input that once broke a reader is put into its folder, and every run tries it from then on.
 
 #![forbid(unsafe_code)]
 
