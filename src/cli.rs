@@ -4,6 +4,7 @@
 mod act;
 mod apply;
 mod doctor;
+mod import;
 mod init;
 mod list;
 mod logs;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
     apply::{Apply, Diff},
     doctor::Doctor,
+    import::Import,
     init::Init,
     list::List,
     logs::Logs,
@@ -110,6 +112,8 @@ pub(crate) enum Command {
     Save(Save),
     /// Start what dump.pm2 lists and is not there.
     Resurrect,
+    /// Take over the apps of a PM2: of its dump, or while it runs.
+    Import(Import),
     /// Have rpm and the saved apps started at boot.
     Startup(Startup),
     /// Undo `startup`.

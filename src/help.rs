@@ -25,7 +25,7 @@ const EXPLAINED: [&str; 13] = [
 const OF_THE_APP: &str = "The app";
 
 /// Commands that `rpm --help` explains; the others are named.
-const COMMON: [&str; 29] = [
+const COMMON: [&str; 30] = [
     "start",
     "stop",
     "restart",
@@ -40,6 +40,7 @@ const COMMON: [&str; 29] = [
     "flush",
     "save",
     "resurrect",
+    "import",
     "startup",
     "update",
     "kill",
@@ -72,6 +73,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("reload", "rpm reload api\nrpm reload ecosystem.toml"),
     ("startOrRestart", "rpm startOrRestart ecosystem.toml"),
     ("startOrReload", "rpm startOrReload ecosystem.toml --env production"),
+    ("import", "rpm import\nrpm import --live\nrpm import /home/me/.pm2/dump.pm2 --dry-run"),
     ("apply", "rpm apply --dry-run\nrpm apply ecosystem.toml --prune"),
     ("diff", "rpm diff api\nrpm diff ecosystem.toml"),
     ("delete", "rpm delete api\nrpm delete all"),

@@ -13,6 +13,7 @@ mod events;
 mod examples;
 mod flush;
 mod ids;
+mod import;
 mod init;
 mod inspect;
 mod kill;
@@ -108,6 +109,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Flush(options) => flush::run(session, options).await,
         Command::ReloadLogs => reload_logs::run(session).await,
         Command::Save(options) => dump::save(session, options.force).await,
+        Command::Import(options) => import::run(session, &options).await,
         Command::Resurrect => dump::resurrect(session).await,
         Command::Startup(options) => startup::run(session, &options),
         Command::Unstartup(options) => startup::undo(session, &options),

@@ -1,6 +1,6 @@
 //! `start`, `restart` and `reload` of what exists, with options: PM2's words for changing an app.
 
-use crate::harness::{App, Home, pids_answering, port};
+use crate::harness::{App, Home, LIMIT, pids_answering, port};
 
 /// `one` in fork mode.
 fn one() -> Home {
@@ -128,4 +128,21 @@ fn what_cannot_be_changed_so_is_refused_and_changes_nothing() {
     home.rpm(["restart", "one", "-i", "banana"]).refused_with(2, &["banana"]);
     home.rpm(["restart", "onw", "-i", "2"]).refused(&["onw", "one"]);
     assert_eq!(home.single("one").pid(), before);
+}
+
+#[test]
+fn a_start_beside_a_delete_begins_when_the_former_app_has_gone() {
+    let home = Home::new();
+    home.copy("ignores-sigint.js");
+    let file = "[[apps]]\nname = \"a\"\nscript = \"ignores-sigint.js\"\nkill_timeout = 1500\n";
+    home.write("ecosystem.toml", file);
+    home.rpm(["start", "ecosystem.toml"]).success();
+    let before = home.single("a");
+    home.wait_for_line(&before.out_log(), "ready to ignore\n");
+    let delete = home.rpm(["delete", "a"]).spawn();
+    home.wait_for_line(&before.out_log(), "SIGINT ignored\n");
+    home.rpm(["start", "ecosystem.toml"]).success();
+    assert_eq!(delete.finish(LIMIT).code, 0);
+    let after = home.single("a");
+    assert!(after.is_online() && after.pid() != before.pid(), "{after:?}");
 }

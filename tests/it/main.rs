@@ -23,6 +23,7 @@ mod ecosystem;
 mod fork;
 mod formats;
 mod front;
+mod import;
 mod least_conn;
 mod limits;
 mod load_itself;

@@ -1,7 +1,7 @@
 //! npm's unmodified `pm2`, as a module and as a command, with its home pointed at ours; and what
 //! comes to those sockets otherwise.
 
-use crate::harness::{Home, LIMIT, Rpm, node_modules};
+use crate::harness::{Home, LIMIT, Rpm, node_modules, port};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -25,8 +25,9 @@ fn script(home: &Home, text: &str) -> Rpm {
     let head = "const { pm2, call, reason, brief, listen, said, until, run } = \
                 require('./pm2-client.js');\n";
     let path = home.write("script.js", &format!("{head}run(async () => {{\n{text}\n}});"));
+    // messages.js listens there in cluster mode, and so is ready at once.
     let words = ["node", path.to_str().expect("a path")];
-    Rpm::new(home, &words).env("PM2_HOME", home.path().display())
+    Rpm::new(home, &words).env("PM2_HOME", home.path().display()).env("PORT", port())
 }
 
 /// npm's `pm2` command.
@@ -45,9 +46,9 @@ fn apps_live_by_the_module() {
         const web = { script: 'messages.js', name: 'web', instances: 2, exec_mode: 'cluster',
                       env: { FLAVOUR: 'sweet' }, max_memory_restart: '200M' };
         console.log('start', brief(await call('start', web)));
-        console.log('start', brief(await call('start', 'messages.js', { name: 'one' })));
+        console.log('start', brief(await call('start', { script: 'messages.js', name: 'one', env: { PORT: '' } })));
         const [one] = await call('describe', 'one');
-        console.log(one.name, one.pid === one.pm2_env.pid, one.pm2_env.exec_mode,
+        console.log(one.name, one.pid > 1, one.pm2_env.exec_mode,
                     one.pm2_env.env.FLAVOUR, one.monit.memory > 1e6);
         const [first] = await call('describe', 'web');
         console.log(first.pm2_env.exec_mode, first.pm2_env.max_memory_restart,
@@ -58,7 +59,8 @@ fn apps_live_by_the_module() {
         console.log('list', brief(await call('list')));
         console.log('restart', brief(await call('restart', 'one')));
         console.log('scale', brief(await call('describe', (await call('scale', 'web', 3), 'web'))));
-        console.log('reset', brief(await call('reset', 'web')));
+        await call('reset', 'web');
+        console.log('reset', brief(await call('describe', 'web')));
         console.log('delete', brief(await call('delete', 2)));
         console.log('unknown', await call('restart', 'nobody').catch(reason));
         console.log('unknown', await call('stop', 77).catch(reason));
@@ -71,15 +73,24 @@ fn apps_live_by_the_module() {
     let want = "list \n\
         start web 0 online 0, web 1 online 0\n\
         start one 2 online 0\n\
-        one false fork_mode undefined true\n\
+        one true fork_mode undefined true\n\
         cluster_mode 209715200 sweet 0\n\
         restart web 0 online 1, web 1 online 1\n\
         reload web 0 online 2, web 1 online 2\n\
         stop one 2 stopped 0\n\
         list web 0 online 2, web 1 online 2, one 2 stopped 0\n\
-        restart one 2 online 0\n";
-    let output = script(&home, text).success();
-    assert_eq!(output.stdout, want);
+        restart one 2 online 0\n\
+        scale web 0 online 2, web 1 online 2, web 3 online 0\n\
+        reset web 0 online 0, web 1 online 0, web 3 online 0\n\
+        delete one 2 stopped 0\n\
+        unknown process or namespace not found\n\
+        unknown no app, id, namespace or pattern matches \"77\": rpm ls shows what there is\n\
+        again web 0 online 1, web 1 online 1, web 3 online 1\n\
+        missing Script not found: $ROOT/work/no.js\n\
+        version \"7.0.4\"\n\
+        delete 3\n\
+        list \n";
+    script(&home, text).stdout(want).success();
 }
 
 #[test]
@@ -107,8 +118,18 @@ fn data_lines_signals_and_actions_reach_apps() {
         const after = (await call('list'))[0];
         console.log(after.pid !== before, after.pm2_env.restart_time);
         console.log(await call('sendSignalToProcessId', 'SIGNONE', 0).catch(reason));";
-    let output = script(&home, text).success();
-    assert_eq!(output.stdout, "?");
+    let want = "{\"data\":{\"data\":{\"hello\":1},\"id\":0,\"topic\":\"greet\",\
+        \"type\":\"process:msg\"},\"success\":true}\n\
+        {\"echo\":{\"data\":{\"hello\":1},\"id\":0,\"topic\":\"greet\",\"type\":\"process:msg\"},\
+        \"worker\":1} {\"name\":\"web\",\"namespace\":\"default\",\"pm_id\":0} true\n\
+        {\"line\":\"a line\\n\",\"pm_id\":1}\n\
+        [\"told a line\\n\",{\"name\":\"in\",\"namespace\":\"default\",\"pm_id\":1,\"rev\":null}]\n\
+        no app, id, namespace or pattern matches \"7\": rpm ls shows what there is\n\
+        ID, DATA or TOPIC field is missing\n\
+        [{\"sum\":3}]\n\
+        true 1\n\
+        Error when sending signal (signal unknown)\n";
+    script(&home, text).stdout(want).success();
 }
 
 #[test]
@@ -140,8 +161,15 @@ fn the_bus_tells_what_happens() {
         await until('log:err', (one) => one.data.includes('Error'));
         console.log(said['process:event'].filter((one) => one.process.name === 'bad')
             .map((one) => one.event).join(' '));";
-    let output = script(&home, text).success();
-    assert_eq!(output.stdout, "?");
+    let want = "online false web 0\nstart true web 0\n\
+        exit false web 0\nonline false web 0\nrestart true web 0\n\
+        online false web 0\nexit false web 0\nreload true web 0\n\
+        exit false web 0\nstop true web 0\ndelete true web 0\n\
+        undefined true\n\
+        [\"listening\\n\",{\"name\":\"web\",\"namespace\":\"default\",\"pm_id\":0,\
+        \"rev\":null}] number\n\
+        {\"hello\":\"manager\"}\nexit exit restart overlimit\n";
+    script(&home, text).stdout(want).success();
 }
 
 #[test]
@@ -159,14 +187,18 @@ fn settings_of_a_second_start_take_effect() {
         process.env.NEW = 'here';
         await call('restart', 'web', { updateEnv: true });
         console.log(await seen(), (await call('describe', 'web'))[0].pm2_env.env.NEW);";
-    let output = script(&home, text).success();
-    assert_eq!(output.stdout, "?");
+    // What an app declares stays, as with `rpm restart --update-env`.
+    let want = "red yes 1600 online, red yes 1600 online\n\
+        blue yes 3000 online, blue yes 3000 online\n\
+        blue yes 3000 online, blue yes 3000 online here\n";
+    script(&home, text).stdout(want).success();
 }
 
 #[test]
 fn the_command_of_npm_works_on_our_apps() {
     let home = home();
-    home.rpm(["start", "messages.js", "--name", "web", "-i", "2"]).success();
+    let start = ["start", "messages.js", "--name", "web", "-i", "2"];
+    home.rpm(start).env("PORT", port()).success();
     let list: Value = serde_json::from_str(&command(&home, &["jlist"]).success().stdout).unwrap();
     assert_eq!(list.as_array().map(Vec::len), Some(2));
     let table = command(&home, &["ls"]).success().stdout;

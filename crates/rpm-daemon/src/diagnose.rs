@@ -150,8 +150,8 @@ pub(crate) fn refused(address: &Address, errno: i32, holder: Option<&Owner>) -> 
             format!("{place} is in use by {command} (pid {pid})")
         }
         (None, _) if errno == EACCES && (1..PRIVILEGED).contains(&port) => format!(
-            "{place}: ports below {PRIVILEGED} are root's \
-             (sysctl net.ipv4.ip_unprivileged_port_start)"
+            "{place}: ports below {PRIVILEGED} are root's (sysctl \
+             net.ipv4.ip_unprivileged_port_start); a root's rpm binds what the app's `listen` names"
         ),
         (None, _) => format!("{place}: {}", system(errno)),
     }
@@ -264,8 +264,9 @@ mod tests {
         let gone = format!("udp:{udp}: Address already in use (os error 98)");
         assert_eq!(refused(&Address::Udp(udp), EADDRINUSE, None), gone);
         let tcp = |port: u16| Address::Tcp(([127, 0, 0, 1], port).into());
-        let low = "127.0.0.1:1023: ports below 1024 are root's \
-                   (sysctl net.ipv4.ip_unprivileged_port_start)";
+        let low = "127.0.0.1:1023: ports below 1024 are root's (sysctl \
+                   net.ipv4.ip_unprivileged_port_start); a root's rpm binds what the app's \
+                   `listen` names";
         assert_eq!(refused(&tcp(1023), EACCES, None), low);
         let high = "127.0.0.1:1024: Permission denied (os error 13)";
         assert_eq!(refused(&tcp(1024), EACCES, None), high);

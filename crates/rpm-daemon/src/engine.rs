@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     events::EventLog,
     front::Fronts,
+    handler::Postponed,
     hooks::Hooks,
     inbox::{Inbox, Message},
     keeper_link::{KeeperLink, is_loss},
@@ -77,6 +78,8 @@ pub(crate) struct Engine {
     /// What differs from what the keeper holds.
     pub(crate) dirty: Dirty,
     pub(crate) ledger: Ledger,
+    /// Starts that wait for apps to go.
+    pub(crate) postponed: Vec<Postponed>,
     /// An update under way.
     pub(crate) update: Option<Update>,
     /// `rpm kill` is under way: exit when the fleet is empty.
@@ -121,6 +124,7 @@ impl Engine {
                 () = sleep(look), if looks => self.start_sample(),
             }
             self.settle();
+            self.start_postponed();
             self.rotate_all();
             self.tend_probes();
             self.commit()?;

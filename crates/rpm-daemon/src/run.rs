@@ -169,6 +169,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     let mut engine = Engine {
         succession,
         chores: Chores::since(written_at),
+        postponed: Vec::new(),
         probes: Probes::default(),
         pm2: Pm2::default(),
         hooks: Hooks::default(),

@@ -7,6 +7,7 @@ use crate::{
     children::MAX_LISTENING,
     message::{Address, Child, ChildId, Event, ExitStatus, Owner, Request, Share},
 };
+use rpm_unix::procfd;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io,
@@ -20,6 +21,8 @@ pub(crate) struct Estate {
     labels: BTreeMap<ChildId, Vec<u8>>,
     held: BTreeMap<String, OwnedFd>,
     sockets: BTreeMap<u64, (Vec<u8>, OwnedFd)>,
+    /// Handed over and not yet told of by the keeper that has them now, by inode.
+    handed: BTreeMap<u64, (Vec<u8>, OwnedFd)>,
     /// Asked for and not answered.
     spawns: BTreeMap<ChildId, OwnedFd>,
     listens: BTreeMap<u64, Request>,
@@ -75,9 +78,12 @@ impl Estate {
                 self.keep(child, *status)?;
             }
             Request::Listened { child, address } => self.listened(*child, address),
-            // The keeper tells of its sockets itself.
-            Request::AdoptSocket { .. }
-            | Request::Adopted
+            // The keeper tells of it itself, a little later.
+            Request::AdoptSocket { record, socket } => {
+                let (record, inode) = (record.clone(), procfd::inode(socket)?);
+                self.handed.insert(inode, (record, socket.try_clone()?));
+            }
+            Request::Adopted
             | Request::Snapshot
             | Request::Upgrade { .. }
             | Request::Hello { .. }
@@ -99,7 +105,8 @@ impl Estate {
 
     /// The held sockets, as the keeper told of them.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = (&[u8], &OwnedFd)> {
-        self.sockets.values().map(|(record, socket)| (record.as_slice(), socket))
+        let all = self.sockets.values().chain(self.handed.values());
+        all.map(|(record, socket)| (record.as_slice(), socket))
     }
 
     fn learn(&mut self, event: &Event) -> io::Result<()> {
@@ -130,6 +137,7 @@ impl Estate {
                 self.listens.remove(request);
             }
             Event::Shared { hold, record, socket } => {
+                self.handed.remove(&procfd::inode(socket)?);
                 self.sockets.insert(*hold, (record.clone(), socket.try_clone()?));
             }
             Event::Unshared { hold } => drop(self.sockets.remove(hold)),
@@ -181,7 +189,7 @@ impl Estate {
             let each = listening.into_iter();
             all.extend(each.map(|address| Request::Listened { child: id, address }));
         }
-        let sockets = self.sockets.into_values();
+        let sockets = self.sockets.into_values().chain(self.handed.into_values());
         all.extend(sockets.map(|(record, socket)| Request::AdoptSocket { record, socket }));
         all.extend(self.held.into_iter().map(|(name, fd)| Request::Hold { name, fd }));
         all.push_back(Request::Adopted);

@@ -9,6 +9,11 @@ use crate::{
 use rpm_config::{AppSpec, amend};
 use rpm_protocol::{Acted, Action, Request, StartOrigin, Started};
 use serde_json::{Map, Value, json};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
 
 /// Settings that PM2 does not take from a restart either, and what is no setting.
 const NOT_AMENDED: [&str; 7] =
@@ -75,6 +80,29 @@ pub(crate) async fn reload(caller: &Caller<'_>, options: &Value) -> Answer {
     again(caller, options, Action::Reload, StartOrigin::Reload).await
 }
 
+/// Instances of an app that got new settings with the one they were sent for: PM2's client sends
+/// them for each id, and each shall be restarted once.
+#[derive(Debug, Default)]
+pub(crate) struct Covered(Mutex<Option<Sent>>);
+
+/// Settings that were sent.
+#[derive(Debug)]
+struct Sent {
+    at: Instant,
+    settings: Value,
+    left: BTreeSet<u32>,
+}
+
+/// The same settings count as sent with the former call for so long.
+const SAME_CALL: Duration = Duration::from_secs(60);
+
+impl Sent {
+    /// Whether the call for `id` is done already.
+    fn takes(&mut self, id: u32, settings: &Value) -> bool {
+        self.at.elapsed() < SAME_CALL && self.settings == *settings && self.left.remove(&id)
+    }
+}
+
 /// Restarts or reloads, with new settings if there are any that differ: then all of the app, whose
 /// instances share them.
 async fn again(
@@ -84,17 +112,26 @@ async fn again(
     origin: StartOrigin,
 ) -> Answer {
     let (rpm, id) = (caller.rpm, id_of(options)?);
+    let settings = options.get("env").cloned().unwrap_or_default();
+    let mut covered = caller.covered.0.lock().await;
+    if covered.as_mut().is_some_and(|sent| sent.takes(id, &settings)) {
+        return Ok(vec![rpm.process(id).await?]);
+    }
     let former = rpm.detail(id).await?.spec;
-    let amended = amended(&former, options.get("env"))?;
-    let same_settings =
-        AppSpec { inherited_env: former.inherited_env.clone(), ..amended.clone() } == former;
-    let failure = if same_settings {
+    let amended = amended(&former, &settings)?;
+    let inherited_env = former.inherited_env.clone();
+    let is_same = AppSpec { inherited_env, ..amended.clone() } == former;
+    let failure = if is_same {
+        drop(covered);
         let changed = amended.inherited_env != former.inherited_env;
         let environment = changed.then_some(amended.inherited_env);
         act(rpm, action, id, environment).await?.failure
     } else {
         let request = Request::Start { app: Box::new(amended), origin, wait_ms: None };
-        rpm.ask::<Started>(request).await?.failure
+        let Started { instances, failure, .. } = rpm.ask(request).await?;
+        let left = instances.into_iter().filter(|other| *other != id).collect();
+        *covered = Some(Sent { at: Instant::now(), settings, left });
+        failure
     };
     // As under PM2 a restart is done when it was begun; what a reload replaces must serve.
     if action == Action::Reload {
@@ -104,9 +141,9 @@ async fn again(
 }
 
 /// `former` with what a client sends along.
-fn amended(former: &AppSpec, env: Option<&Value>) -> Result<AppSpec, String> {
+fn amended(former: &AppSpec, env: &Value) -> Result<AppSpec, String> {
     let empty = Map::new();
-    let given = env.and_then(Value::as_object).unwrap_or(&empty);
+    let given = env.as_object().unwrap_or(&empty);
     let conf = given.get("current_conf").and_then(Value::as_object).unwrap_or(&empty);
     let mut options = description::options(conf);
     options.retain(|key, _| !NOT_AMENDED.contains(&key.as_str()));

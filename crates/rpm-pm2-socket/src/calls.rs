@@ -5,7 +5,7 @@ use crate::{
     bus::Bus,
     names, prepare,
     rpm::{Answer, Rpm},
-    say,
+    say::{self, Order},
 };
 use rpm_protocol::Request;
 use rpm_unix::pidfd;
@@ -18,34 +18,58 @@ pub(crate) struct Caller<'a> {
     pub(crate) bus: &'a Bus,
     /// Its process, as the kernel tells it.
     pub(crate) pid: Option<i32>,
+    /// What its last call with new settings has done to other instances.
+    pub(crate) covered: &'a act::Covered,
     /// Where PM2 logs by default: here.
     pub(crate) logs: &'a std::path::Path,
 }
 
-/// Answers `message`; `None`: PM2 does not, and its client would not bear it.
-pub(crate) async fn answer(caller: &Caller<'_>, message: &Value) -> Option<Value> {
-    if message.get("type").is_some_and(|kind| kind == "methods") {
-        return Some(json!({ "methods": methods() }));
-    }
-    let Some(method) = message.get("method").and_then(Value::as_str) else {
-        return Some(json!({ "error": ".method required" }));
-    };
-    let Some(arguments) = message.get("args").and_then(Value::as_array) else {
-        return Some(json!({ "error": ".args required" }));
-    };
-    if method == "killMe" {
-        kill(caller, arguments).await;
-        return None;
-    }
-    Some(match call(caller, method, arguments).await {
-        Ok(results) => json!({ "args": results }),
-        Err(error) => json!({ "error": error, "stack": format!("Error: {error}") }),
-    })
+/// What a call comes to.
+pub(crate) struct Reply {
+    /// For the caller; `None`: PM2 gives none, and its client would not bear it.
+    pub(crate) answer: Option<Value>,
+    /// What is to be done when the caller has it.
+    pub(crate) order: Option<Order>,
 }
 
-async fn call(caller: &Caller<'_>, method: &str, arguments: &[Value]) -> Answer {
-    let (rpm, null) = (caller.rpm, Value::Null);
+/// Does what `message` asks for.
+pub(crate) async fn reply(caller: &Caller<'_>, message: &Value) -> Reply {
+    let now = |answer| Reply { answer: Some(answer), order: None };
+    if message.get("type").is_some_and(|kind| kind == "methods") {
+        return now(json!({ "methods": methods() }));
+    }
+    let Some(method) = message.get("method").and_then(Value::as_str) else {
+        return now(json!({ "error": ".method required" }));
+    };
+    let Some(arguments) = message.get("args").and_then(Value::as_array) else {
+        return now(json!({ "error": ".args required" }));
+    };
+    let null = Value::Null;
     let first = arguments.first().unwrap_or(&null);
+    match method {
+        "killMe" => {
+            kill(caller, first).await;
+            Reply { answer: None, order: None }
+        }
+        "msgProcess" => match say::action(caller.rpm, first).await {
+            Ok((result, order)) => {
+                Reply { answer: Some(wrapped(Ok(vec![result]))), order: Some(order) }
+            }
+            Err(error) => now(wrapped(Err(error))),
+        },
+        method => now(wrapped(call(caller, method, first).await)),
+    }
+}
+
+fn wrapped(answer: Answer) -> Value {
+    match answer {
+        Ok(results) => json!({ "args": results }),
+        Err(error) => json!({ "error": error, "stack": format!("Error: {error}") }),
+    }
+}
+
+async fn call(caller: &Caller<'_>, method: &str, first: &Value) -> Answer {
+    let rpm = caller.rpm;
     match method {
         "ping" => Ok(vec![json!({ "msg": "pong" })]),
         "getVersion" => Ok(vec![json!(PM2_VERSION)]),
@@ -64,7 +88,6 @@ async fn call(caller: &Caller<'_>, method: &str, arguments: &[Value]) -> Answer 
         "sendSignalToProcessId" | "sendSignalToProcessName" => say::signal(rpm, first).await,
         "sendLineToStdin" => say::line(rpm, first).await,
         "sendDataToProcessId" => say::data(rpm, first).await,
-        "msgProcess" => say::action(rpm, first).await,
         "reloadLogs" => {
             let () = rpm.ask(Request::ReloadLogs).await?;
             Ok(vec![json!({})])
@@ -107,12 +130,12 @@ async fn report(rpm: &Rpm) -> Answer {
 
 /// Ends the fleet and the daemon. As under PM2 a signal to the client is the answer; to none but the
 /// process that asked.
-async fn kill(caller: &Caller<'_>, arguments: &[Value]) {
+async fn kill(caller: &Caller<'_>, options: &Value) {
     caller.bus.say("pm2:kill", &json!({ "status": "killed", "msg": "rpm has been killed" }));
     if let Err(error) = caller.rpm.ask::<Value>(Request::Kill).await {
         tracing::warn!("a PM2 client could not end the daemon: {error}");
     }
-    let named = arguments.first().and_then(|options| options.get("pid")).and_then(Value::as_i64);
+    let named = options.get("pid").and_then(Value::as_i64);
     let client = caller.pid.filter(|pid| named == Some(i64::from(*pid)));
     let tell = |pid| -> io::Result<()> {
         let quit = rpm_unix::signal::number("SIGQUIT").unwrap_or_default();

@@ -15,7 +15,7 @@ use std::{
 pub type Variables = BTreeMap<String, String>;
 
 /// What PM2 knows of a process beside its description, and what has no meaning here.
-const STATE: [&str; 38] = [
+const STATE: [&str; 39] = [
     "automation",
     "axm_actions",
     "axm_dynamic",
@@ -41,6 +41,7 @@ const STATE: [&str; 38] = [
     "pm_uptime",
     "pmx",
     "pmx_module",
+    "rpm",
     "prev_restart_delay",
     "restart_time",
     "status",

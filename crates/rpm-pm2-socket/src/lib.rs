@@ -24,12 +24,14 @@ mod rpm;
 mod sample;
 mod say;
 mod server;
+mod takeover;
 
 pub use amp::AmpError;
 pub use client::{MAX_ANSWER, Pm2, Pm2Error};
 pub use description::{Described, Origin, Variables, describe};
 pub use listener::Sockets;
 pub use server::{MAX_CALLS, MAX_CLIENTS, MAX_REQUEST, MAX_SUBSCRIBERS, Place, serve};
+pub use takeover::{Entry, Group, Taken, groups};
 
 /// The version of PM2 whose protocol this is, as its own clients compare it with theirs.
 pub const PM2_VERSION: &str = "7.0.4";

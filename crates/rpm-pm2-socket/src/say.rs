@@ -44,33 +44,51 @@ pub(crate) async fn signal(rpm: &Rpm, options: &Value) -> Answer {
     rpm.list().await
 }
 
-/// `msgProcess`: an action that an app has offered; its reply comes over the bus.
-pub(crate) async fn action(rpm: &Rpm, command: &Value) -> Answer {
+/// An action that processes are told once their caller knows how many they are: it counts replies
+/// from then on, and misses those that are faster.
+#[derive(Debug)]
+pub(crate) struct Order {
+    ids: Vec<u32>,
+    text: String,
+}
+
+impl Order {
+    /// Tells them. One that has gone meanwhile is not missed.
+    pub(crate) async fn give(self, rpm: &Rpm) {
+        for id in self.ids {
+            if let Err(error) = tell(rpm, id, self.text.clone(), Way::Message).await {
+                tracing::info!("an action was not triggered: {error}");
+            }
+        }
+    }
+}
+
+/// `msgProcess`: an action that apps have offered; their replies come over the bus.
+pub(crate) async fn action(rpm: &Rpm, command: &Value) -> Result<(Value, Order), String> {
     let Some(action) = command.get("msg").and_then(Value::as_str) else {
         return Err("msg is missing".into());
     };
+    let has = |key: &str| command.get(key).is_some_and(|value| !value.is_null());
     let word = match (command.get("id"), command.get("name")) {
-        (Some(id), _) if !id.is_null() => id_of(id)?.to_string(),
+        (Some(id), _) if has("id") => id_of(id)?.to_string(),
         (_, Some(Value::String(name))) => name.clone(),
         _ => return Err("method requires name or id field".into()),
     };
     let offers = |detail: &InstanceDetail| {
         let mut actions = detail.offers.actions.iter();
-        actions.any(|offered| offered.get("action_name").is_some_and(|name| name == action))
+        let offered = actions.any(|one| one.get("action_name").is_some_and(|name| name == action));
+        offered && detail.view.pid.is_some()
     };
-    // The bare name, or all of it where there is a parameter.
-    let has = |key: &str| command.get(key).is_some_and(|value| !value.is_null());
-    let text =
-        if has("opts") || has("uuid") { command.to_string() } else { json!(action).to_string() };
-    let mut sent = 0;
-    for detail in rpm.details(vec![word]).await?.iter().filter(|detail| offers(detail)) {
-        tell(rpm, detail.view.id, text.clone(), Way::Message).await?;
-        sent += 1;
-    }
-    if sent == 0 && has("id") {
+    let all = rpm.details(vec![word]).await?;
+    let ids: Vec<u32> =
+        all.iter().filter(|detail| offers(detail)).map(|detail| detail.view.id).collect();
+    if ids.is_empty() && has("id") {
         return Err(format!("Action doesn't exist {action}"));
     }
-    Ok(vec![json!({ "process_count": sent, "success": true })])
+    // The bare name, or all of it where there is a parameter.
+    let is_whole = has("opts") || has("uuid");
+    let text = if is_whole { command.to_string() } else { json!(action).to_string() };
+    Ok((json!({ "process_count": ids.len(), "success": true }), Order { ids, text }))
 }
 
 async fn tell(rpm: &Rpm, id: u32, text: String, way: Way) -> Result<(), String> {

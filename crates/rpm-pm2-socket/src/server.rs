@@ -1,12 +1,14 @@
 //! Serving both sockets: a task for each client, which ends with it.
 
 use crate::{
+    act::Covered,
     amp::{AmpError, Argument, Decoder, encode},
     bus::Bus,
-    calls::{self, Caller},
+    calls::{self, Caller, Reply},
     feed,
     listener::{self, Sockets},
     rpm::Rpm,
+    say::Order,
 };
 use serde_json::Value;
 use std::{io, path::PathBuf, rc::Rc, time::Duration};
@@ -90,6 +92,7 @@ async fn serve_calls(listener: &UnixListener, shared: &Rc<Shared>) {
 async fn serve_caller(mut stream: UnixStream, pid: Option<i32>, shared: Rc<Shared>) {
     let mut decoder = Decoder::new(MAX_REQUEST);
     let mut calls = JoinSet::new();
+    let client = Rc::new(Client { pid, covered: Covered::default() });
     let mut is_reading = true;
     while is_reading || !calls.is_empty() {
         let may_read = is_reading && calls.len() < MAX_PIPELINED;
@@ -99,17 +102,21 @@ async fn serve_caller(mut stream: UnixStream, pid: Option<i32>, shared: Rc<Share
                 is_reading = matches!(read, Ok(1..));
             }
             Some(done) = calls.join_next(), if !calls.is_empty() => {
-                let Ok(Some(reply)): Result<Option<Vec<u8>>, _> = done else { continue };
-                if !write(&mut stream, &reply).await {
+                let Ok(Done { frame, order }) = done else { continue };
+                if !write(&mut stream, &frame).await {
                     // What it asked for is done all the same.
                     is_reading = false;
+                }
+                if let Some(order) = order {
+                    calls.spawn_local(give(order, Rc::clone(&shared)));
                 }
             }
         }
         while calls.len() < MAX_PIPELINED {
             match next_call(&mut decoder) {
                 Ok(Some((message, id))) => {
-                    calls.spawn_local(answer(message, id, pid, Rc::clone(&shared)));
+                    let client = Rc::clone(&client);
+                    calls.spawn_local(answer(message, id, client, Rc::clone(&shared)));
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -132,18 +139,38 @@ fn next_call(decoder: &mut Decoder) -> Result<Option<(Value, String)>, AmpError>
     Ok(None)
 }
 
-async fn answer(
-    message: Value,
-    id: String,
+/// What is left of a call: what to write (nothing: no bytes), and what to do then.
+struct Done {
+    frame: Vec<u8>,
+    order: Option<Order>,
+}
+
+/// A client of `rpc.sock`.
+struct Client {
     pid: Option<i32>,
-    shared: Rc<Shared>,
-) -> Option<Vec<u8>> {
+    covered: Covered,
+}
+
+async fn answer(message: Value, id: String, client: Rc<Client>, shared: Rc<Shared>) -> Done {
     shared.bus.ready().await;
-    // Nobody closes it.
-    let _permit = shared.calls.acquire().await.ok()?;
-    let caller = Caller { rpm: &shared.rpm, bus: &shared.bus, pid, logs: &shared.logs };
-    let reply = calls::answer(&caller, &message).await?;
-    Some(encode(&[Argument::Json(reply), Argument::Text(id)]))
+    // An error would mean a closed semaphore; nobody closes it.
+    let _permit = shared.calls.acquire().await;
+    let caller = Caller {
+        rpm: &shared.rpm,
+        bus: &shared.bus,
+        pid: client.pid,
+        covered: &client.covered,
+        logs: &shared.logs,
+    };
+    let Reply { answer, order } = calls::reply(&caller, &message).await;
+    let frame = answer.map(|answer| encode(&[Argument::Json(answer), Argument::Text(id)]));
+    Done { frame: frame.unwrap_or_default(), order }
+}
+
+async fn give(order: Order, shared: Rc<Shared>) -> Done {
+    let _permit = shared.calls.acquire().await;
+    order.give(&shared.rpm).await;
+    Done { frame: Vec::new(), order: None }
 }
 
 async fn serve_bus(listener: &UnixListener, shared: &Rc<Shared>) {

@@ -127,7 +127,7 @@ impl Instance {
     }
 
     /// It is on its way out of the fleet.
-    pub(crate) fn is_going(&self) -> bool {
+    pub fn is_going(&self) -> bool {
         match &self.state {
             State::Removing => true,
             State::Draining { then, .. } | State::Stopping { then, .. } => *then == Then::Remove,

@@ -10,7 +10,11 @@ pub(crate) use tree::members;
 pub use connections::{connections, has_accepted, listening};
 pub use net::{Holder, is_taken, listener_holder, port_holder};
 
-use std::{collections::BTreeMap, fs, io, os::fd::AsFd};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+};
 
 /// Where a process has a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,19 @@ pub fn census(leader: i32) -> Census {
         }
     }
     census
+}
+
+/// Whether anybody has the socket open, whoever's descendant it is; not counted are processes that
+/// execute the same file as this one, and those that cannot be asked. Looks at every process.
+pub fn is_open_among_others(inode: u64) -> bool {
+    let file = |pid: &str| fs::metadata(format!("/proc/{pid}/exe")).map(|it| (it.dev(), it.ino()));
+    let own = file("self").ok();
+    let Ok(all) = fs::read_dir("/proc") else { return false };
+    let pids = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let others = pids.filter(|pid| own.is_none() || file(&pid.to_string()).ok() != own);
+    others.into_iter().any(|pid| {
+        sockets_of(pid).is_ok_and(|mut sockets| sockets.any(|(found, _)| found == inode))
+    })
 }
 
 /// The sockets of one process.

@@ -55,8 +55,13 @@ fn datagrams_lost(program: &Program, door: &Door, slots: u64) -> u64 {
 /// As many processes answer as rpm says there are workers, each in the tree of its slot's worker;
 /// the pids of those that answered.
 pub(super) fn answers(home: &Home, door: &Door, count: usize) -> BTreeSet<u32> {
+    answers_of(home, "web", door, count)
+}
+
+/// The same of an app of any name.
+pub(super) fn answers_of(home: &Home, app: &str, door: &Door, count: usize) -> BTreeSet<u32> {
     let workers: BTreeMap<u64, Process> =
-        home.app("web").iter().map(|app| (app.slot(), Process(app.pid()))).collect();
+        home.app(app).iter().map(|app| (app.slot(), Process(app.pid()))).collect();
     assert_eq!(workers.len(), count, "{workers:?}");
     let found = met(door, count);
     for (slot, pids) in &found {

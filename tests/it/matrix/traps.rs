@@ -109,6 +109,65 @@ fn a_program_with_file_capabilities_keeps_them() {
     reloads_cleanly(&home, &Door::Http(port), 0);
 }
 
+/// A user who may not have the port is told so, with the way out, which works.
+#[test]
+fn a_port_below_1024_without_the_right() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (home, port) = (open_home(), low_port());
+    copy(&compiled(), &home.work().join("server"));
+    let program = format!("{NOBODY} ./server");
+    let words =
+        ["start", "--name", "web", "-i", "2", "--no-autorestart", "--listen-timeout", "30s"];
+    let refused = home.rpm_under(&[], &[&words[..], &[&program]].concat());
+    let told = [&*format!("0.0.0.0:{port}"), "ports below 1024 are root's", "`listen`"];
+    refused.env("PORT", port).env("PATH", path()).refused(&told);
+    home.rpm(["delete", "web"]).success();
+    let listen = ["--listen", &format!("0.0.0.0:{port}")];
+    start(&home, &[&listen[..], &[&program]].concat(), port);
+    reloads_cleanly(&home, &Door::Http(port), 0);
+}
+
+/// B6: under a filter with a listener there cannot be another one, so binds are not answered. That
+/// is said once, by `doctor` too, and Node shares its ports all the same.
+#[test]
+fn without_user_notification_only_node_shares_and_that_is_said() {
+    let (home, inner) = (Home::new(), Home::new());
+    let [python, node] = [port(), port()];
+    home.copy("hello.js");
+    home.copy("server.py");
+    let rpm = env!("CARGO_BIN_EXE_rpm");
+    let text = format!(
+        "#!/bin/bash\n\
+         export RPM_HOME={} PATH={}\n\
+         PORT={node} {rpm} start hello.js --name node -i 2; echo \"node: $?\"\n\
+         PORT={python} {rpm} start server.py --name python -i 2 --no-autorestart \
+         --listen-timeout 6s; echo \"python: $?\"\n\
+         {rpm} show python; {rpm} doctor; echo done\n\
+         exec env -u RPM_HOME sleep infinity\n",
+        inner.path().display(),
+        path(),
+    );
+    let script = home.write("nested.sh", &text);
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let words = ["start", "./nested.sh", "--name", "outer", "-i", "1", "--merge-logs"];
+    home.rpm_under(&[], &[&words[..], &["--listen-timeout", "100"]].concat()).success();
+    let outer = home.single("outer");
+    let said = home.wait_for_line(&outer.out_log(), "done\n");
+    let errors = fs::read_to_string(outer.error_log()).expect("a log");
+    let told = "rpm cannot answer its binds here (Device or resource busy (os error 16)), so only \
+                Node's own servers share their port";
+    for want in ["node: 0\n", "python: 1\n", "this shell runs under such a filter already"] {
+        assert!(said.contains(want), "no {want:?} in {said}");
+    }
+    assert!(errors.contains(told), "{errors}");
+    assert!(said.contains("even (Node's own servers only: no bind filter,"), "{said}");
+    stages::answers_of(&inner, "node", &Door::Http(node), 2);
+    let log = inner.log();
+    assert_eq!(log.lines().filter(|line| line.contains(told)).count(), 2, "once an app: {log}");
+}
+
 /// A port below 1024 that nobody has.
 fn low_port() -> u16 {
     let free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();

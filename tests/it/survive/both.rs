@@ -9,6 +9,11 @@ pub(super) fn kill_both(home: &Home) {
     let pids: Vec<_> = home.jlist().iter().map(|app| format!("\"pid\":{},", app.pid())).collect();
     let ledger = home.path().join("state/fleet.json");
     pids.iter().for_each(|pid| drop(home.wait_for_line(&ledger, pid)));
+    kill_pair(home);
+}
+
+/// Kills keeper and daemon, whatever the ledger knows.
+pub(super) fn kill_pair(home: &Home) {
     let (keeper, daemon) = (home.keeper(), home.daemon());
     keeper.freeze();
     daemon.kill();

@@ -93,34 +93,40 @@ fn shared(home: &Home, program: &str) -> u16 {
     port
 }
 
-/// What kills or replaces both managers, or one.
-type Fault = fn(&Home);
+/// Has a fault happen twice, the second time to what the first has taken over.
+fn private_sockets_outlive(fault: impl Fn(&Home)) {
+    for program in ["balanced.js", "balanced.py"] {
+        let home = Home::with_own_binary();
+        let port = shared(&home, program);
+        // The addresses of these are not those of the first.
+        home.rpm(["reload", "shop"]).success();
+        let (before, apps) = (front(&home), pids(&home));
+        let load = Load::on(port).fresh(4);
+        for _ in 0..2 {
+            load.more(20);
+            fault(&home);
+            load.more(20);
+            assert_eq!((front(&home), pids(&home)), (before, apps.clone()), "{program}");
+        }
+        home.rpm(["reload", "shop"]).success();
+        goes_on(&home, port, load);
+    }
+}
 
 #[test]
-fn private_sockets_outlive_keepers_updates_and_both() {
-    let update = |home: &Home| {
+fn private_sockets_outlive_keepers() {
+    private_sockets_outlive(kill_keeper);
+}
+
+#[test]
+fn private_sockets_outlive_updates() {
+    private_sockets_outlive(|home| {
         home.install(Path::new(BINARY));
         home.rpm(["update"]).success();
-    };
-    let faults: [(Fault, bool); 3] =
-        [(kill_keeper as Fault, false), (update, true), (kill_both, false)];
-    for program in ["balanced.js", "balanced.py"] {
-        for (fault, own) in faults {
-            let home = if own { Home::with_own_binary() } else { Home::new() };
-            let port = shared(&home, program);
-            // The addresses of these are not those of the first.
-            home.rpm(["reload", "shop"]).success();
-            let (before, apps) = (front(&home), pids(&home));
-            let load = Load::on(port).fresh(4);
-            // The second one meets what the first has taken over.
-            for _ in 0..2 {
-                load.more(20);
-                fault(&home);
-                load.more(20);
-                assert_eq!((front(&home), pids(&home)), (before, apps.clone()), "{program}");
-            }
-            home.rpm(["reload", "shop"]).success();
-            goes_on(&home, port, load);
-        }
-    }
+    });
+}
+
+#[test]
+fn private_sockets_outlive_both() {
+    private_sockets_outlive(kill_both);
 }

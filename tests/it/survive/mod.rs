@@ -1,13 +1,16 @@
 //! The manager is disposable: whatever of it dies, apps and their clients do not notice.
 
 mod both;
+mod chores;
 mod daemon;
 mod faults;
 mod fronts;
 mod keeper;
 mod random;
 mod reboot;
+mod table;
 mod update;
+mod versions;
 
 use crate::harness::{App, Home, LIMIT, Process};
 

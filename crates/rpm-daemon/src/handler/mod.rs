@@ -4,6 +4,7 @@ mod act;
 mod answer;
 mod fleet_file;
 mod look;
+mod postponed;
 mod rename;
 mod reopen;
 mod say;
@@ -21,6 +22,8 @@ use crate::{
 use rpm_protocol::{Request, RpcError, Targets, Welcome};
 use rpm_supervisor::InstanceId;
 
+pub(crate) use postponed::Postponed;
+
 impl Engine {
     /// Takes one request of a client.
     pub(crate) fn on_request(&mut self, request: Request, to: Responder) {
@@ -29,7 +32,9 @@ impl Engine {
         }
         match request {
             Request::Hello { .. } | Request::Ping => respond(to, Ok(welcome(self.safe))),
-            Request::Start { app, origin, wait_ms } => self.start_app(*app, origin, wait_ms, to),
+            Request::Start { app, origin, wait_ms } => {
+                self.start_when_gone(Postponed { spec: *app, origin, wait_ms, to });
+            }
             Request::Act { action, targets, environment } => {
                 self.act(action, &targets, environment, to);
             }

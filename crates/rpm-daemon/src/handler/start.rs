@@ -3,7 +3,8 @@
 use crate::{
     clock, diagnose,
     engine::Engine,
-    inbox::{Message, Responder},
+    handler::postponed::Postponed,
+    inbox::Message,
     launch,
     replies::{Fallback, Question, respond},
     store,
@@ -16,13 +17,8 @@ use std::{sync::Arc, time::Duration};
 
 impl Engine {
     /// Starts an app; answered when its instances settled.
-    pub(super) fn start_app(
-        &mut self,
-        spec: AppSpec,
-        origin: StartOrigin,
-        wait_ms: Option<u64>,
-        to: Responder,
-    ) {
+    pub(super) fn start_app(&mut self, start: Postponed) {
+        let Postponed { spec, origin, wait_ms, to } = start;
         if let Err(error) = self.check_launch(&spec, origin) {
             return respond::<()>(to, Err(error));
         }

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 pub enum Event {
     /// The answer to `Hello`.
     Welcome {
-        /// [`VERSION`] of the sender.
+        /// [`VERSION`](super::VERSION) of the sender.
         version: u16,
         /// How many daemons died in the last minute.
         deaths: u32,
@@ -115,7 +115,7 @@ pub enum Event {
         app: String,
         /// What is in force instead of what was asked for, if it is not that.
         fallback: Option<Fallback>,
-        /// At most [`MAX_SLOTS`].
+        /// At most [`MAX_SLOTS`](super::MAX_SLOTS).
         slots: Vec<Slot>,
     },
     /// The answer to `Slots` is complete.
@@ -127,7 +127,7 @@ pub enum Event {
     Shared {
         /// Names it.
         hold: u64,
-        /// The keeper's own notes on it, at most [`MAX_RECORD`] bytes.
+        /// The keeper's own notes on it, at most [`MAX_RECORD`](super::MAX_RECORD) bytes.
         record: Vec<u8>,
         /// A duplicate.
         socket: OwnedFd,

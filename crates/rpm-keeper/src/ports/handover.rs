@@ -48,6 +48,8 @@ pub(super) struct Handover {
     pub(super) touched: bool,
     /// Calls wait until all is taken over.
     pub(super) adopting: bool,
+    /// Sockets were taken over, and others come: nothing is concluded from what is not there yet.
+    pub(super) partial: bool,
     /// The order of groups as their former keeper knew it.
     ranks: Vec<(GroupId, u32, u64)>,
 }
@@ -149,6 +151,7 @@ impl Ports {
     /// Holds a socket as its record says.
     pub(crate) fn adopt_socket(&mut self, record: &[u8], socket: OwnedFd) -> io::Result<()> {
         let Record { hold, rank, replaced } = read(record, socket)?;
+        self.handover.partial = true;
         if let Some(group) = group_of(&hold).filter(|_| hold.listens()) {
             self.handover.ranks.push((group, rank, hold.cookie));
         }
@@ -161,6 +164,7 @@ impl Ports {
     /// its sockets over a channel, so that the daemon closes them.
     pub(crate) fn adopted(&mut self, by_channel: impl Fn(ChildId) -> bool) -> Vec<Event> {
         let inherited = std::mem::take(&mut self.handover.adopting);
+        self.handover.partial = false;
         self.handover.touched = true;
         self.restore_groups(inherited);
         let mut events = if inherited { Vec::new() } else { self.tell_of_restored() };

@@ -94,17 +94,21 @@ impl Ports {
         })
     }
 
-    /// Whether a living child may accept from a released socket still, however it came to it.
+    /// Whether somebody of a living child may accept from a released socket still, however he came
+    /// to it, and even if he has left the child's tree.
     pub(super) fn is_accepted_from(&self, hold: &Hold, censuses: &mut Censuses) -> bool {
-        let has = |child: &ChildId| {
-            let source = self.sources.get(child).filter(|source| source.lives());
-            source.is_some_and(|source| {
-                let census = censuses.of(source.leader);
-                !census.complete || census.places.contains_key(&hold.inode)
-            })
-        };
-        let unseen = hold.is_lent_unseen() && !hold.public;
-        unseen || hold.users.keys().chain(hold.servers()).any(has)
+        if hold.is_lent_unseen() && !hold.public {
+            return true;
+        }
+        let children = hold.users.keys().chain(hold.servers());
+        let sources = children.filter_map(|child| self.sources.get(child));
+        let mut leaders = sources.filter(|source| source.lives()).map(|source| source.leader);
+        let mut lives = false;
+        leaders.any(|leader| {
+            lives = true;
+            let census = censuses.of(leader);
+            !census.complete || census.places.contains_key(&hold.inode)
+        }) || (lives && procfd::is_open_among_others(hold.inode))
     }
 
     /// Whether this child's tree has the socket open. Where it was last seen is looked at first:

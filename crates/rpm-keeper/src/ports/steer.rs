@@ -100,6 +100,9 @@ impl Ports {
 
     /// Brings all marked groups up to date, and closes what was released.
     pub(super) fn steer(&mut self) -> Vec<Event> {
+        if self.handover.partial {
+            return Vec::new();
+        }
         self.close_unused_fronts();
         self.bury();
         let mut events = Vec::new();

@@ -1,7 +1,7 @@
 //! Holds end when nobody is interested in them any more, and not before.
 
 use crate::{
-    clients::{answer, ask_often, free_port, is_refused, local, no_forks, request},
+    clients::{answer, ask, ask_often, free_port, is_refused, local, no_forks, request},
     programs::{HTTP, python},
     world::World,
 };
@@ -66,6 +66,30 @@ fn an_unserved_port_waits_for_the_slots_next_worker_until_that_has_settled() {
     assert!(!is_refused(old));
     world.settled(second);
     assert!(is_refused(old) && !is_refused(new));
+}
+
+#[test]
+fn a_released_socket_stays_with_who_left_the_tree_with_it() {
+    let (mut world, port, other) = (World::new(), free_port(), free_port());
+    let script = python(
+        "server = tcp('0.0.0.0', port)\n\
+         if os.fork() == 0:\n\
+         \x20   os.setsid()\n\
+         \x20   if os.fork() == 0:\n\
+         \x20       server.settimeout(20)\n\
+         \x20       c, _ = server.accept()\n\
+         \x20       c.recv(4096)\n\
+         \x20       c.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n' + str(os.getpid()).encode())\n\
+         \x20   os._exit(0)\n\
+         os.wait()\n\
+         server.close()\n\
+         serve(tcp('0.0.0.0', int(sys.argv[2])))",
+    );
+    let (text, other_text) = (port.to_string(), other.to_string());
+    let child = world.start("app", 0, &["python3", "-c", &script, &text, &other_text]);
+    let address = Address::Tcp(([0, 0, 0, 0], other).into());
+    world.until("served", |world| world.listening(child).contains(&address));
+    assert_ne!(ask(port), world.pid(child));
 }
 
 /// The daemon has duplicates of all sockets, and closes each somewhat later than the keeper.
