@@ -93,7 +93,11 @@ impl Connection {
 
     async fn next_line(&mut self) -> Option<Vec<u8>> {
         // Reading waits while too many requests are under way.
-        drop(self.sender.pipeline.acquire().await.ok()?);
+        tokio::select! {
+            permit = self.sender.pipeline.acquire() => drop(permit.ok()?),
+            // No answer is written any more, so no place becomes free.
+            () = self.sender.outbox.closed() => return None,
+        }
         let line = tokio::select! {
             line = self.lines.next() => line,
             () = self.sender.outbox.closed() => return None,
