@@ -12,6 +12,7 @@ mod apply;
 mod apply_keys;
 mod bad_input;
 mod balance;
+mod bounds;
 mod change;
 mod chores;
 mod cli;

@@ -325,4 +325,13 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bytes:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_changed_snapshot_panics_the_reader(
+            bytes in rpm_corpus::changed(rpm_corpus::inputs("keeper")),
+        ) {
+            let _judged = check_snapshot(memfd::seal(&bytes).unwrap());
+        }
+    }
 }
