@@ -84,14 +84,78 @@ def list_warm(manager, _folder):
     return statistics.median(times)
 
 
+def sleepers(manager, count):
+    """Starts so many `sleep`s, and lets the manager come to rest."""
+    app = {"name": "sleeper", "script": "/bin/sleep", "args": ["100000"], "interpreter": "none",
+           "instances": count, "exec_mode": "fork", "merge_logs": True}
+    manager.start([app]).wait(PATIENCE_S)
+    time.sleep(2)
+
+
+def list_times(manager, count):
+    """Milliseconds of each of `count` runs of `ls`."""
+    times = []
+    for _ in range(count):
+        began = time.monotonic()
+        manager.run("ls")
+        times.append((time.monotonic() - began) * 1e3)
+    return sorted(times)
+
+
+def list_thousand(manager, _folder):
+    sleepers(manager, 1000)
+    times = list_times(manager, 100)
+    manager.forget()
+    return times[94]
+
+
+def idle_thousand(manager, _folder):
+    """Percent of a core that the manager's own processes use in 20 s in which nobody asks anything."""
+    sleepers(manager, 1000)
+    before, began = cpu_seconds(manager), time.monotonic()
+    time.sleep(20)
+    percent = (cpu_seconds(manager) - before) / (time.monotonic() - began) * 100
+    manager.forget()
+    return percent
+
+
+def cpu_seconds(manager):
+    """utime and stime (proc_pid_stat(5)) of the manager's own processes."""
+    ticks = 0
+    for pid in manager.own():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def list_flooded(manager, folder):
+    """The slowest of 20 `ls` while an app prints all it can onto a full disk of 1 MiB and a reader of
+    its log is stopped. The disk is a tmpfs: needs root."""
+    disk = folder / "full"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "bench", str(disk)], check=True)
+    try:
+        app = {"name": "flood", "script": "/usr/bin/yes", "interpreter": "none", "rotate": False,
+               "out_file": str(disk / "flood.log"), "log_full": "drop"}
+        manager.start([app]).wait(PATIENCE_S)
+        reader = subprocess.Popen([*manager.command, "logs", "flood"], env=manager.environment,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        reader.stdout.read(1)
+        reader.send_signal(signal.SIGSTOP)
+        slowest = list_times(manager, 20)[-1]
+        reader.kill()
+        reader.wait()
+        manager.forget()
+        return slowest
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
 def memory(manager, count):
     """MiB PSS of the manager's own processes while so many `sleep`s run."""
     if count:
-        app = {"name": "sleeper", "script": "/bin/sleep", "args": ["100000"], "interpreter": "none",
-               "instances": count, "exec_mode": "fork", "merge_logs": True}
-        manager.start([app]).wait(PATIENCE_S)
         # PM2 goes on settling after its command returned.
-        time.sleep(2)
+        sleepers(manager, count)
     mebibytes = manager.pss_kib() / 1024
     manager.forget()
     return mebibytes

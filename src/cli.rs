@@ -42,7 +42,7 @@ use clap::{Args, Parser, Subcommand};
 /// A process manager for programs in any language.
 #[derive(Debug, PartialEq, Parser)]
 #[command(name = "rpm", version, disable_version_flag = true, disable_help_flag = true)]
-#[command(max_term_width = 100)]
+#[command(max_term_width = 80)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -4,14 +4,12 @@
 use crate::cli::Cli;
 use clap::{Arg, Command, CommandFactory};
 
-/// Options of an app that are explained; the others are named.
-const EXPLAINED: [&str; 13] = [
+/// Options of an app that pages name; the manual page explains them and all others.
+const NAMED: [&str; 11] = [
     "name",
     "instances",
-    "execute_command",
     "cwd",
     "interpreter",
-    "interpreter_args",
     "output",
     "error",
     "max_memory_restart",
@@ -25,41 +23,14 @@ const EXPLAINED: [&str; 13] = [
 const OF_THE_APP: &str = "The app";
 
 /// Commands that `rpm --help` explains; the others are named.
-const COMMON: [&str; 30] = [
-    "start",
-    "stop",
-    "restart",
-    "reload",
-    "apply",
-    "diff",
-    "delete",
-    "scale",
-    "list",
-    "describe",
-    "logs",
-    "flush",
-    "save",
-    "resurrect",
-    "import",
-    "startup",
-    "update",
-    "kill",
-    "jlist",
-    "env",
-    "events",
-    "send",
-    "trigger",
-    "sendSignal",
-    "set",
-    "init",
-    "serve",
-    "report",
-    "examples",
-    "completion",
-];
+const COMMON: [&str; 5] = ["start", "stop", "reload", "list", "logs"];
 
 /// How wide lines of names are.
-const WIDTH: usize = 92;
+const WIDTH: usize = 78;
+
+/// The first page has no list of options: there are four.
+const FIRST_PAGE: &str =
+    "{about}\n\n{usage-heading} {usage}\n\nCommands:\n{subcommands}{after-help}";
 
 /// Examples of each command, a line each.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -80,7 +51,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("scale", "rpm scale api 4\nrpm scale api +1"),
     ("list", "rpm ls\nrpm ls --sort memory:desc"),
     ("describe", "rpm show api\nrpm show 0 --json"),
-    ("logs", "rpm logs api --lines 100\nrpm logs --since 10m --grep ERROR --nostream"),
+    ("logs", "rpm logs api --since 10m --grep ERROR"),
     ("flush", "rpm flush\nrpm flush api"),
     ("reloadLogs", "rpm reloadLogs"),
     ("save", "rpm save"),
@@ -100,6 +71,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("get", "rpm get app:key"),
     ("conf", "rpm conf"),
     ("unset", "rpm unset app:key"),
+    ("doctor", "rpm doctor\nrpm doctor --json"),
+    ("schema", "rpm schema > ecosystem.schema.json"),
     ("pull", "rpm pull api"),
     ("forward", "rpm forward api"),
     ("backward", "rpm backward api"),
@@ -131,19 +104,26 @@ pub(crate) fn command() -> Command {
     let command = names.iter().fold(command, |command, name| command.mut_subcommand(name, page));
     let more = format!(
         "More commands:\n{}\n\n\
-         Examples:\n  rpm start app.js -i max\n  rpm logs api\n  rpm COMMAND --help",
+         Options: -h, --help  -v, --version  -s, --silent  --no-color\n\
+         Examples:\n  rpm start app.js -i max\n  rpm COMMAND --help",
         lines(&rare)
     );
-    command.after_help(more)
+    let hidden = ["silent", "no_color"];
+    let command = hidden
+        .into_iter()
+        .fold(command, |command, name| command.mut_arg(name, |arg| arg.hide(true)));
+    command.help_template(FIRST_PAGE).after_help(more)
 }
 
 /// One command's page.
 fn page(command: Command) -> Command {
-    let rare: Vec<String> = command.get_arguments().filter(|arg| is_rare(arg)).map(name).collect();
+    let of_app: Vec<&Arg> = command.get_arguments().filter(|arg| is_of_app(arg)).collect();
     let mut after = String::new();
-    if !rare.is_empty() {
-        let named = lines(&rare);
-        after = format!("More of the app, as keys of a file (docs/ecosystem.md):\n{named}\n\n");
+    if !of_app.is_empty() {
+        let named = of_app.iter().filter(|arg| NAMED.contains(&arg.get_id().as_str()));
+        let named: Vec<String> = named.map(|arg| name(arg)).collect();
+        let (all, named) = (of_app.len(), lines(&named));
+        after = format!("The app, {all} options that `rpm man` explains, such as:\n{named}\n\n");
     }
     let found = EXAMPLES.iter().find(|(name, _)| *name == command.get_name());
     let hidden = command.is_hide_set() || !COMMON.contains(&command.get_name());
@@ -152,15 +132,13 @@ fn page(command: Command) -> Command {
         after.push_str(&examples.replace('\n', "\n  "));
     }
     command.hide(hidden).after_help(after).mut_args(|arg| {
-        let hidden = arg.is_hide_set() || is_rare(&arg);
+        let hidden = arg.is_hide_set() || is_of_app(&arg);
         arg.hide(hidden)
     })
 }
 
-fn is_rare(arg: &Arg) -> bool {
-    arg.get_help_heading() == Some(OF_THE_APP)
-        && !arg.is_hide_set()
-        && !EXPLAINED.contains(&arg.get_id().as_str())
+fn is_of_app(arg: &Arg) -> bool {
+    arg.get_help_heading() == Some(OF_THE_APP) && !arg.is_hide_set()
 }
 
 /// `--kill-timeout MS`.
@@ -193,8 +171,8 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    /// So many lines fit a screen.
-    const SCREEN: usize = 50;
+    /// So many lines of 80 columns fit a terminal as it opens.
+    const SCREEN: usize = 24;
 
     fn pages() -> Vec<(String, String)> {
         let mut command = command();
@@ -215,7 +193,7 @@ mod tests {
             let lines = page.lines().count();
             assert!(lines <= SCREEN, "{name} has {lines} lines:\n{page}");
             assert!(page.contains("\nExamples:\n  rpm "), "{page}");
-            let wide = page.lines().find(|line| line.chars().count() > 100);
+            let wide = page.lines().find(|line| line.chars().count() > 80);
             assert_eq!(wide, None, "{name}");
         }
     }

@@ -13,16 +13,16 @@ const DEFAULT_LINES: usize = 15;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Logs {
-    /// all, ids, names, /regex/ or namespaces; `rpm` is the daemon's own log. Without any, all.
+    /// Ids, names, /regex/, namespaces; none: all; `rpm`: the daemon.
     #[arg(add = targets())]
     pub(crate) targets: Vec<String>,
-    /// How many of the last lines of each file. 15, or all where --since is given.
+    /// How many of the last lines of each file [15].
     #[arg(long, value_name = "N")]
     pub(crate) lines: Option<usize>,
-    /// Only lines written since: 10m (ago), 2026-11-21T10:00, 10:00 (today).
+    /// Only lines since: 10m, 10:00, 2026-11-21T10:00.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) since: Option<u64>,
-    /// Only lines written until then; nothing is followed.
+    /// Only lines until then; nothing is followed.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) until: Option<u64>,
     /// Only lines that match; (?i) before it ignores case.
@@ -31,7 +31,7 @@ pub(crate) struct Logs {
     /// Show the past and return.
     #[arg(long)]
     pub(crate) nostream: bool,
-    /// The lines as they are, standard error's on standard error.
+    /// As they are, standard error's on standard error.
     #[arg(long, conflicts_with_all = ["json", "format"])]
     pub(crate) raw: bool,
     /// An object a line, for programs.

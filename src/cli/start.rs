@@ -6,8 +6,7 @@ use clap::Args;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Start {
-    /// A script, program, "command line", file.toml, file.json, `-`, or a name, id or namespace
-    /// that is stopped; without any, the ecosystem file of this directory.
+    /// Script, program, "command line", file, `-`, or what is stopped.
     #[arg(add = targets())]
     pub(crate) targets: Vec<String>,
     #[command(flatten)]

@@ -10,7 +10,11 @@ use crate::{
 };
 use rpm_protocol::{Request, Welcome};
 use rpm_unix::{limits::OpenFiles, machine, process, steer::RoundRobin, user};
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 /// Prints all checks; fails when something is broken. Starts no daemon and changes nothing.
 pub(crate) async fn run(session: &Session, options: Doctor) -> Result<(), CliError> {
@@ -74,12 +78,18 @@ async fn welcome(session: &Session) -> Result<Option<Welcome>, String> {
     client.call(Request::Ping).await.map(Some).map_err(|error| told(error.into()))
 }
 
+fn systemd_version() -> Option<u32> {
+    let output = Command::new("systemctl").arg("--version").stderr(Stdio::null()).output().ok()?;
+    boot::version(&String::from_utf8_lossy(&output.stdout))
+}
+
 fn places(session: &Session) -> boot::Places {
     let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     let config = config.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".config")));
     let system = PathBuf::from("/etc/systemd/system");
     boot::Places {
         systemd: "/run/systemd/system".into(),
+        version: systemd_version(),
         units: [Some(system), config.map(|config| config.join("systemd/user"))]
             .into_iter()
             .flatten()

@@ -52,7 +52,7 @@ rpm keeps programs running, in any language.
   rpm ls                     see what runs
   rpm logs                   see what it says
 
-`rpm --help` lists all commands, `rpm start --help` all options.
+`rpm --help` lists all commands, `rpm man` explains all options.
 ";
 
 /// Says what to begin with.

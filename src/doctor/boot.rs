@@ -7,11 +7,16 @@ use std::{
 };
 
 const AREA: &str = "boot";
+/// The first systemd with `ExitType=cgroup` (systemd.service(5)): without it a unit ends with its
+/// first process, and all apps with the keeper (traps A16).
+const EXIT_TYPE_SINCE: u32 = 250;
 
 /// Where things are on this machine; tests have another one.
 pub(crate) struct Places {
     /// Exists where systemd runs (sd_booted(3)).
     pub(crate) systemd: PathBuf,
+    /// Its version, where it tells.
+    pub(crate) version: Option<u32>,
     /// Where units of the machine and of the user are.
     pub(crate) units: Vec<PathBuf>,
     /// Has a file named like each user whose units run without a session (loginctl(1)).
@@ -44,10 +49,20 @@ fn unit_in(directory: &Path) -> Option<PathBuf> {
     })
 }
 
+/// The number in the first line of `systemctl --version`: `systemd 252 (252.39-1~deb12u2)`.
+pub(crate) fn version(text: &str) -> Option<u32> {
+    text.split_whitespace().nth(1)?.parse().ok()
+}
+
 fn boot_unit(places: &Places, unit: Option<&Path>) -> Check {
     let check = |found: String| Check::ok(AREA, "unit", found);
     match unit {
-        Some(unit) => check(unit.display().to_string()),
+        Some(unit) => match places.version.filter(|version| *version < EXIT_TYPE_SINCE) {
+            Some(old) => check(format!("{}, systemd {old}", unit.display())).warning(format!(
+                "systemd {EXIT_TYPE_SINCE}: with {old} the unit ends if the keeper is killed"
+            )),
+            None => check(unit.display().to_string()),
+        },
         None if places.systemd.exists() => {
             check("no unit: apps stay away after a reboot".into()).warning("rpm startup")
         }
@@ -91,6 +106,7 @@ mod tests {
     fn places(root: &Path) -> Places {
         Places {
             systemd: root.join("systemd"),
+            version: Some(252),
             units: vec![root.join("system"), root.join("user")],
             linger: root.join("linger"),
             user: "me".into(),
@@ -101,6 +117,13 @@ mod tests {
 
     fn states(places: &Places) -> Vec<State> {
         checks(places).iter().map(|check| check.state).collect()
+    }
+
+    #[test]
+    fn systemd_tells_its_version() {
+        assert_eq!(version("systemd 252 (252.39-1~deb12u2)\n+PAM +AUDIT"), Some(252));
+        assert_eq!(version("systemd"), None);
+        assert_eq!(version("no such thing"), None);
     }
 
     #[test]
@@ -121,6 +144,9 @@ mod tests {
         fs::create_dir(&places.linger).unwrap();
         fs::write(places.linger.join("me"), "").unwrap();
         assert_eq!(states(&places), [Ok, Ok, Ok]);
+        let old = Places { version: Some(249), ..places };
+        assert_eq!(states(&old), [Warning, Ok, Ok]);
+        let places = Places { version: None, ..old };
         assert_eq!(states(&Places { root: true, ..places }), [Ok, Ok, Ok]);
     }
 }

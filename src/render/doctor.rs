@@ -69,7 +69,11 @@ home
 
     #[test]
     fn the_json_has_the_worst_state_and_all_checks() {
-        let check = |area: &str, name: &str, state: &str, found: &str, todo: Value| json!({ "area": area, "name": name, "state": state, "found": found, "todo": todo });
+        let check = |area: &str, name: &str, state: &str, found: &str, todo: Value| {
+            json!({
+                "area": area, "name": name, "state": state, "found": found, "todo": todo,
+            })
+        };
         let expected = json!({ "state": "broken", "checks": [
             check("kernel", "pidfd", "ok", "there", Value::Null),
             check("home", "directory", "warning", "/h, mode 0755", "chmod 700 /h".into()),

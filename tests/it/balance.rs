@@ -165,7 +165,8 @@ fn nobody_waits_behind_a_blocked_worker_of_a_shared_queue() {
 
 #[test]
 fn new_connections_avoid_a_blocked_worker_until_it_accepts_again() {
-    for (fixture, balance) in [("balanced.js", "even"), ("balanced.py", "round_robin")] {
+    let ways = [("balanced.js", "even"), ("balanced.py", "round_robin"), ("balanced.py", "random")];
+    for (fixture, balance) in ways {
         let (home, port) = start(fixture, 4, balance);
         let blocked = block(&home, port);
         let queue = |apps: &[App], state: &str| {

@@ -9,13 +9,16 @@ mod harness;
 
 mod activation;
 mod apply;
+mod apply_keys;
 mod bad_input;
 mod balance;
+mod bounds;
 mod change;
 mod chores;
 mod cli;
 mod clients;
 mod cluster;
+mod depends;
 mod doctor;
 mod drain;
 mod ecosystem;

@@ -55,6 +55,8 @@ fn who_never_says_ready_fails_the_start() {
 #[test]
 fn a_strangers_ready_counts_for_nobody() {
     let home = Home::new();
+    // Its files are watched before it is started.
+    home.rpm(["ping"]).success();
     let lines = "ready = \"notify\"\nlisten_timeout = \"2s\"\nautorestart = false\n\
                  env = { NEVER = \"1\" }\n";
     let starting = app(&home, "notify.py", lines).spawn();
@@ -103,7 +105,7 @@ fn tcp_and_exec_probes() {
     // It gets the app's directory and variables, and its children end with it.
     let exec = "listen_timeout = \"20s\"\nenv = { FLAG = \"it's\" }\n\
                 ready = { exec = \"test \\\"$FLAG\\\" = \\\"it's\\\" && touch asked-$name\" }\n";
-    app(&home, "notify.py", &format!("{exec}interpreter = \"sleep\"\nargs = \"1\"\n")).output();
+    app(&home, "ticker.js", exec).success();
     assert!(home.work().join("asked-app").exists());
 }
 
@@ -118,7 +120,9 @@ fn an_ill_instance_of_a_cluster_is_replaced_without_a_failed_request() {
     let before = home.pids("app");
     let load = Load::on(port).fresh(2).keep_alive(2);
     load.more(20);
-    let ill: u32 = get(port, "/fall").expect("fallen").body.trim().parse().unwrap();
+    let fallen = get(port, "/fall").expect("fallen").body;
+    let fallen: serde_json::Value = serde_json::from_str(&fallen).unwrap();
+    let ill = fallen["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap();
     let apps = home.wait_until("the ill one is replaced", |apps| {
         apps.iter().all(|app| app.pid() != ill && app.is_online())
             && apps.iter().map(App::restarts).sum::<u64>() >= 1

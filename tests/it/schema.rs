@@ -63,7 +63,8 @@ fn what_rpm_takes_the_schema_takes() {
         "ready = { tcp = 8080 }\nhealth = { exec = \"true\", failures = 1, interval = \"5s\" }",
         "limits = { nofile = 1024, nice = -5, cpu = 0.5, memory = \"1G\", pids = 10 }",
         "listen = [\"80\", \"unix:a.sock\"]\nkill_timeout = 1600\nstop_exit_codes = [0, 3]",
-        "rotate = false\nlog_type = \"json\"\ncron = \"0 3 * * *\"\nvizion = false\npid_file = \"a\"",
+        "rotate = false\nlog_type = \"json\"\ncron = \"0 3 * * *\"\nvizion = false\n\
+         pid_file = \"a\"",
     ];
     let mut files: Vec<String> =
         lines.iter().enumerate().map(|(number, lines)| file(&home, number, lines)).collect();

@@ -68,6 +68,24 @@ fn an_exit_after_min_uptime_does_not_count() {
 }
 
 #[test]
+fn a_crash_each_few_seconds_is_a_loop_too() {
+    let home = Home::new();
+    crash(&home, "max_restarts = 3\nenv = { AFTER = \"1200\" }\n");
+    let app = settles_as(&home, "errored");
+    assert_eq!((app.restarts(), app.exit_code()), (2, Some(1)));
+    let shown = home.rpm(["show", "app"]).success().stdout;
+    assert!(shown.contains("with code 1 at"), "{shown}");
+}
+
+#[test]
+fn what_waits_before_each_restart_never_gives_up() {
+    let home = Home::new();
+    crash(&home, "restart_delay = 1\n");
+    begins(&home, 18);
+    assert_ne!(home.single("app").status(), "errored");
+}
+
+#[test]
 fn restart_delay_waits() {
     let home = Home::new();
     crash(&home, "restart_delay = 400\nmax_restarts = 4\n");

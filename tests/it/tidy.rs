@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates each of our crates may use; DESIGN.md's arrows.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("rpm-unix", &[]),
+    // For tests; nobody's program has it.
+    ("rpm-corpus", &[]),
     ("rpm-config", &["rpm-unix"]),
     ("rpm-serve", &[]),
     ("rpm-front", &["rpm-unix"]),
@@ -58,7 +60,7 @@ const RESERVED: [(&str, &[&str]); 8] = [
     ("nix", &["rpm-cluster", "rpm-daemon", "rpm-front", "rpm-keeper", "rpm-logs", "rpm-unix"]),
     ("sysinfo", &["rpm-daemon"]),
     ("toml", &["rpm-config"]),
-    ("hyper", &["rpm-serve"]),
+    ("hyper", &["rpm-daemon", "rpm-serve"]),
     ("tracing-subscriber", &["rpm", "rpm-daemon"]),
 ];
 

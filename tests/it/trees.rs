@@ -2,6 +2,7 @@
 
 use crate::harness::{App, Home, LIMIT, Process, port};
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 
 /// Environments in which the deepest of the tree is: with all that marks it, and with nothing but
@@ -91,4 +92,31 @@ fn the_tree_of_one_app_is_not_that_of_another() {
     let left: BTreeSet<_> = home.app_processes().iter().map(|process| process.0).collect();
     assert_eq!(left, others);
     assert!(home.jlist().iter().all(App::is_online));
+}
+
+/// A9: npm leaves at the first signal while its server is still finishing.
+#[test]
+fn a_leader_that_leaves_at_once_does_not_end_the_drain_and_a_signal_comes_once() {
+    let home = Home::new();
+    home.write(
+        "server.py",
+        "import signal\n\
+         def once(*_):\n    print('asked', flush=True)\n\
+         signal.signal(signal.SIGINT, once)\n\
+         print('up', flush=True)\n\
+         signal.pause()\n\
+         signal.signal(signal.SIGALRM, once)\n\
+         signal.setitimer(signal.ITIMER_REAL, 0.7)\n\
+         signal.pause()\n\
+         print('finished', flush=True)\n",
+    );
+    // As root of the tree a shell that leaves at SIGINT.
+    home.write("leader.sh", "trap 'exit 0' INT\n/usr/bin/python3 server.py &\nwait\n");
+    home.rpm(["start", "leader.sh", "--name", "app", "--kill-timeout", "20s"]).success();
+    let log = home.single("app").out_log();
+    home.wait_for_line(&log, "up\n");
+    home.rpm(["stop", "app"]).success();
+    // Once by the signal, once by its own alarm.
+    assert_eq!(fs::read_to_string(log).unwrap(), "up\nasked\nasked\nfinished\n");
+    assert_eq!(home.app_processes(), []);
 }

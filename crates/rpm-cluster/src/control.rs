@@ -155,5 +155,12 @@ mod tests {
         fn no_bytes_can_panic_the_reader(line in proptest::collection::vec(any::<u8>(), 0..200)) {
             Report::parse(&line).ok();
         }
+
+        #[test]
+        fn no_changed_report_can_panic_the_reader(
+            line in rpm_corpus::changed(rpm_corpus::lines("control")),
+        ) {
+            Report::parse(&line).ok();
+        }
     }
 }

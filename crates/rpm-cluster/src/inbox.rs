@@ -289,5 +289,12 @@ mod tests {
             let values: Vec<Value> = numbers.iter().map(|number| Value::from(*number)).collect();
             prop_assert_eq!(read_all(input.as_bytes()), (values, Thrown::default()));
         }
+
+        #[test]
+        fn no_changed_message_can_panic_the_reader(
+            input in rpm_corpus::changed(rpm_corpus::inputs("node")),
+        ) {
+            read_all(&input);
+        }
     }
 }

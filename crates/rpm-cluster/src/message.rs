@@ -327,5 +327,12 @@ mod tests {
         fn no_value_can_panic_the_reader(value in any_json()) {
             Message::from_value(value);
         }
+
+        #[test]
+        fn no_changed_message_can_panic_the_reader(
+            line in rpm_corpus::changed(rpm_corpus::lines("node")),
+        ) {
+            serde_json::from_slice(&line).map(Message::from_value).ok();
+        }
     }
 }

@@ -70,4 +70,15 @@ mod tests {
         assert!(error.ends_with("none cannot be read: No such file or directory (os error 2)"));
         assert!(read_env_files(&[file("c", "A=1\nnot a pair\n")]).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_changed_file_can_panic_the_reader(
+            bytes in rpm_corpus::changed(rpm_corpus::inputs("env")),
+        ) {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            let _ = read_env_files(&[file.path().to_owned()]);
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! A JSON Schema of ecosystem files, for editors: made from the same table of keys that reads them,
 //! and of the explanations of `docs/ecosystem.md`.
 //!
-//! It knows types, not values: that a script exists, or a pattern of cron is one, is for the readers.
+//! It knows types, not values: that a script exists, or a pattern of cron is one, is for the
+//! readers.
 
 use crate::keys::{self, IGNORED, KEYS, Key};
 use serde_json::{Map, Value, json};

@@ -1,5 +1,5 @@
-//! Which variables are secrets, by their names: what is shown to a person, or given to a client that
-//! did not ask for them, has no values of these. Who may ask is left to others.
+//! Which variables are secrets, by their names: what is shown to a person, or given to a client
+//! that did not ask for them, has no values of these. Who may ask is left to others.
 
 use std::collections::BTreeMap;
 

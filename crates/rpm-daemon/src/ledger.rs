@@ -291,4 +291,23 @@ mod tests {
         fs::write(fleet_path(&home), FLEET).unwrap();
         assert!(read(&home).is_none());
     }
+
+    /// A broken disk can change it as it likes: a state that is still one can be gone on with.
+    #[test]
+    fn no_changed_ledger_can_panic_a_daemon() {
+        use rpm_supervisor::{Event, Moment};
+        let config =
+            proptest::test_runner::Config { failure_persistence: None, ..Default::default() };
+        let fleets = rpm_corpus::changed(rpm_corpus::inputs("fleet"));
+        let specs = rpm_corpus::changed(rpm_corpus::inputs("specs"));
+        proptest::proptest!(config, |(fleet in fleets, specs in specs)| {
+            let _any = serde_json::from_slice::<Vec<AppSpec>>(&specs);
+            if let Ok(entries) = serde_json::from_slice::<Entries>(&fleet) {
+                let mut fleet = entries.state.fleet;
+                fleet.recover(&Default::default(), Moment(1));
+                let due = fleet.deadline().unwrap_or(Moment(2));
+                fleet.step(Event::Tick, due);
+            }
+        });
+    }
 }

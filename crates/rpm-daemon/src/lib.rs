@@ -42,6 +42,7 @@ mod pm2;
 mod probes;
 mod recover;
 mod replies;
+mod room;
 mod run;
 mod safe_mode;
 mod sample;

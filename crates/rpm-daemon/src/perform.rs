@@ -59,7 +59,8 @@ impl Engine {
             return self.queue.push_back(Event::SpawnFailed { worker, reason });
         };
         let label = store::Label { app, instance: seat.instance, slot: seat.slot };
-        match self.spawn_request(&spec, seat, &label) {
+        let request = self.has_room().and_then(|()| self.spawn_request(&spec, seat, &label));
+        match request {
             Ok(request) => {
                 let record = self.new_record(&spec, seat);
                 self.workers.insert(worker, Worker { label, record, process: None });

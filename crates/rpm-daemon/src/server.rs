@@ -3,6 +3,7 @@
 use crate::inbox::{Message, Response, Telling};
 use rpm_protocol::{Connection, EventView, Id, Request, RpcError, Sender, Server};
 use serde_json::Value;
+use std::rc::Rc;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc, oneshot},
     task::spawn_local,
@@ -13,9 +14,25 @@ pub(crate) type Unanswered = mpsc::Sender<std::convert::Infallible>;
 
 /// Serves clients for ever.
 pub(crate) async fn run(server: Server, engine: mpsc::Sender<Message>, unanswered: Unanswered) {
+    let all = Rc::new(());
     loop {
         let connection = server.accept().await;
-        spawn_local(serve(connection, engine.clone(), unanswered.downgrade()));
+        let guest = Guest(Rc::clone(&all));
+        spawn_local(serve(connection, engine.clone(), unanswered.downgrade(), guest));
+    }
+}
+
+/// Held by everything that works for a client. With the last one goes what they made us allocate:
+/// a crowd that is gone shall cost nothing.
+#[derive(Clone)]
+struct Guest(Rc<()>);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // This one's and that of who accepts.
+        if Rc::strong_count(&self.0) <= 2 {
+            rpm_unix::heap::give_back();
+        }
     }
 }
 
@@ -24,13 +41,19 @@ async fn serve(
     mut connection: Connection,
     engine: mpsc::Sender<Message>,
     unanswered: mpsc::WeakSender<std::convert::Infallible>,
+    guest: Guest,
 ) {
     while let Some(received) = connection.receive().await {
         let Some(unanswered) = unanswered.upgrade() else { return };
         match received {
             Ok((id, request)) => {
                 let client = connection.sender();
-                spawn_local(answer(id, request, client, engine.clone(), unanswered));
+                let answer = answer(id, request, client, engine.clone(), unanswered);
+                let guest = guest.clone();
+                spawn_local(async move {
+                    answer.await;
+                    drop(guest);
+                });
             }
             // The client was told already.
             Err(error) => tracing::debug!("a client's line was refused: {error}"),

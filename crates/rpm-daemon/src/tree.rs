@@ -3,7 +3,8 @@
 //! A worker is its leader, the leader's descendants, and orphans that fell to the keeper (the child
 //! subreaper) and still carry the worker's session, its token in their environment, or its pipes
 //! (traps B11). A process is only ever signalled through a pidfd that was checked to be that of the
-//! process that was found, so a reused pid is never hit. Which orphans exist is the engine's knowledge and comes in as an argument.
+//! process that was found, so a reused pid is never hit. Which orphans
+//! exist is the engine's knowledge and comes in as an argument.
 
 use crate::inbox::Message;
 use rpm_supervisor::WorkerId;

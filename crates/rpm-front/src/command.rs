@@ -284,5 +284,12 @@ mod tests {
         fn no_bytes_are_too_strange(line in prop::collection::vec(any::<u8>(), 0..200)) {
             let _judged = Request::parse(&line);
         }
+
+        #[test]
+        fn no_changed_request_is_too_strange(
+            line in rpm_corpus::changed(rpm_corpus::lines("front")),
+        ) {
+            let _judged = Request::parse(&line);
+        }
     }
 }

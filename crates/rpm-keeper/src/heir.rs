@@ -41,9 +41,10 @@ pub struct Legacy {
     pub baseline: Baseline,
 }
 
-/// What the role is started with: numbers of descriptors and of limits.
+/// What the role is started with: the daemon's pid, numbers of descriptors and of limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inheritance {
+    daemon: i32,
     link: RawFd,
     rpc: RawFd,
     lock: RawFd,
@@ -68,6 +69,7 @@ impl Legacy {
         let child = Command::new(OWN_EXECUTABLE)
             .arg(ROLE)
             .arg(self.home.root())
+            .arg(process::own().to_string())
             .args(numbers)
             .args(limits(&self.baseline))
             .stdin(Stdio::null())
@@ -85,13 +87,13 @@ fn limits(baseline: &Baseline) -> [String; 4] {
 impl Inheritance {
     /// From the words after the home; `None` if they are not from [`Legacy::start`].
     pub fn parse(words: &[&str]) -> Option<Self> {
-        let [link, rpc, lock, soft, hard, umask, oom] = words else { return None };
+        let [daemon, link, rpc, lock, soft, hard, umask, oom] = words else { return None };
         let open_files = OpenFiles { soft: soft.parse().ok()?, hard: hard.parse().ok()? };
         let oom_score_adj = if *oom == "-" { None } else { Some(oom.parse().ok()?) };
         let umask = umask.parse().ok()?;
         let baseline = Baseline { open_files, umask, oom_score_adj, nice: None };
         let (link, rpc, lock) = (link.parse().ok()?, rpc.parse().ok()?, lock.parse().ok()?);
-        Some(Self { link, rpc, lock, baseline })
+        Some(Self { daemon: daemon.parse().ok()?, link, rpc, lock, baseline })
     }
 }
 
@@ -108,23 +110,31 @@ pub fn heir_main(home: &Home, inheritance: Inheritance) -> i32 {
 }
 
 fn inherit(home: &Home, inheritance: Inheritance) -> io::Result<Keeper> {
-    let daemon = process::parent();
-    let Inheritance { link, rpc, lock, baseline } = inheritance;
+    let Inheritance { daemon, link, rpc, lock, baseline } = inheritance;
     let (link, rpc, lock) = (fd::duplicate(link)?, fd::duplicate(rpc)?, fd::duplicate(lock)?);
     fd::close_inherited(&[link.as_fd(), rpc.as_fd(), lock.as_fd()]);
     fd::set_nonblocking(&link, true)?;
     let (signals, spawner) = furnish(home, baseline).map_err(io::Error::other)?;
     let mut keeper = Parts { signals, spawner, lock, rpc }.into_keeper(home, Ready::told());
-    let start_time = procfs::process(daemon).map_or(0, |found| found.start_time);
-    let running =
-        Spawned { pid: daemon, pidfd: pidfd::open(daemon)?, start_time, filter: Filter::None };
-    // Had it died before its pid was taken, somebody else would be our parent by now.
-    if process::parent() != daemon {
-        return Err(io::Error::other("the daemon died as well"));
-    }
-    keeper.take_over(link, running)?;
     keeper.ports = Ports::awaiting();
+    match living(daemon) {
+        Some(running) => keeper.take_over(link, Some(running))?,
+        None => {
+            // It has died as well. What it had sent by then may be everything.
+            keeper.take_over(link, None)?;
+            keeper.foster_daemon_ended();
+        }
+    }
     Ok(keeper)
+}
+
+/// The daemon that started this process; `None` if it is gone. Whoever adopts orphans would then be
+/// our parent.
+fn living(daemon: i32) -> Option<Spawned> {
+    let pidfd = pidfd::open(daemon).ok()?;
+    let start_time = procfs::process(daemon)?.start_time;
+    let running = Spawned { pid: daemon, pidfd, start_time, filter: Filter::None };
+    (process::parent() == daemon).then_some(running)
 }
 
 #[cfg(test)]
@@ -138,8 +148,8 @@ mod tests {
             let baseline = Baseline { open_files, umask: 0o22, oom_score_adj, nice: None };
             let limits = limits(&baseline);
             let words: Vec<&str> =
-                ["3", "4", "5"].into_iter().chain(limits.iter().map(String::as_str)).collect();
-            let expected = Inheritance { link: 3, rpc: 4, lock: 5, baseline };
+                ["7", "3", "4", "5"].into_iter().chain(limits.iter().map(String::as_str)).collect();
+            let expected = Inheritance { daemon: 7, link: 3, rpc: 4, lock: 5, baseline };
             assert_eq!(Inheritance::parse(&words), Some(expected));
             assert_eq!(Inheritance::parse(&words[1..]), None);
         }

@@ -72,11 +72,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// Goes on with a daemon that a former keeper has started.
-    pub(crate) fn take_over(&mut self, link: OwnedFd, daemon: Spawned) -> io::Result<()> {
+    /// Goes on with a daemon that a former keeper has started, or with what it had said.
+    pub(crate) fn take_over(&mut self, link: OwnedFd, daemon: Option<Spawned>) -> io::Result<()> {
         fdpass::set_send_buffer(&link, LINK_BUFFER)?;
         self.link = Some(link);
-        (self.daemon.running, self.daemon.foster) = (Some(daemon), true);
+        (self.daemon.running, self.daemon.foster) = (daemon, true);
         self.greeted = true;
         Ok(())
     }

@@ -287,6 +287,18 @@ mod tests {
         }
 
         #[test]
+        fn no_changed_spec_panics_the_reader(
+            spec in spec(),
+            at in any::<prop::sample::Index>(),
+            byte: u8,
+        ) {
+            let mut bytes = spec.encode().unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _read = SpawnSpec::decode(&bytes);
+        }
+
+        #[test]
         fn no_bytes_panic_the_reader(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _read = SpawnSpec::decode(&bytes);
             bytes.insert(0, FORMAT);

@@ -262,7 +262,7 @@ fn resume(home: &Home, file: RawFd) -> io::Result<Keeper> {
     let found = procfs::process(head.daemon);
     let start_time = found.map_or(0, |found| found.start_time);
     let daemon = Spawned { pid: head.daemon, pidfd, start_time, filter: Filter::None };
-    keeper.take_over(link, daemon)?;
+    keeper.take_over(link, Some(daemon))?;
     keeper.daemon.foster = found.is_none_or(|found| found.ppid != process::own());
     keeper.end_wanted = head.end_wanted;
     keeper.ports = Ports::awaiting();
@@ -323,6 +323,15 @@ mod tests {
             let file = memfd::seal(bytes).unwrap();
             let error = check_snapshot(&file).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bytes:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_changed_snapshot_panics_the_reader(
+            bytes in rpm_corpus::changed(rpm_corpus::inputs("keeper")),
+        ) {
+            let _judged = check_snapshot(memfd::seal(&bytes).unwrap());
         }
     }
 }

@@ -105,5 +105,20 @@ mod tests {
             }
             prop_assert_eq!(joined, whole.as_bytes());
         }
+
+        #[test]
+        fn no_output_loses_a_byte(
+            input in rpm_corpus::changed(rpm_corpus::inputs("log")),
+            block in 1..9000_usize,
+        ) {
+            let blocks: Vec<&[u8]> = input.chunks(block).collect();
+            let mut joined = Vec::new();
+            for piece in all(&blocks) {
+                prop_assert!(piece.text.len() <= MAX_LINE_BYTES);
+                joined.extend(piece.text);
+                joined.extend(piece.ends.then_some(b'\n'));
+            }
+            prop_assert!(joined == input);
+        }
     }
 }

@@ -16,8 +16,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// How many requests of one client may be under way; it is not read further until one is answered.
-pub const MAX_PIPELINED: usize = 256;
+/// How many requests of one client may be under way; it is not read further until an answer is
+/// written. So many answers can wait for a client that does not read.
+pub const MAX_PIPELINED: usize = 32;
 
 /// A client; dropping it makes its events end, and leaves its answers to the senders.
 #[derive(Debug)]
@@ -92,7 +93,11 @@ impl Connection {
 
     async fn next_line(&mut self) -> Option<Vec<u8>> {
         // Reading waits while too many requests are under way.
-        drop(self.sender.pipeline.acquire().await.ok()?);
+        tokio::select! {
+            permit = self.sender.pipeline.acquire() => drop(permit.ok()?),
+            // No answer is written any more, so no place becomes free.
+            () = self.sender.outbox.closed() => return None,
+        }
         let line = tokio::select! {
             line = self.lines.next() => line,
             () = self.sender.outbox.closed() => return None,
@@ -119,8 +124,9 @@ async fn serve_outlet(outlet: Outlet, stream: Shared, permit: Option<OwnedSemaph
 impl Sender {
     /// Answers request `id`, once. A client that is gone is no error: nobody waits.
     pub fn reply(&self, id: Id, answer: Result<Value, RpcError>) {
-        self.send(&id, &answer);
-        self.pipeline.add_permits(1);
+        let line = Self::line(&id, &answer);
+        // A client that is gone needs no answer.
+        let _ = self.outbox.push_answer(line, Arc::clone(&self.pipeline));
     }
 
     /// Tells of an event.
@@ -157,13 +163,17 @@ impl Sender {
     }
 
     fn send(&self, id: &Id, answer: &Result<Value, RpcError>) {
+        // As in `reply`.
+        let _ = self.outbox.push(Self::line(id, answer));
+    }
+
+    fn line(id: &Id, answer: &Result<Value, RpcError>) -> Vec<u8> {
         let mut line = rpc::answer_line(id, answer);
         if line.len() > MAX_RESPONSE {
             let message = format!("the answer has more than {MAX_RESPONSE} bytes");
             let error = RpcError::failed(message, Some("ask for fewer instances".into()));
             line = rpc::answer_line(id, &Err(error));
         }
-        // A client that is gone needs no answer.
-        let _ = self.outbox.push(line);
+        line
     }
 }

@@ -201,5 +201,14 @@ mod tests {
         ) {
             prop_assert_eq!(lines(&input, piece, limit), lines(&input, 1000, limit));
         }
+
+        #[test]
+        fn no_bytes_can_panic_the_reader(
+            input in rpm_corpus::changed(rpm_corpus::inputs("rpc")),
+            piece in 1..5000usize,
+        ) {
+            let (read, _) = lines(&input, piece, 4096);
+            prop_assert!(read.iter().all(|line| line.len() <= 4096));
+        }
     }
 }

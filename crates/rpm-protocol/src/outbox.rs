@@ -14,14 +14,14 @@ use std::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
 
 /// How many messages may wait: a burst of events of a large fleet, twice.
 pub const MAX_QUEUED: usize = 4096;
 /// How many bytes may wait before a message, that of the message itself not counted.
-pub const MAX_QUEUED_BYTES: usize = 16 << 20;
+pub const MAX_QUEUED_BYTES: usize = 4 << 20;
 /// How long a write may make no progress: a client that is suspended on purpose comes back.
 pub const STALL: Duration = Duration::from_secs(30);
 /// How much is given to the kernel at once, so that a slow client makes visible progress.
@@ -46,6 +46,8 @@ pub(crate) struct Outlet {
 #[derive(Debug)]
 enum Item {
     Line(Vec<u8>),
+    /// The answer of a request, whose place is free again when it is written.
+    Answer(Vec<u8>, Arc<Semaphore>),
     /// Dropped when everything before it is written.
     Mark(oneshot::Sender<()>),
 }
@@ -61,9 +63,17 @@ impl Outbox {
 
     /// Queues `line`; disconnects a client that lets too much wait.
     pub(crate) fn push(&self, line: Vec<u8>) -> Result<(), Gone> {
-        let length = line.len();
+        self.put(line.len(), Item::Line(line))
+    }
+
+    /// Queues an answer as [`Self::push`] does; when it is written, `pipeline` has a permit more.
+    pub(crate) fn push_answer(&self, line: Vec<u8>, pipeline: Arc<Semaphore>) -> Result<(), Gone> {
+        self.put(line.len(), Item::Answer(line, pipeline))
+    }
+
+    fn put(&self, length: usize, item: Item) -> Result<(), Gone> {
         let before = self.bytes.fetch_add(length, Ordering::Relaxed);
-        if before <= MAX_QUEUED_BYTES && self.queue.try_send(Item::Line(line)).is_ok() {
+        if before <= MAX_QUEUED_BYTES && self.queue.try_send(item).is_ok() {
             return Ok(());
         }
         self.bytes.fetch_sub(length, Ordering::Relaxed);
@@ -97,8 +107,9 @@ impl Outlet {
     /// disconnected.
     pub(crate) async fn run(mut self, mut stream: Shared) {
         while let Some(item) = self.queue.recv().await {
-            let line = match item {
-                Item::Line(line) => line,
+            let (line, pipeline) = match item {
+                Item::Line(line) => (line, None),
+                Item::Answer(line, pipeline) => (line, Some(pipeline)),
                 Item::Mark(mark) => {
                     drop(mark);
                     continue;
@@ -111,6 +122,9 @@ impl Outlet {
             self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
             if !written {
                 return;
+            }
+            if let Some(pipeline) = pipeline {
+                pipeline.add_permits(1);
             }
         }
     }

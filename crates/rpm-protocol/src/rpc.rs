@@ -348,5 +348,23 @@ mod tests {
             );
             let _ = parse_request(line.as_bytes());
         }
+
+        #[test]
+        fn no_changed_request_can_panic_the_parser(
+            line in rpm_corpus::changed(rpm_corpus::lines("rpc")),
+        ) {
+            if let Ok((_, request)) = parse_request(&line) {
+                // What was understood can be said again, and is understood as the same.
+                let again = request_line(1, &request).unwrap();
+                prop_assert_eq!(parse_request(&again).map(|(_, one)| one), Ok(request));
+            }
+        }
+
+        #[test]
+        fn no_changed_answer_can_panic_the_parser(
+            line in rpm_corpus::changed(rpm_corpus::lines("answer")),
+        ) {
+            let _ = parse_answer(&line);
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod caller;
 pub mod epoll;
 pub mod fd;
 pub mod fdpass;
+pub mod heap;
 pub mod home;
 pub mod limits;
 pub mod lock;

@@ -1,4 +1,5 @@
-//! The socket of sd_notify(3): datagrams, each with the pid of who sent it, which the kernel vouches
+//! The socket of sd_notify(3): datagrams, each with the pid of who sent it, which the kernel
+//! vouches
 //! for. What they say is for others to read.
 
 use nix::sys::socket::{

@@ -64,16 +64,20 @@ pub fn census(leader: i32) -> Census {
     census
 }
 
-/// Whether anybody has the socket open, whoever's descendant it is; not counted are processes that
-/// execute the same file as this one, and those that cannot be asked. Looks at every process.
-pub fn is_open_among_others(inode: u64) -> bool {
-    let file = |pid: &str| fs::metadata(format!("/proc/{pid}/exe")).map(|it| (it.dev(), it.ino()));
-    let own = file("self").ok();
-    let Ok(all) = fs::read_dir("/proc") else { return false };
-    let pids = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let others = pids.filter(|pid| own.is_none() || file(&pid.to_string()).ok() != own);
-    others.into_iter().any(|pid| {
-        sockets_of(pid).is_ok_and(|mut sockets| sockets.any(|(found, _)| found == inode))
+/// Whether a process that began after `leader` has the socket open, even if nothing else tells that
+/// it descends from it. Not counted are processes that execute the same file as this one, and those
+/// that cannot be asked.
+pub fn is_open_since(leader: i32, inode: u64) -> bool {
+    let all = crate::procfs::processes().unwrap_or_default();
+    let begun = all.iter().find(|one| one.pid == leader).map_or(0, |one| one.start_time);
+    let file = |pid: &str| {
+        fs::metadata(format!("/proc/{pid}/exe")).map(|file| (file.dev(), file.ino())).ok()
+    };
+    let own = file("self");
+    let younger = all.iter().filter(|one| one.start_time >= begun && !one.zombie);
+    let mut others = younger.filter(|one| own.is_none() || file(&one.pid.to_string()) != own);
+    others.any(|one| {
+        sockets_of(one.pid).is_ok_and(|mut sockets| sockets.any(|(found, _)| found == inode))
     })
 }
 

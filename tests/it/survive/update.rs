@@ -1,7 +1,7 @@
 //! `rpm update`: keeper and daemon become the installed binary, and apps do not notice.
 
 use super::{essence, is_complete, kill_daemon, kill_keeper};
-use crate::harness::{App, Home, Load, Process, pids_answering, port};
+use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
 use rustix::process::Signal;
 use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
@@ -96,4 +96,22 @@ fn a_binary_that_cannot_go_on_changes_nothing() {
 fn without_a_daemon_there_is_nothing_to_update() {
     let home = Home::new();
     home.rpm(["update"]).stderr("no daemon runs, so there is nothing to update\n").success();
+}
+
+/// B10: what a package manager puts in place counts from `rpm update` on, not from a crash on.
+#[test]
+fn a_daemon_that_dies_is_followed_by_one_of_the_same_program_though_the_file_is_another() {
+    let home = Home::with_own_binary();
+    home.copy("ticker.js");
+    home.rpm(["start", "ticker.js", "--name", "app"]).success();
+    let (keeper, pid) = (home.keeper(), home.single("app").pid());
+    home.install(Path::new("/bin/false"));
+    let former = home.daemon();
+    former.kill();
+    assert!(former.ends_within(LIMIT));
+    home.wait_for_log(|log| log.matches("daemon ready").count() == 2);
+    home.install(Path::new(env!("CARGO_BIN_EXE_rpm")));
+    assert_eq!(home.single("app").pid(), pid);
+    assert_eq!(home.daemon().parent(), keeper);
+    assert!(home.daemon().executable().display().to_string().ends_with(" (deleted)"));
 }

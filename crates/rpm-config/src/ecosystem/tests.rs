@@ -422,6 +422,23 @@ proptest! {
     }
 
     #[test]
+    fn no_changed_file_can_panic_its_reader(
+        toml in rpm_corpus::changed(rpm_corpus::inputs("toml")),
+        json in rpm_corpus::changed(rpm_corpus::inputs("json")),
+        yaml in rpm_corpus::changed(rpm_corpus::inputs("yaml")),
+    ) {
+        let machine = Machine::new().program("node").program("bash");
+        let files = [(Format::Toml, toml), (Format::Json, json), (Format::Yaml, yaml)];
+        for (format, bytes) in files {
+            let text = String::from_utf8_lossy(&bytes);
+            let file = Ecosystem::parse(&text, format, Path::new("/e"));
+            let _ = file
+                .and_then(|file| file.resolve(&machine.context()).map(drop))
+                .map_err(|error| error.to_string());
+        }
+    }
+
+    #[test]
     fn no_value_can_panic_its_key(text in any::<String>()) {
         for key in KEYS {
             let _ = AppOptions::default().set(key.name, &text);

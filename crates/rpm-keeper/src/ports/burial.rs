@@ -28,8 +28,9 @@ impl Ports {
         // Who joined and goes in one turn changes the order as well.
         self.table.marked.clone().iter().for_each(|id| self.mirror(id));
         let gone = std::mem::take(&mut self.table.gone);
-        gone.iter().filter(|hold| self.is_over(hold)).for_each(silence);
-        gone.into_iter().for_each(|hold| self.close_member(hold));
+        let gone: Vec<_> = gone.into_iter().map(|hold| (self.is_over(&hold), hold)).collect();
+        gone.iter().filter(|(over, _)| *over).for_each(|(_, hold)| silence(hold));
+        gone.into_iter().for_each(|(over, hold)| self.close_member(hold, over));
         if !std::mem::take(&mut self.table.recalled) {
             return;
         }
@@ -48,7 +49,8 @@ impl Ports {
             if open || (replaced && now < lingers) {
                 self.table.ghosts.push(hold);
             } else {
-                self.close_member(hold);
+                let over = self.is_over(&hold);
+                self.close_member(hold, over);
             }
         }
     }
@@ -76,7 +78,7 @@ impl Ports {
 
     /// Closes a socket for good: of a group it leaves the choice first, then the group. The daemon
     /// has a duplicate until it has heard of this, so closing ours would not be enough.
-    fn close_member(&mut self, hold: Hold) {
+    fn close_member(&mut self, hold: Hold, over: bool) {
         if self.is_shared(&hold) {
             return;
         }
@@ -85,7 +87,7 @@ impl Ports {
             // Nobody may be sent there any more when it closes.
             let _told_later = self.choose(id, Some(hold.cookie));
         }
-        if self.is_over(&hold) {
+        if over {
             // One that does not listen has nothing to end.
             let _silent = socket::end_listening(&hold.socket);
         }

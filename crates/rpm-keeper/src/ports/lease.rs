@@ -15,7 +15,7 @@ use super::{
 };
 use crate::message::{ChildId, Owner};
 use rpm_unix::procfd::{self, Census};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What trees have open, looked up at most once each.
 #[derive(Debug, Default)]
@@ -102,13 +102,14 @@ impl Ports {
         }
         let children = hold.users.keys().chain(hold.servers());
         let sources = children.filter_map(|child| self.sources.get(child));
-        let mut leaders = sources.filter(|source| source.lives()).map(|source| source.leader);
-        let mut lives = false;
-        leaders.any(|leader| {
-            lives = true;
-            let census = censuses.of(leader);
+        let living = sources.filter(|source| source.lives());
+        let leaders: BTreeSet<i32> = living.map(|source| source.leader).collect();
+        let within = |leader: &i32| {
+            let census = censuses.of(*leader);
             !census.complete || census.places.contains_key(&hold.inode)
-        }) || (lives && procfd::is_open_among_others(hold.inode))
+        };
+        leaders.iter().any(within)
+            || leaders.iter().any(|leader| procfd::is_open_since(*leader, hold.inode))
     }
 
     /// Whether this child's tree has the socket open. Where it was last seen is looked at first:

@@ -260,6 +260,25 @@ proptest! {
     }
 
     #[test]
+    fn no_changed_message_panics_the_readers(
+        request in request(),
+        event in event(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+    ) {
+        let change = |mut bytes: Vec<u8>| {
+            changes.iter().for_each(|(at, byte)| {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            });
+            bytes
+        };
+        let packet = encode_request(&request).unwrap();
+        let _read = decode_request(&change(packet.bytes.clone()), duplicates(&packet.fds));
+        let packet = encode_event(&event).unwrap();
+        let _read = decode_event(&change(packet.bytes.clone()), duplicates(&packet.fds));
+    }
+
+    #[test]
     fn no_bytes_panic_the_readers(
         tag in 0_u8..30,
         rest in prop::collection::vec(any::<u8>(), 0..99),

@@ -82,14 +82,18 @@ pub(crate) fn leave(allowed: u32, all: &mut Vec<Kept>) {
     all.drain(..surplus).for_each(|kept| remove(&kept.path));
 }
 
-/// Removes a rotated file with its index, also if it was compressed meanwhile. One that is gone
-/// already is as good.
-pub(crate) fn remove(path: &Path) {
-    let _gone = fs::remove_file(path);
+/// Removes a rotated file, also if it was compressed since it was seen.
+pub(crate) fn remove_seen(path: &Path) {
     let mut packed = path.as_os_str().to_owned();
     packed.push(".");
     packed.push(Packing::Gzip.extension());
     let _gone = fs::remove_file(packed);
+    remove(path);
+}
+
+/// Removes a file with its index. One that is gone already is as good.
+pub(crate) fn remove(path: &Path) {
+    let _gone = fs::remove_file(path);
     if let Some(index) = times::path_of(path) {
         let _gone = fs::remove_file(index);
     }

@@ -33,7 +33,7 @@ pub type Limit = Box<dyn Fn() -> Option<u64> + Send + Sync>;
 #[derive(Default)]
 pub struct Totals {
     limit: Option<Limit>,
-    /// Where logs are also without a writer: those of apps that were deleted.
+    /// Where rotated files are also without a writer: those of apps that were deleted.
     directory: Option<PathBuf>,
     members: Mutex<Members>,
     /// Changes with every share.
@@ -58,6 +58,12 @@ struct Member {
     kept: Vec<Kept>,
 }
 
+impl Member {
+    fn unwritten() -> Self {
+        Self { app: String::new(), plan: None, open: 0, length: 0, kept: Vec::new() }
+    }
+}
+
 /// Whose logs.
 #[derive(Clone, Copy)]
 enum Group<'a> {
@@ -75,7 +81,8 @@ impl Group<'_> {
 }
 
 impl Totals {
-    /// All logs may have as much as `limit` says; in `directory` also those nobody writes to.
+    /// All logs may have as much as `limit` says; in `directory` that counts what was rotated away
+    /// from logs nobody writes to.
     pub fn new(limit: Limit, directory: PathBuf) -> Self {
         Self { limit: Some(limit), directory: Some(directory), ..Self::default() }
     }
@@ -110,7 +117,7 @@ impl Totals {
     /// Bytes this log may have before it is rotated; `None`: any number.
     pub(crate) fn share(&self, log: &Path) -> Option<u64> {
         let members = self.members();
-        members.all.get(log).and_then(|member| members.share(member))
+        members.all.get(log).and_then(|member| members.share(member, &members.live()))
     }
 
     /// The files rotated away from this log are these, and `coming` bytes more will be: removes
@@ -144,11 +151,11 @@ impl Totals {
         });
         // Not while others wait: its disk may be slow.
         drop(members);
-        gone.iter().for_each(|path| keep::remove(path));
+        gone.iter().for_each(|path| keep::remove_seen(path));
         fits
     }
 
-    /// Asks for the limit, and the first time there is one for the logs nobody writes to.
+    /// Asks for the limit, and the first time there is one for the files of logs nobody writes to.
     fn look(&self) {
         let limit = self.limit.as_ref().and_then(|limit| limit());
         let mut members = self.members();
@@ -172,15 +179,28 @@ impl Totals {
     }
 }
 
+/// How many logs are written to.
+struct Live<'a> {
+    all: u64,
+    apps: BTreeMap<&'a str, u64>,
+}
+
 impl Members {
-    fn share(&self, member: &Member) -> Option<u64> {
+    fn live(&self) -> Live<'_> {
+        let mut live = Live { all: 0, apps: BTreeMap::new() };
+        for member in self.all.values().filter(|member| member.open > 0) {
+            live.all += 1;
+            *live.apps.entry(&member.app).or_default() += 1;
+        }
+        live
+    }
+
+    fn share(&self, member: &Member, live: &Live<'_>) -> Option<u64> {
         let plan = member.plan.as_ref()?;
-        let part = |limit: u64, group: Group<'_>| {
-            let live = self.all.values().filter(|one| one.open > 0 && group.has(one)).count();
-            limit / LIVE_PART / (live.max(1) as u64)
-        };
-        let app = plan.max_total.map(|limit| part(limit, Group::App(&member.app)));
-        let all = self.limit.map(|limit| part(limit, Group::All));
+        let part = |limit: u64, among: u64| limit / LIVE_PART / among.max(1);
+        let of_app = live.apps.get(member.app.as_str()).copied().unwrap_or(0);
+        let app = plan.max_total.map(|limit| part(limit, of_app));
+        let all = self.limit.map(|limit| part(limit, live.all));
         let smallest = [plan.max_size, app, all].into_iter().flatten().min();
         smallest.map(|bytes| bytes.max(MIN_SIZE))
     }
@@ -189,7 +209,8 @@ impl Members {
     fn fit(&mut self, group: Group<'_>, limit: u64, coming: u64, gone: &mut Vec<PathBuf>) -> bool {
         let members = || self.all.values().filter(|member| group.has(member));
         let shares = members().filter(|member| member.open > 0);
-        let shares: Vec<u64> = shares.map(|member| self.share(member).unwrap_or(0)).collect();
+        let live = self.live();
+        let shares: Vec<u64> = shares.map(|one| self.share(one, &live).unwrap_or(0)).collect();
         let closed: u64 = members().filter(|one| one.open == 0).map(|one| one.length).sum();
         let copy = shares.iter().max().copied().unwrap_or(0).max(coming);
         let taken = shares.iter().sum::<u64>() + closed + copy + coming;
@@ -212,30 +233,18 @@ impl Members {
     }
 }
 
-/// The logs in a directory with what was rotated away from them.
+/// The logs of a directory from which something was rotated away. They themselves do not count: what
+/// nobody rotates has no limit, and would leave none for the others.
 fn unwritten(directory: &Path) -> BTreeMap<PathBuf, Member> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let name = name.to_str().filter(|name| !name.starts_with('.'));
+        let Some((log, rotated)) = name.and_then(Rotated::split) else { continue };
         let Ok(metadata) = entry.metadata() else { continue };
-        let rotated = Rotated::split(name);
-        if !metadata.is_file() || (rotated.is_none() && !name.ends_with(".log")) {
-            continue;
-        }
-        let log = directory.join(rotated.as_ref().map_or(name, |(log, _)| log));
-        let member = found.entry(log).or_insert_with(|| Member {
-            app: String::new(),
-            plan: None,
-            open: 0,
-            length: 0,
-            kept: Vec::new(),
-        });
-        match rotated {
-            None => member.length = metadata.len(),
-            Some((_, rotated)) => {
-                member.kept.push(Kept { rotated, path: entry.path(), bytes: metadata.len() });
-            }
+        if metadata.is_file() {
+            let member = found.entry(directory.join(log)).or_insert_with(Member::unwritten);
+            member.kept.push(Kept { rotated, path: entry.path(), bytes: metadata.len() });
         }
     }
     found.values_mut().for_each(|member| keep::sort(&mut member.kept));

@@ -65,10 +65,26 @@ struct World {
     not_spawned: BTreeSet<InstanceId>,
     /// Apps of which single instances were deleted: their slots may have gaps.
     gappy: BTreeSet<AppName>,
+    /// What the last accepted command said of an instance, as long as nothing came between.
+    wanted: BTreeMap<InstanceId, Wanted>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wanted {
+    Up,
+    Down,
+}
+
+/// One worker a slot; replacements beside the old ones; behind a front; with sockets of its own
+/// and not restarted.
+const KINDS: [&str; 4] = ["fork", "cluster", "proxied", "activated"];
+
+fn kind(index: u8) -> usize {
+    usize::from(index) % KINDS.len()
 }
 
 fn app(index: u8) -> AppName {
-    AppName::new(if index.is_multiple_of(2) { "fork" } else { "cluster" }).unwrap()
+    AppName::new(KINDS[kind(index)]).unwrap()
 }
 
 fn policy(index: u8) -> Policy {
@@ -78,13 +94,22 @@ fn policy(index: u8) -> Policy {
     policy.restart.stop_exit_codes = vec![7];
     policy.stop.kill_timeout = Duration::from_millis(50);
     policy.stop.drain_timeout = Duration::from_millis(200);
-    if !index.is_multiple_of(2) {
-        policy.overlap = true;
-        policy.max_surge = 2;
-        policy.restart.exp_backoff_restart_delay = Some(Duration::from_millis(20));
-        if index & 2 == 2 {
-            policy.depends_on = [(app(0), rpm_config::Requirement::Ready)].into();
+    match KINDS[kind(index)] {
+        "cluster" => {
+            policy.overlap = true;
+            policy.max_surge = 2;
+            policy.restart.exp_backoff_restart_delay = Some(Duration::from_millis(20));
         }
+        "proxied" => policy.proxied = true,
+        "activated" => {
+            policy.overlap = true;
+            policy.activated = true;
+            policy.restart.autorestart = false;
+        }
+        _ => {}
+    }
+    if kind(index) != 0 && index & 4 == 4 {
+        policy.depends_on = [(app(0), rpm_config::Requirement::Ready)].into();
     }
     policy
 }
@@ -98,6 +123,8 @@ impl World {
             }
             Op::Each { verb, mask, unknown } => self.each(verb, mask, unknown),
             Op::Scale { app: index, instances } => {
+                // Which instances come and go is not this model's knowledge.
+                self.wanted.clear();
                 self.command(Command::Scale { app: app(index), instances });
             }
             Op::Amend { app: index } => {
@@ -121,7 +148,8 @@ impl World {
         if unknown {
             ids.push(UNKNOWN);
         }
-        self.command(match verb {
+        let touched = ids.clone();
+        let accepted = self.command(match verb {
             Verb::Start => Command::Start(ids),
             Verb::Stop => Command::Stop(ids),
             Verb::Restart => Command::Restart(ids),
@@ -129,9 +157,18 @@ impl World {
             Verb::Delete => Command::Delete(ids),
             Verb::Reset => Command::Reset(ids),
         });
+        for id in touched.into_iter().filter(|_| accepted) {
+            match verb {
+                Verb::Start | Verb::Restart => drop(self.wanted.insert(id, Wanted::Up)),
+                Verb::Stop => drop(self.wanted.insert(id, Wanted::Down)),
+                Verb::Reload | Verb::Delete => drop(self.wanted.remove(&id)),
+                Verb::Reset => {}
+            }
+        }
     }
 
-    fn command(&mut self, command: Command) {
+    /// Whether it was accepted.
+    fn command(&mut self, command: Command) -> bool {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.open.insert(ticket);
@@ -146,12 +183,24 @@ impl World {
         if effects.iter().any(denied) {
             assert_eq!(effects.len(), 1, "a denied request has no other effect");
             assert_eq!(self.fleet, before, "a denied request changes nothing");
+            return false;
+        }
+        true
+    }
+
+    /// What happened to a worker may end in `errored` or a stop by its policy.
+    fn disturbed(&mut self, instance: InstanceId) {
+        if self.wanted.get(&instance) == Some(&Wanted::Up) {
+            self.wanted.remove(&instance);
         }
     }
 
     fn happen(&mut self, which: usize, what: What) {
         let Some(worker) = self.pick(which) else { return };
         let instance = self.fleet.worker(worker).unwrap().instance;
+        if matches!(what, What::NotSpawned | What::Exits { .. } | What::Swells) {
+            self.disturbed(instance);
+        }
         let Some(tree) = self.trees.get_mut(&worker) else { return };
         match what {
             What::Spawned if !tree.spawned => {
@@ -210,6 +259,7 @@ impl World {
         assert_eq!(read, self.fleet, "the state survives as text");
         self.fleet = read;
         self.open.clear();
+        self.wanted.retain(|_, wanted| *wanted == Wanted::Down);
         self.trees.retain(|_, tree| tree.spawned || !unborn);
         if let Some(worker) = self.pick(dead) {
             self.trees.remove(&worker);
@@ -256,13 +306,19 @@ impl World {
                 Effect::Notice(Notice { instance, kind: NoticeKind::Errored, .. }) => {
                     let often = self.spawns.get(instance).is_some_and(|n| *n >= MAX_RESTARTS);
                     let not_spawned = self.not_spawned.contains(instance);
-                    assert!(often || not_spawned, "{instance} errored without a reason");
+                    let restarts = |(app, _, _): (&AppName, u32, &Instance)| {
+                        self.fleet.apps[app].policy.restart.autorestart
+                    };
+                    // One that is not restarted has one try to be ready.
+                    let once = !self.fleet.instance(*instance).is_none_or(restarts);
+                    assert!(often || not_spawned || once, "{instance} errored without a reason");
                 }
                 Effect::Notice(_) => {}
             }
         }
         if self.fleet.apps.is_empty() {
             // Ids begin anew.
+            self.wanted.clear();
             self.spawns.clear();
             self.not_spawned.clear();
         }
@@ -283,11 +339,26 @@ impl World {
             let serving = ours.filter(|(_, role)| *role != Role::Leaving).count();
             let most = app.instances.len() + app.policy.max_surge as usize;
             assert!(serving <= most, "{serving} workers of {most}");
+            if !app.policy.overlap {
+                let mut slots: Vec<_> = self.places_of(app).collect();
+                slots.sort_unstable();
+                let all = slots.len();
+                slots.dedup();
+                assert_eq!(slots.len(), all, "two workers of a slot whose port is the program's");
+            }
             for instance in app.instances.values() {
                 let up = matches!(instance.state, State::Launching { .. } | State::Online { .. });
                 assert!(up || instance.replacement.is_none(), "a replacement of nothing");
             }
         }
+    }
+
+    /// The slots of the living trees of an app.
+    fn places_of(&self, app: &App) -> impl Iterator<Item = u32> {
+        let ids = app.instances.values().flat_map(Instance::workers);
+        let ids: BTreeSet<_> = ids.map(|(worker, _)| worker).collect();
+        let trees = self.trees.iter().filter(move |(worker, _)| ids.contains(worker));
+        trees.map(|(_, tree)| tree.place.1)
     }
 
     /// Lets every worker behave from now on, and waits until nothing more happens.
@@ -333,7 +404,19 @@ impl World {
                     _ => false,
                 };
                 assert!(calm && instance.leaving.is_empty(), "{instance:?}");
+                assert_eq!(instance.replacement, None, "a replacement that never came");
+                let up = matches!(instance.state, State::Online { .. } | State::Awaiting);
+                match self.wanted.get(&instance.id) {
+                    Some(Wanted::Up) => assert!(up, "it was to run: {instance:?}"),
+                    Some(Wanted::Down) => assert!(!up, "it was to be stopped: {instance:?}"),
+                    None => {}
+                }
             }
+            let mut slots: Vec<_> = self.places_of(app).collect();
+            slots.sort_unstable();
+            let online = app.instances.iter();
+            let online = online.filter(|(_, one)| matches!(one.state, State::Online { .. }));
+            assert!(slots.into_iter().eq(online.map(|(slot, _)| *slot)), "one worker a slot");
             if !self.gappy.contains(name) {
                 let count = app.instances.len() as u32;
                 assert!(app.instances.keys().copied().eq(0..count), "slots have gaps");
@@ -389,10 +472,15 @@ proptest! {
     })]
 
     #[test]
-    fn any_life_keeps_the_promises(second in prop_oneof![Just(1_u8), Just(3_u8)], ops in prop::collection::vec(op(), 1..120)) {
+    fn any_life_keeps_the_promises(
+        // The second app waits for the first, or not.
+        second in prop_oneof![Just(1_u8), Just(5_u8)],
+        ops in prop::collection::vec(op(), 1..120),
+    ) {
         let mut world = World::default();
         world.apply(Op::Register { app: 0, instances: 2, autostart: true });
         world.apply(Op::Register { app: second, instances: 3, autostart: true });
+        world.apply(Op::Register { app: 2, instances: 2, autostart: true });
         for op in ops {
             world.apply(op);
         }
