@@ -69,7 +69,7 @@ pub(crate) struct Global {
 
 #[derive(Debug, PartialEq, Subcommand)]
 pub(crate) enum Command {
-    /// Start a script, program, command line or ecosystem file, or what is stopped.
+    /// Start a script, program, command line, file, or what is stopped.
     Start(Box<Start>),
     /// Stop, and keep in the list.
     Stop(Act),

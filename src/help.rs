@@ -103,7 +103,7 @@ pub(crate) fn command() -> Command {
     let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().into()).collect();
     let command = names.iter().fold(command, |command, name| command.mut_subcommand(name, page));
     let more = format!(
-        "More commands:\n{}\n\n\
+        "More commands:\n{}\n\
          Options: -h, --help  -v, --version  -s, --silent  --no-color\n\
          Examples:\n  rpm start app.js -i max\n  rpm COMMAND --help",
         lines(&rare)
