@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 /// 2026-11-21T10:00:00Z in milliseconds since the epoch.
 const TEN: u64 = 1_795_255_200_000;
 
-/// Writes a log with its time index (`docs/log-files.md`): lines, and milliseconds after ten o'clock.
+/// Writes a log with its time index (`docs/log-files.md`): lines, and milliseconds after ten.
 fn write(log: &Path, lines: &[(u64, &str)]) {
     let mut file = File::options().append(true).create(true).open(log).unwrap();
     file.set_len(0).unwrap();

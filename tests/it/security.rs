@@ -120,7 +120,8 @@ fn secrets_are_hidden_unless_they_are_asked_for() {
     home.write(
         "ecosystem.toml",
         "[[apps]]\nname = \"app\"\nscript = \"environment.js\"\nargs = \"API_KEY\"\n\
-         [apps.env]\nAPI_KEY = \"hunter2\"\nDB = \"postgres://me:hunter2@db/x\"\nPLAIN = \"seen\"\n",
+         [apps.env]\nAPI_KEY = \"hunter2\"\nDB = \"postgres://me:hunter2@db/x\"\n\
+         PLAIN = \"seen\"\n",
     );
     home.rpm(["start", "ecosystem.toml"]).env("AWS_SECRET", "hunter2").success();
     // The app itself has them.

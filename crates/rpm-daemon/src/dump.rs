@@ -232,7 +232,8 @@ mod tests {
             proptest::test_runner::Config { failure_persistence: None, ..Default::default() };
         let (_, bytes) = dumped(&[(0, false), (1, true)]);
         let kept = rpm_corpus::changed(rpm_corpus::inputs("dump"));
-        proptest::proptest!(config, |(at in 0..bytes.len(), byte: u8, noise: Vec<u8>, old in kept)| {
+        let place = 0..bytes.len();
+        proptest::proptest!(config, |(at in place, byte: u8, noise: Vec<u8>, old in kept)| {
             let _any = parse(&old);
             let mut changed = bytes.clone();
             changed[at] = byte;

@@ -233,8 +233,8 @@ impl Members {
     }
 }
 
-/// The logs of a directory from which something was rotated away. They themselves do not count: what
-/// nobody rotates has no limit, and would leave none for the others.
+/// The logs of a directory from which something was rotated away. They themselves do not count:
+/// what nobody rotates has no limit, and would leave none for the others.
 fn unwritten(directory: &Path) -> BTreeMap<PathBuf, Member> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
