@@ -16,7 +16,7 @@ pub(crate) struct Logs {
     /// Ids, names, /regex/, namespaces; none: all; `rpm`: the daemon.
     #[arg(add = targets())]
     pub(crate) targets: Vec<String>,
-    /// How many of the last lines of each file [15].
+    /// How many of the last lines of each file; else 15.
     #[arg(long, value_name = "N")]
     pub(crate) lines: Option<usize>,
     /// Only lines since: 10m, 10:00, 2026-11-21T10:00.
