@@ -3,8 +3,9 @@
 //! child, so it outlives this daemon, and its listening sockets are the keeper's, so clients
 //! outlive it: they wait in the queue until another front has taken the sockets over.
 //!
-//! Here is its life. Where one accepts that has no `proxy` is in `addresses.rs`; whom it passes
-//! connections to is in `rotation.rs`, how it is talked with in `link.rs`.
+//! Here is its life. How it is known again is in `identity.rs`, where one accepts that has no
+//! `proxy` in `addresses.rs`, whom it passes connections to in `rotation.rs`, and how it is talked
+//! with in `link.rs`.
 //!
 //! ```text
 //! (none) ─first spawn─► Starting ─spawned─► Serving ─app at rest─► Ending ─exited─► (none)
@@ -15,6 +16,7 @@
 mod addresses;
 mod adopt;
 mod child;
+mod identity;
 mod link;
 mod rotation;
 mod view;
@@ -22,23 +24,21 @@ mod view;
 use crate::{
     clock, diagnose, engine::Engine, inbox::Message, keeper_events::worker_of, launch::Seat,
 };
+use identity::{MARK, shared_addresses};
 use link::Link;
 use rotation::Rotation;
-use rpm_config::{AppName, AppSpec, Proxy};
-use rpm_keeper::{Child, ChildId, ExitStatus, Owner, Request, SpawnStage};
+use rpm_config::{AppName, Proxy};
+use rpm_keeper::{Child, ChildId, ExitStatus, Request, SpawnStage};
 use rpm_supervisor::{App, Event, Moment, State};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     os::fd::OwnedFd,
-    sync::Arc,
     time::Duration,
 };
 
+pub(crate) use identity::{FrontEntry, is_front, owner};
 pub(crate) use link::Said;
 
-/// What tells a front's id from those of workers, which count up from 0.
-const MARK: u64 = 1 << 63;
 /// A front that lived shorter than this is not replaced at once: a fault that ends each of them
 /// must not keep the machine busy.
 const RESPAWN_DELAY: Duration = Duration::from_secs(1);
@@ -92,45 +92,6 @@ struct Running {
     start_time: u64,
     pidfd: OwnedFd,
     link: Link,
-}
-
-/// A front as the ledger has it.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub(crate) struct FrontEntry {
-    pub(crate) app: AppName,
-    pub(crate) child: u64,
-    pub(crate) pid: i32,
-    pub(crate) start_time: u64,
-    /// As in its label.
-    #[serde(default)]
-    pub(crate) listen: Vec<SocketAddr>,
-}
-
-impl FrontEntry {
-    /// As given at its spawn.
-    pub(crate) fn label(&self) -> Vec<u8> {
-        label(&self.app, self.listen.clone())
-    }
-}
-
-/// The label of a front's spawn.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Label {
-    front: AppName,
-    /// Where it accepts for workers that share ports, in the order of its sockets.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    listen: Vec<SocketAddr>,
-}
-
-/// Whether a child of the keeper is a front.
-pub(crate) fn is_front(child: ChildId) -> bool {
-    child.0 & MARK != 0
-}
-
-/// In whose name the keeper holds a front's sockets: the app's, but of no slot that an instance can
-/// have.
-pub(crate) fn owner(app: &AppName) -> Owner {
-    Owner::front(app.as_str())
 }
 
 impl Fronts {
@@ -414,18 +375,4 @@ impl Engine {
 /// A front that has gone already needs no signal.
 fn kill(pidfd: &OwnedFd) {
     let _ = rpm_unix::pidfd::send_signal(pidfd, SIGKILL);
-}
-
-/// Where a front accepts for workers that share ports: what its label says beside its app.
-fn shared_addresses(spec: Option<&Arc<AppSpec>>, proxy: &Proxy) -> Vec<SocketAddr> {
-    match spec.is_some_and(|spec| spec.proxy.is_some()) {
-        true => Vec::new(),
-        false => addresses::of(proxy),
-    }
-}
-
-/// What tells a later daemon whose front it is.
-fn label(app: &AppName, listen: Vec<SocketAddr>) -> Vec<u8> {
-    // A name of at most 128 bytes and some addresses always have a JSON form.
-    serde_json::to_vec(&Label { front: app.clone(), listen }).unwrap_or_default()
 }

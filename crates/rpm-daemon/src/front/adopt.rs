@@ -1,6 +1,11 @@
 //! What becomes of the fronts that a new daemon finds, and of those it misses.
 
-use super::{Front, Label, Leaving, MARK, Phase, addresses, is_at_rest, kill, rotation::Rotation};
+use super::{
+    Front, Leaving, Phase, addresses,
+    identity::{Label, MARK},
+    is_at_rest, kill,
+    rotation::Rotation,
+};
 use crate::{clock, engine::Engine, sharing::is_fronted};
 use rpm_config::AppName;
 use rpm_keeper::{Child, ExitStatus};

@@ -1,6 +1,7 @@
 //! A front as the keeper executes it: this program in its hidden role, with the sockets it accepts
 //! on and a channel.
 
+use super::identity;
 use crate::launch::Places;
 use rpm_config::{AppName, Balance, ListenAddress, Proxy, ProxyHeader};
 use rpm_front::{Config, Policy, ProxyProtocol};
@@ -27,7 +28,7 @@ pub(super) fn request(
 ) -> Result<Request, String> {
     let spec = spec(places, app, proxy)?;
     let spec = spec.seal().map_err(|error| format!("out of memory files: {error}"))?;
-    Ok(Request::Spawn { child, label: super::label(app, listen), spec })
+    Ok(Request::Spawn { child, label: identity::label(app, listen), spec })
 }
 
 fn spec(places: &Places, app: &AppName, proxy: &Proxy) -> Result<SpawnSpec, String> {

@@ -159,10 +159,7 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
         Event::Held { name, fd } => held(name, fd.as_fd()),
         Event::Shared { hold, record, socket } => shared(*hold, record, socket.as_fd()),
         Event::Snapshot { file } => Packet::new(begin(SNAPSHOT), vec![file.as_fd()]),
-        Event::NotUpgraded { errno } => small(NOT_UPGRADED, |writer| {
-            writer.i32(*errno);
-            Ok(())
-        }),
+        Event::NotUpgraded { errno } => not_upgraded(*errno),
         Event::Unshared { hold } => number(UNSHARED, *hold),
         Event::Retired { owner } => small(RETIRED, |writer| write_owner(writer, owner)),
         Event::Relieved { child } => number(RELIEVED, child.0),
@@ -184,6 +181,13 @@ pub(crate) fn encode(event: &Event) -> Result<Packet<'_>, WireError> {
         Event::Released => small(RELEASED, |_| Ok(())),
         Event::Error { text } => error(text),
     }
+}
+
+fn not_upgraded(errno: i32) -> Result<Packet<'static>, WireError> {
+    small(NOT_UPGRADED, |writer| {
+        writer.i32(errno);
+        Ok(())
+    })
 }
 
 fn number(tag: u8, number: u64) -> Result<Packet<'static>, WireError> {
