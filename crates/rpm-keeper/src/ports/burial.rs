@@ -8,10 +8,7 @@ use super::{
     steer::{GroupId, group_of},
 };
 use rpm_unix::socket;
-use std::{
-    os::fd::AsFd,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// How long a replaced socket is kept after its last program was seen to end. A process that ends
 /// has its descriptors until it has left memory, but since Linux 6.11 its filter goes before, and
@@ -29,7 +26,7 @@ impl Ports {
         self.table.marked.clone().iter().for_each(|id| self.mirror(id));
         let gone = std::mem::take(&mut self.table.gone);
         let gone: Vec<_> = gone.into_iter().map(|hold| (self.is_over(&hold), hold)).collect();
-        gone.iter().filter(|(over, _)| *over).for_each(|(_, hold)| silence(hold));
+        gone.iter().filter(|(over, _)| *over).for_each(|(_, hold)| hold.silence());
         gone.into_iter().for_each(|(over, hold)| self.close_member(hold, over));
         if !std::mem::take(&mut self.table.recalled) {
             return;
@@ -43,7 +40,7 @@ impl Ports {
             let replaced = member && self.table.find(&hold.owner, &hold.key).is_some();
             let lingers = hold.lingers.unwrap_or(now + LINGERS);
             if !open && hold.lingers.is_none() && self.is_over(&hold) {
-                silence(&hold);
+                hold.silence();
             }
             hold.lingers = (!open).then_some(lingers);
             if open || (replaced && now < lingers) {
@@ -111,14 +108,5 @@ impl Ports {
     fn is_over(&self, hold: &Hold) -> bool {
         let mut censuses = Censuses::default();
         hold.is_tcp() && !self.is_shared(hold) && !self.is_accepted_from(hold, &mut censuses)
-    }
-}
-
-/// Of a group that loses a member the kernel moves another one, and until the program knows, it may
-/// send a client to any member. At one that nobody serves, the client shall ask again a second
-/// later, and not wait until it is reset.
-fn silence(hold: &Hold) {
-    if hold.is_tcp() {
-        let _refused = rpm_unix::steer::deafen(hold.socket.as_fd(), hold.key.is_ipv6());
     }
 }

@@ -206,6 +206,23 @@ impl Hold {
         steer::hear(self.socket.as_fd(), self.key.is_ipv6()).ok()
     }
 
+    /// Nobody accepts here any more, though it is a member of its group: of a group that loses a
+    /// member the kernel moves another one, and until the program knows, it may send a client to
+    /// any. Here the client shall ask again a second later, and not wait until it is reset.
+    pub(super) fn silence(&self) {
+        if self.is_tcp() {
+            let _refused = steer::deafen(self.socket.as_fd(), self.key.is_ipv6());
+        }
+    }
+
+    /// It is needed again after [`Self::silence`].
+    pub(super) fn hear(&self) {
+        if self.is_tcp() && self.veiled.is_none() {
+            // It was not deaf, as a rule.
+            let _heard = steer::hear(self.socket.as_fd(), self.key.is_ipv6());
+        }
+    }
+
     /// Children whose time to call `listen` is up, and that have it still.
     fn take_given(&mut self, now: Instant) {
         for (child, _) in self.given.extract_if(.., |_, at| *at <= now) {

@@ -133,6 +133,9 @@ impl Ports {
             let mut own = self.table.ghosts.iter().filter(|ghost| ghost.is_served_by(*child));
             let due = relief.next().is_some_and(|next| next <= now);
             if due && relief.look(own.all(|ghost| queue_length(ghost) == 0), now) {
+                // Its worker stops accepting now, while it is a member of its group still.
+                let own = self.table.ghosts.iter().filter(|ghost| ghost.is_served_by(*child));
+                own.for_each(Hold::silence);
                 events.push(Event::Relieved { child: *child });
             }
         }

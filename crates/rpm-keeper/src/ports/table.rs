@@ -84,6 +84,7 @@ impl Table {
         };
         if let Some(at) = self.ghosts.iter().rposition(former) {
             let ghost = self.ghosts.swap_remove(at);
+            ghost.hear();
             self.holds.insert(HoldId(ghost.number), ghost);
         }
         self.gone.push(hold);
