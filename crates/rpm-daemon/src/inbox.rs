@@ -15,8 +15,8 @@ pub(crate) type Responder = oneshot::Sender<Result<Response, RpcError>>;
 
 /// What a request is answered with.
 pub(crate) enum Response {
-    /// A result.
-    Value(serde_json::Value),
+    /// A result, as it goes over the wire.
+    Json(Box<serde_json::value::RawValue>),
     /// The event stream.
     Events(Telling),
 }
