@@ -201,6 +201,7 @@ impl Engine {
             Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::Logged { worker, spools } => self.on_logged(worker, spools),
+            Message::Flooded(flooded) => self.on_flooded(flooded),
             Message::Log(news) => self.on_log_news(news),
             Message::Reopen => self.reopen_logs(None),
             Message::Due { app } => self.on_due(&app),

@@ -84,6 +84,8 @@ pub(crate) enum Message {
         /// Their held names, without the prefix.
         spools: Vec<String>,
     },
+    /// A stream floods: its bytes shall go by way of a transit.
+    Flooded(crate::output::Flooded),
     /// A log file takes nothing, or takes it again.
     Log(crate::output::LogNews),
     /// SIGUSR2: an outside logrotate has moved files.

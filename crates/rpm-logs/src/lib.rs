@@ -17,11 +17,13 @@ pub mod open;
 mod peek;
 pub mod pump;
 pub mod rotate;
+mod scratch;
 pub mod ship;
 pub mod sink;
 pub mod spool;
 mod spooled;
 pub mod tail;
 pub mod times;
+pub mod transit;
 
 pub use spooled::WhenFull;
