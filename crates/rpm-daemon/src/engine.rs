@@ -21,10 +21,11 @@ use crate::{
     ledger::Ledger,
     listeners::Listeners,
     log_files::Logs,
+    package::Versions,
     pm2::Pm2,
     probes::Probes,
     replies::Replies,
-    sample::Sampler,
+    sample::{Sampler, Whom},
     sharing::Sharing,
     store::{self, Exits, Saving},
     succession::Succession,
@@ -54,6 +55,7 @@ pub(crate) struct Engine {
     pub(crate) places: Places,
     pub(crate) fleet: Fleet,
     pub(crate) specs: Specs,
+    pub(crate) versions: Versions,
     pub(crate) workers: Workers,
     pub(crate) exits: Exits,
     pub(crate) events: EventLog,
@@ -119,9 +121,9 @@ impl Engine {
                 event = self.keeper.receive() => self.on_keeper_link(event).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = sleep(deadline) => self.queue.push_back(Event::Tick),
-                _ = memory_timer.tick(), if limited => self.start_sample(),
+                _ = memory_timer.tick(), if limited => self.start_sample(Whom::Watched),
                 () = sleep(unwritten.unwrap_or_default()), if unwritten.is_some() => {}
-                () = sleep(look), if looks => self.start_sample(),
+                () = sleep(look), if looks => self.start_sample(Whom::Watched),
             }
             self.settle();
             self.start_postponed();
@@ -199,6 +201,7 @@ impl Engine {
             Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::Logged { worker, spools } => self.on_logged(worker, spools),
+            Message::Flooded(flooded) => self.on_flooded(flooded),
             Message::Log(news) => self.on_log_news(news),
             Message::Reopen => self.reopen_logs(None),
             Message::Due { app } => self.on_due(&app),

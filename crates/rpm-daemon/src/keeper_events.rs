@@ -4,7 +4,7 @@ use crate::{
     diagnose,
     engine::Engine,
     front::is_front,
-    log_files, package, store,
+    log_files, store,
     tree::{self, Leader},
     worker::Process,
 };
@@ -73,8 +73,8 @@ impl Engine {
         let worker = worker_of(child.child);
         self.attach(child);
         // Only now: looking for it shall not delay the start.
-        let version =
-            self.spec_of(worker).and_then(|spec| package::version_of(&spec.launch.script));
+        let spec = self.spec_of(worker);
+        let version = spec.and_then(|spec| self.versions.read(&spec.name, &spec.launch.script));
         if let Some(known) = self.workers.get_mut(worker) {
             known.record.version = version;
         }

@@ -197,6 +197,7 @@ impl Engine {
 
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
+        self.versions.forget(app);
         self.ledger.touch_specs();
         self.tend();
         self.end_idle_front(app);

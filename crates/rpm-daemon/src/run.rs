@@ -16,6 +16,7 @@ use crate::{
     listeners::Listeners,
     log_files::Logs,
     notify,
+    package::Versions,
     pm2::{self, Pm2},
     probes::Probes,
     recover::{self, Inventory},
@@ -175,6 +176,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         hooks: Hooks::default(),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
         specs: inventory.specs(),
+        versions: Versions::default(),
         exits: inventory.exits(),
         listeners: saved
             .as_ref()

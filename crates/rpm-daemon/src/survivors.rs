@@ -10,7 +10,7 @@ use crate::{
     recover::{Found, Inventory},
     sharing,
     store::{self, Label},
-    tree,
+    tree::{self, TOKEN},
 };
 use rpm_config::AppSpec;
 use rpm_keeper::{Child, ChildId, Request, Share};
@@ -33,8 +33,6 @@ use std::{
 
 /// Linux's number of SIGKILL.
 const SIGKILL: i32 = 9;
-/// Before the worker's number in the environment of each of its processes.
-const TOKEN: &str = "RPM_INSTANCE";
 
 /// All that a pair of keeper and daemon left that died together.
 pub(crate) struct Survivors {

@@ -12,9 +12,11 @@ use rpm_unix::{
     pidfd,
     procfs::{self, Process},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::{sync::mpsc, task::spawn_local};
 
+/// The variable that names a worker in the environment of all its processes.
+pub(crate) const TOKEN: &str = "RPM_INSTANCE";
 /// More processes than this are not followed: a fork bomb must not take the daemon with it.
 const MAX_TREE: usize = 4096;
 
@@ -44,19 +46,53 @@ impl Leader {
 /// `orphans` are the keeper's children that are nobody's leader.
 pub(crate) fn members(leader: &Leader, orphans: &[i32]) -> Vec<Process> {
     let mut roots: Vec<Process> = leader.alive().into_iter().collect();
-    roots.extend(orphans.iter().filter_map(|pid| orphan_of(leader, *pid)));
+    let orphans = orphans.iter().filter_map(|pid| Orphan::look(*pid));
+    roots.extend(orphans.filter(|orphan| orphan.is_of(leader)).map(|orphan| orphan.process));
     with_descendants(roots)
 }
 
-/// An orphan that was once a descendant of this leader: it is in its session, carries its token, or
-/// still writes to its pipes.
-fn orphan_of(leader: &Leader, pid: i32) -> Option<Process> {
-    let found = procfs::process(pid).filter(|found| !found.zombie)?;
-    let ours = found.session == leader.pid
-        || procfs::environment_has(pid, leader.token.as_bytes())
-        || procfs::writes_to(pid, &leader.pipes);
-    // What was read of its environment and files was that of this process only if it is there yet.
-    (ours && is_same(&found)).then_some(found)
+/// The same of many trees. Each orphan is looked at once, not once for each tree.
+pub(crate) fn all_members(
+    leaders: &[(WorkerId, Leader)],
+    orphans: &[i32],
+) -> BTreeMap<WorkerId, Vec<Process>> {
+    let mut trees: BTreeMap<WorkerId, Vec<Process>> =
+        leaders.iter().map(|(id, leader)| (*id, leader.alive().into_iter().collect())).collect();
+    for orphan in orphans.iter().filter_map(|pid| Orphan::look(*pid)) {
+        let owner = leaders.iter().find(|(_, leader)| orphan.is_of(leader));
+        if let Some(roots) = owner.and_then(|(id, _)| trees.get_mut(id)) {
+            roots.push(orphan.process);
+        }
+    }
+    trees.into_iter().map(|(id, roots)| (id, with_descendants(roots))).collect()
+}
+
+/// A process that fell to the keeper, and what tells whose it was.
+struct Orphan {
+    process: Process,
+    /// `RPM_INSTANCE=…`, as in its environment.
+    token: Option<Vec<u8>>,
+    pipes: [u64; 2],
+}
+
+impl Orphan {
+    fn look(pid: i32) -> Option<Self> {
+        let process = procfs::process(pid).filter(|found| !found.zombie)?;
+        let token = procfs::environment_value(pid, TOKEN.as_bytes());
+        let token = token.map(|value| [TOKEN.as_bytes(), b"=", &value].concat());
+        let orphan = Self { process, token, pipes: procfs::output_pipes(pid) };
+        // What was read was that of this process only if it is there yet.
+        is_same(&process).then_some(orphan)
+    }
+
+    /// Whether it was once a descendant of this leader: it is in its session, carries its token, or
+    /// still writes to its pipes.
+    fn is_of(&self, leader: &Leader) -> bool {
+        let writes = self.pipes.iter().any(|pipe| *pipe != 0 && leader.pipes.contains(pipe));
+        self.process.session == leader.pid
+            || self.token.as_deref() == Some(leader.token.as_bytes())
+            || writes
+    }
 }
 
 fn is_same(process: &Process) -> bool {
@@ -68,11 +104,11 @@ pub(crate) fn with_descendants(roots: Vec<Process>) -> Vec<Process> {
     let mut seen: BTreeSet<i32> = roots.iter().map(|root| root.pid).collect();
     let mut found = roots;
     let mut next = 0;
-    while let Some(parent) = found.get(next).map(|parent| parent.pid) {
+    while let Some(parent) = found.get(next).copied() {
         next += 1;
-        for child in procfs::children_of(parent).into_iter().filter_map(procfs::process) {
+        for child in procfs::children(&parent).into_iter().filter_map(procfs::process) {
             // A child that ended meanwhile may have left its pid to somebody of other parents.
-            let ours = child.ppid == parent && !child.zombie;
+            let ours = child.ppid == parent.pid && !child.zombie;
             if ours && found.len() < MAX_TREE && seen.insert(child.pid) {
                 found.push(child);
             }

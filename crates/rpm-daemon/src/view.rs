@@ -16,14 +16,13 @@ pub(crate) fn instance(
     let worker = instance.current();
     let process = worker.and_then(|id| engine.workers.process(id)).filter(|p| !p.exited);
     let record = worker.and_then(|id| engine.workers.get(id)).map(|worker| &worker.record);
-    let usage = worker.map(|id| engine.sampler.usage(id)).unwrap_or_default();
     Some(InstanceView {
         id: instance.id.0,
         name: app.clone(),
         namespace: spec.namespace.clone(),
         version: match record {
             Some(record) => record.version.clone(),
-            None => crate::package::version_of(&spec.launch.script),
+            None => engine.versions.of(app, &spec.launch.script),
         },
         slot,
         mode: mode_word(spec.mode).to_owned(),
@@ -33,8 +32,8 @@ pub(crate) fn instance(
         created_at: clock::epoch_of(instance.created),
         restarts: instance.restarts,
         unstable_restarts: instance.unstable,
-        cpu: usage.cpu,
-        memory: usage.memory,
+        cpu: worker.map_or(0.0, |id| engine.sampler.cpu(id)),
+        memory: worker.map_or(0, |id| engine.sampler.memory(id)),
         user: user(spec),
         watching: spec.watch.is_some(),
         log_trouble: process.is_some_and(|process| process.output.is_troubled()),

@@ -149,6 +149,7 @@ impl Engine {
             Ok(fd) => self.keeper.send(Request::Hold { name, fd }),
             Err(error) => tracing::error!(app = %spec.name, "description not kept: {error}"),
         }
+        self.versions.forget(&spec.name);
         self.specs.insert(spec.name.clone(), Arc::new(spec));
         self.ledger.touch_specs();
         self.tend();
