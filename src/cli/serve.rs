@@ -24,6 +24,18 @@ pub(crate) struct Site {
     /// What is not found is answered with /index.html.
     #[arg(long)]
     pub(crate) spa: bool,
+    /// A directory without index.html is answered with a list of its files.
+    #[arg(long)]
+    pub(crate) ftp: bool,
+    /// Ask for this name, and for the password.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) basic_auth_username: Option<String>,
+    /// The password; in PM2_SERVE_BASIC_AUTH_PASSWORD other users do not see it.
+    #[arg(long, value_name = "WORD", requires = "basic_auth_username")]
+    pub(crate) basic_auth_password: Option<String>,
+    /// Of PM2's paid service.
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) monitor: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Args)]

@@ -54,6 +54,10 @@ fn apply(spec: &mut AppSpec, options: &AppOptions, context: &Context) -> Result<
         let search = search(spec, context);
         spec.env_files = env_file::resolve(options.env_files.as_deref(), &search)?;
     }
+    if let Some(path) = &options.pid_file {
+        spec.pid_file = Some(search(spec, context).absolute(path));
+    }
+    put(&mut spec.post_update, &options.post_update);
     account(spec, options)?;
     watched(spec, options, context);
     spec.increment_var = options.increment_var.clone().or(spec.increment_var.take());

@@ -134,6 +134,12 @@ pub struct AppSpec {
     pub proxy: Option<Proxy>,
     /// Where output goes.
     pub logs: LogSpec,
+    /// The file of its pid, absolute, before the id is added; `None`: in `RPM_HOME/pids`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_file: Option<PathBuf>,
+    /// Command lines that run in its directory when its checkout is at another commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_update: Vec<String>,
     /// What happens after an exit nobody asked for.
     pub restart: RestartPolicy,
     /// What proves that an instance works.

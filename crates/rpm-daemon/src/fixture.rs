@@ -30,6 +30,8 @@ pub(crate) fn spec(name: &str) -> AppSpec {
         filter_env: rpm_config::FilterEnv::Nothing,
         user: None,
         cron_restart: None,
+        pid_file: None,
+        post_update: vec![],
         watch: None,
         share_ports: true,
         listen: Vec::new(),

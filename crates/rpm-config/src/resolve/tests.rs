@@ -47,6 +47,8 @@ fn defaults_are_pm2s() {
             merge: true,
             rules: crate::LogRules::default(),
         },
+        pid_file: None,
+        post_update: vec![],
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: vec![],
