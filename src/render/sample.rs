@@ -82,6 +82,7 @@ fn spec(name: &str) -> AppSpec {
         pid_file: None,
         post_update: vec![],
         watch: None,
+        unwatched: None,
         share_ports: true,
         listen: Vec::new(),
         proxy: None,

@@ -107,7 +107,7 @@ fn fish_completes_an_apps_name_commands_and_options() {
         )
         .env("HOME", home.work().display())
         .success();
-    for word in ["worker-of-mine", "start", "startOrReload", "startup", "--max-memory-restart"] {
+    for word in ["worker-of-mine", "start", "startOrRestart", "startup", "--max-memory-restart"] {
         let has = said.stdout.lines().any(|line| line.split('\t').next() == Some(word));
         assert!(has, "no {word} in {said:?}");
     }

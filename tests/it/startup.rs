@@ -232,7 +232,8 @@ fn a_launchd_service_is_a_property_list() {
     let list: String = shown.stdout.lines().filter(|l| !l.starts_with('#')).collect();
     let file = home.write("list.plist", &list);
     let print = "import plistlib, sys; d = plistlib.load(open(sys.argv[1], 'rb')); \
-                 print(d['ProgramArguments'][1], d['EnvironmentVariables']['PATH'], d['RunAtLoad'])";
+                 e = d['EnvironmentVariables']; print(d['ProgramArguments'][1], e['PATH'], \
+                 d['RunAtLoad'])";
     let output = Command::new("/usr/bin/python3").args(["-c", print]).arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(said, "resurrect /a&b:<c> True\n", "{}", String::from_utf8_lossy(&output.stderr));

@@ -65,6 +65,7 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         user: user(options)?,
         cron_restart: options.cron_restart.clone().filter(|pattern| !pattern.is_empty()),
         watch: watch::resolve(options, &search),
+        unwatched: watch::unwatched(options),
         share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster || !listen.is_empty()),
         listen,
         balance: options.balance.unwrap_or_default(),

@@ -113,6 +113,9 @@ pub struct AppSpec {
     /// Which files restart it when they change.
     #[serde(default)]
     pub watch: Option<Watch>,
+    /// What would count if its files were watched, which they are not: `restart --watch` may come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<Watch>,
     /// Each instance its own ports, or all on one.
     pub mode: ExecMode,
     /// How many instances run; at least 1, `max` already resolved.

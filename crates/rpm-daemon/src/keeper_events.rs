@@ -131,7 +131,7 @@ impl Engine {
         if self.workers.process(worker).is_none_or(|process| !process.exited) {
             return;
         }
-        let left = self.tree_of(worker);
+        let left = self.to_end(worker);
         if left.is_empty() {
             self.finish(worker);
         } else {

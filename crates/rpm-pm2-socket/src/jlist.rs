@@ -106,16 +106,16 @@ fn files(detail: &InstanceDetail) -> Value {
 
 /// What restarts it by itself, whom it runs as, and what it does not inherit.
 fn by_itself(spec: &AppSpec) -> Value {
-    let watch = spec.watch.as_ref();
+    let rules = spec.watch.as_ref().or(spec.unwatched.as_ref());
     let user = spec.user.as_ref();
     json!({
-        "watch": match watch {
+        "watch": match &spec.watch {
             None => json!(false),
             Some(watch) if watch.paths == [spec.cwd.clone()] => json!(true),
             Some(watch) => json!(watch.paths),
         },
-        "ignore_watch": watch.and_then(|watch| watch.ignore.as_ref()),
-        "watch_delay": watch.map(|watch| watch.delay.as_millis()).filter(|delay| *delay > 0),
+        "ignore_watch": rules.and_then(|watch| watch.ignore.as_ref()),
+        "watch_delay": rules.map(|watch| watch.delay.as_millis()).filter(|delay| *delay > 0),
         "cron_restart": spec.cron_restart,
         "uid": user.and_then(|user| user.user.as_ref()),
         "gid": user.and_then(|user| user.group.as_ref()),

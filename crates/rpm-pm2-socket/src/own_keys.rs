@@ -34,7 +34,7 @@ pub(crate) fn of_app(spec: &AppSpec) -> Value {
         "stop_signal": Some(signal).filter(|signal| *signal != STOP_SIGNAL),
         "max_surge": Some(spec.max_surge).filter(|count| *count != 1),
         "post_update": filled(spec.post_update.clone()),
-        "watch_options": spec.watch.as_ref().filter(|watch| watch.follow_links)
+        "watch_options": spec.watch.as_ref().or(spec.unwatched.as_ref()).filter(|one| one.follow_links)
             .map(|_| json!({ "followSymlinks": true })),
     })
 }

@@ -83,7 +83,8 @@ fn a_stop_signal_of_its_own_is_the_one_that_comes() {
     let home = Home::new();
     let script_of = |signals: &str| {
         format!(
-            "#!/bin/sh\ntrap 'echo {signals}; exit 0' {signals}\necho up\nwhile :; do read line; done\n"
+            "#!/bin/sh\ntrap 'echo {signals}; exit 0' {signals}\necho up\n\
+             while :; do read line; done\n"
         )
     };
     script(&home, "term.sh", &script_of("TERM"));
@@ -112,7 +113,8 @@ fn what_is_not_restarted_does_not_wait_for_a_restart() {
     home.write(
         "ends.json",
         "[{ name: 'never', script: 'three.sh', autorestart: false, restart_delay: 3600000 },\n\
-         { name: 'codes', script: 'three.sh', stop_exit_codes: [3], exp_backoff_restart_delay: 60000 },\n\
+         { name: 'codes', script: 'three.sh', stop_exit_codes: [3],\n\
+         exp_backoff_restart_delay: 60000 },\n\
          { name: 'often', script: 'three.sh', max_restarts: 1, restart_delay: '1h' },\n\
          { name: 'zero', script: 'killed.sh', stop_exit_codes: [0], restart_delay: '1h' }]",
     );

@@ -40,8 +40,10 @@ impl Fleet {
         let words = ["start", "launch.json", "--env", "production"];
         let start = home.rpm(words).env("HIDE_ONE", "1").env("HIDE_TWO", "2").env("N", " 7 ");
         let started = start.success();
-        let missing = "there is no `env_production`, only `env` is used";
-        assert!(started.stderr.contains(missing), "{started:?}");
+        for key in ["force", "kill_retry_time"] {
+            let said = format!("app forces: key `{key}` means nothing here");
+            assert!(started.stderr.contains(&said), "{started:?}");
+        }
         Self(home)
     }
 

@@ -61,6 +61,8 @@ fn values() -> Vec<(&'static str, Value)> {
         ("cron_restart", json!("0 0 1 1 *")),
         ("watch", json!(["w"])),
         ("ignore_watch", json!("x y")),
+        ("watch_delay", json!("2s")),
+        ("watch_options", json!({ "followSymlinks": true })),
         ("post_update", json!(["true"])),
     ];
     if rustix::process::geteuid().is_root() {
@@ -70,7 +72,7 @@ fn values() -> Vec<(&'static str, Value)> {
 }
 
 /// Keys without a spelling of their own here: one name each and no two words, or tried elsewhere.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 9] = [
     // The name itself, and what is made of it.
     "name",
     "append_env_to_name",
@@ -80,8 +82,6 @@ const ELSEWHERE: [&str; 11] = [
     "balance",
     "execute_command",
     "proxy",
-    "watch_delay",
-    "watch_options",
     // Of Node only.
     "source_map_support",
     // Tried where root runs this.

@@ -2,6 +2,7 @@
 
 use super::{STAYS, script};
 use crate::harness::{App, Home};
+use serde_json::json;
 use std::{
     fs,
     path::Path,
@@ -56,6 +57,32 @@ fn cron_is_ended_by_zero_and_kept_by_a_restart_without_a_word_of_it() {
 fn wait_for_watch(home: &Home, app: &str) {
     let line = format!("watching its files app={app} daemon={} ", home.daemon().0);
     home.wait_for_line(&home.path().join("rpm.log"), &line);
+}
+
+#[test]
+fn what_is_said_of_watching_counts_when_it_is_switched_on_later() {
+    let home = Home::new();
+    script(&home, "run.sh", STAYS);
+    for folder in ["a", "skipped"] {
+        fs::create_dir(home.work().join(folder)).unwrap();
+    }
+    home.write(
+        "watch.json",
+        "[{ name: 'w', script: 'run.sh', watch: false, ignore_watch: ['skipped'],\n\
+         watch_delay: 1, min_uptime: 100 }]",
+    );
+    home.rpm(["start", "watch.json"]).success();
+    let of = |field: &str| home.single("w").env(field).clone();
+    assert_eq!((of("watch"), of("ignore_watch")), (false.into(), json!(["skipped"])));
+    home.rpm(["restart", "w", "--watch"]).success();
+    assert_eq!((of("watch"), of("ignore_watch")), (true.into(), json!(["skipped"])));
+    wait_for_watch(&home, "w");
+    let before = home.single("w").restarts();
+    home.write("skipped/x.js", "1");
+    home.write("a/x.js", "1");
+    home.wait_until("it was restarted", |apps| apps[0].restarts() > before && apps[0].is_online());
+    let log = home.log();
+    assert!(log.contains("a/x.js") && !log.contains("skipped/x.js"), "{log}");
 }
 
 #[test]

@@ -101,9 +101,11 @@ fn observe(kind: Kind) -> Seen {
         let place = format!("{name}{number}");
         *number += 1;
         seen.insert(format!("{place} name"), name.to_owned());
-        seen.extend(fields(item).map(|(key, value)| (format!("{place} {key}"), value)));
-        let work = manager.work();
-        seen.extend(process(item, &work).map(|(key, value)| (format!("{place} {key}"), value)));
+        let port = manager.port().to_string();
+        let plain = |text: String| text.replace(&port, "$PORT");
+        seen.extend(fields(item).map(|(key, value)| (format!("{place} {key}"), plain(value))));
+        let process = process(item, &manager.work());
+        seen.extend(process.map(|(key, value)| (format!("{place} {key}"), plain(value))));
     }
     seen
 }

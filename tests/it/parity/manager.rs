@@ -52,6 +52,11 @@ impl Manager {
         self.home.write(name, text);
     }
 
+    /// What is served is served here.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where its commands run.
     pub(super) fn work(&self) -> String {
         self.home.work().display().to_string()

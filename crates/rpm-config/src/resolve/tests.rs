@@ -37,6 +37,7 @@ fn defaults_are_pm2s() {
         user: None,
         cron_restart: None,
         watch: None,
+        unwatched: None,
         share_ports: false,
         listen: vec![],
         proxy: None,
