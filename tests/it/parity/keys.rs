@@ -104,7 +104,8 @@ fn observe(kind: Kind) -> Seen {
         let port = manager.port().to_string();
         let plain = |text: String| text.replace(&port, "$PORT");
         seen.extend(fields(item).map(|(key, value)| (format!("{place} {key}"), plain(value))));
-        let process = process(item, &manager.work());
+        let work = manager.work();
+        let process = process(item, &work);
         seen.extend(process.map(|(key, value)| (format!("{place} {key}"), plain(value))));
     }
     seen
