@@ -159,8 +159,8 @@ impl Engine {
         tree::signal_all(&self.to_end(worker), signal);
     }
 
-    /// What of a worker is to be ended, and waited for: its tree; without `treekill` its leader, and
-    /// what that has started goes on.
+    /// What of a worker is to be ended, and waited for: its tree; without `treekill` its leader,
+    /// and what that has started goes on.
     pub(crate) fn to_end(&self, worker: WorkerId) -> Vec<Process> {
         if self.spec_of(worker).is_none_or(|spec| spec.stop.tree) {
             return self.tree_of(worker);
