@@ -53,7 +53,7 @@ impl Manager {
     }
 
     /// What is served is served here.
-    pub(super) fn port(&self) -> u16 {
+    pub(super) fn own_port(&self) -> u16 {
         self.port
     }
 
