@@ -57,11 +57,3 @@ pub(crate) fn script(session: &Session, shell: &str) -> Result<(), CliError> {
     };
     session.print(line)
 }
-
-/// Prints the manual page, in the language of man(7).
-pub(crate) fn manual(session: &Session) -> Result<(), CliError> {
-    let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    rendered.map_err(|error| CliError::io("the manual page", &error))?;
-    session.print(&String::from_utf8_lossy(&page))
-}

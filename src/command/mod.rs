@@ -102,7 +102,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Inspect(options) => inspect::run(session, &options.name).await,
         Command::Examples => examples::run(session),
         Command::Completion(options) => crate::completion::script(session, &options.shell),
-        Command::Man => crate::completion::manual(session),
+        Command::Man => crate::manual::print(session),
         Command::Schema => schema::run(session),
         Command::Describe(options) => describe::run(session, options).await,
         Command::Logs(options) => logs::run(session, options).await,

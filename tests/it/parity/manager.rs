@@ -47,6 +47,21 @@ impl Manager {
             .output()
     }
 
+    /// Writes a file where its commands run.
+    pub(super) fn write(&self, name: &str, text: &str) {
+        self.home.write(name, text);
+    }
+
+    /// What is served is served here.
+    pub(super) fn own_port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its commands run.
+    pub(super) fn work(&self) -> String {
+        self.home.work().display().to_string()
+    }
+
     /// The list, with this manager's folders by other names.
     pub(super) fn jlist(&self) -> Vec<Value> {
         let output = self.run(&["jlist"]);

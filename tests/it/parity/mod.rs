@@ -4,6 +4,7 @@
 
 mod cases;
 mod fields;
+mod keys;
 mod manager;
 
 use self::cases::Case;
