@@ -45,6 +45,11 @@ pub(crate) fn of(command: &str) -> Option<CliError> {
         return refused("rpm has no modules", "log rotation is built in; else start it as an app");
     }
     match command {
+        "monit" | "imonit" | "dashboard" | "dash" => {
+            refused("there is no full-screen view", "rpm ls --watch; rpm logs")
+        }
+        "deploy" => refused("it has no part in running apps", "npx pm2-deploy, which calls pm2"),
+        "logrotate" => refused("rpm rotates its logs itself", "`rotate` in the ecosystem file"),
         "deepUpdate" => refused("rpm comes by itself", "install the new rpm, then: rpm update"),
         "create" => refused("it only copied samples", "rpm examples, rpm init"),
         "slist" | "sysinfos" => refused("rpm watches apps only", "use vmstat or a node exporter"),

@@ -12,6 +12,7 @@ mod environment;
 mod events;
 mod examples;
 mod flush;
+mod foreground;
 mod ids;
 mod import;
 mod init;
@@ -36,6 +37,7 @@ mod start_options;
 mod startup;
 mod trigger;
 mod update;
+mod written;
 
 use crate::{
     cli::{Command, Start, StartOr},
