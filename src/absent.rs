@@ -33,6 +33,17 @@ const MODULES: [&str; 13] = [
     "autoinstall",
 ];
 
+/// Options of `start`.
+const CONTAINERS: [&str; 7] = [
+    "--container",
+    "--dist",
+    "--image-name",
+    "--node-version",
+    "--fresh",
+    "--daemon",
+    "--dockerdaemon",
+];
+
 /// The refusal of `command`, if it is one of these.
 pub(crate) fn of(command: &str) -> Option<CliError> {
     let refused = |what: &str, hint: &str| {
@@ -58,6 +69,13 @@ pub(crate) fn of(command: &str) -> Option<CliError> {
         }
         _ => None,
     }
+}
+
+/// The refusal of an option, if it is one of these: PM2 writes a Dockerfile for them.
+pub(crate) fn of_option(option: &str) -> Option<CliError> {
+    let hint = "a Dockerfile whose CMD is: rpm start app.js --no-daemon";
+    let found = CONTAINERS.contains(&option);
+    found.then(|| CliError::failed(format!("{option}: rpm makes no containers"), hint))
 }
 
 #[cfg(test)]

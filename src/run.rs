@@ -47,11 +47,16 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// A command of PM2 that is not here has its own answer.
+/// A command or an option of PM2 that is not here has its own answer.
 fn absent_command(error: &clap::Error) -> Option<CliError> {
-    match error.get(ContextKind::InvalidSubcommand) {
-        Some(ContextValue::String(command)) => absent::of(command),
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
         Some(_) | None => None,
+    };
+    match (word(ContextKind::InvalidSubcommand), word(ContextKind::InvalidArg)) {
+        (Some(command), _) => absent::of(command),
+        (None, Some(option)) => absent::of_option(option),
+        (None, None) => None,
     }
 }
 

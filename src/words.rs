@@ -149,8 +149,7 @@ fn free_words(words: &[OsString], kinds: &[Word]) -> usize {
 }
 
 fn kind(word: &OsString, args: &[&Arg]) -> Word {
-    let is_option =
-        word.to_str().is_some_and(|text| text.len() > 1 && text.starts_with('-'));
+    let is_option = word.to_str().is_some_and(|text| text.len() > 1 && text.starts_with('-'));
     match found(word, args) {
         _ if !is_option => Word::Free,
         Some(arg) if !arg.get_action().takes_values() => Word::Option,

@@ -82,8 +82,7 @@ fn origin(action: Action) -> StartOrigin {
 async fn those(session: &Session, action: Action, options: Restart) -> Result<(), CliError> {
     let Restart { act: options, update_env, app, app_args, force: _, after: _ } = options;
     let origin = origin(action);
-    let change =
-        Change { flags: &app, args: &app_args, update_env, toggles_watch: true, origin };
+    let change = Change { flags: &app, args: &app_args, update_env, toggles_watch: true, origin };
     if !change.is_any() && action == Action::Reload {
         return reload::run(session, options, update_env).await;
     }

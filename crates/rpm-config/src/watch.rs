@@ -67,7 +67,8 @@ impl WatchFilter {
         }
         let ignored = set.build().unwrap_or_else(|_| GlobSet::empty());
         let only = only.last().and_then(|entry| entry.strip_prefix(ONLY_EXTENSIONS));
-        let extensions = only.map(|list| list.split(',').map(|one| extension(one).into()).collect());
+        let extensions =
+            only.map(|list| list.split(',').map(|one| extension(one).into()).collect());
         let names = watch.ignore.is_none() || (extensions.is_some() && patterns.is_empty());
         Self { ignored, names, extensions, logs }
     }

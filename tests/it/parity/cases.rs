@@ -12,8 +12,7 @@ const ECOSYSTEM: &str = r#"{ "apps": [
 ] }"#;
 
 /// The file `later.json`: what is not started with the rest.
-const LATER: &str =
-    r#"{ "apps": [{ "name": "b", "script": "streams.js", "autostart": false }] }"#;
+const LATER: &str = r#"{ "apps": [{ "name": "b", "script": "streams.js", "autostart": false }] }"#;
 
 /// `one.json`: a file whose app has nothing to it.
 const ONE: &str = r#"{ "apps": [{ "name": "one", "script": "streams.js" }] }"#;
@@ -127,9 +126,19 @@ pub(super) const LOOK: &[Case] = &[
             Has(&["name: 'x'", "restart_time: 0", "status: 'online'", "args: ", "node_args: []"]),
             Run("list -m"),
             Has(&[
-                "+--- x", "namespace : default", "version : 3.2.1", "pid : ", "pm2 id : 0",
-                "status : online", "mode : fork", "restarted : 0", "uptime : ", "memory usage : ",
-                "error log : ", "watching : no", "PID file : ",
+                "+--- x",
+                "namespace : default",
+                "version : 3.2.1",
+                "pid : ",
+                "pm2 id : 0",
+                "status : online",
+                "mode : fork",
+                "restarted : 0",
+                "uptime : ",
+                "memory usage : ",
+                "error log : ",
+                "watching : no",
+                "PID file : ",
             ]),
             Run("-m list"),
             Run("ls --mini-list"),
@@ -167,10 +176,7 @@ pub(super) const OPTIONS: &[Case] = &[
           --restart-delay 100 --max-restarts 5 --max-memory-restart 200M --cron-restart 0 \
           --stop-exit-codes 3 --shutdown-with-message --no-treekill --no-autorestart -- a b"
     ),
-    case!(
-        "short",
-        "-n x -i 2 -x -o o.log -e e.log -k 3000 -f start streams.js -- -n y"
-    ),
+    case!("short", "-n x -i 2 -x -o o.log -e e.log -k 3000 -f start streams.js -- -n y"),
     case!("equals", "start streams.js --name=x --kill-timeout=3000 --namespace=ns"),
     case!("without_value", "start streams.js -n x --max-restarts", "start hello.js -n y --log"),
     looks(
@@ -393,7 +399,13 @@ pub(super) const KEEP: &[Case] = &[
     ),
     looks(
         "kill",
-        &[Run("start streams.js -n x"), Run("kill"), Run("kill"), Run("ping"), Run("start one.json")],
+        &[
+            Run("start streams.js -n x"),
+            Run("kill"),
+            Run("kill"),
+            Run("ping"),
+            Run("start one.json"),
+        ],
     ),
     looks(
         "serve",
@@ -404,4 +416,16 @@ pub(super) const KEEP: &[Case] = &[
             Get("/none.html"),
         ],
     ),
+];
+
+/// All of them, as known.txt and docs/pm2-parity.md call them.
+pub(super) const GROUPS: &[(&str, &[Case])] = &[
+    ("start", START),
+    ("targets", TARGETS),
+    ("change", CHANGE),
+    ("files", FILES),
+    ("look", LOOK),
+    ("options", OPTIONS),
+    ("talk", TALK),
+    ("keep", KEEP),
 ];

@@ -164,9 +164,9 @@ fn found(pm2: &Seen, rpm: &Seen) -> BTreeSet<super::Difference> {
     let all = differences("fields.node", pm2, &rpm);
     let of = |place: &str| place.split_once(' ').map_or(place, |(_, key)| key).to_owned();
     let names = |key: &str, pm2: &str, rpm: &str| {
-        let same = all.iter().filter(|[_, place, one, other]| {
-            of(place) == key && one == pm2 && other == rpm
-        });
+        let same = all
+            .iter()
+            .filter(|[_, place, one, other]| of(place) == key && one == pm2 && other == rpm);
         same.count()
     };
     let each = all.iter().map(|[case, place, pm2, rpm]| {

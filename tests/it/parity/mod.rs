@@ -75,7 +75,8 @@ fn both<T: Send>(observe: impl Fn(&Manager) -> T + Sync) -> [T; 2] {
 }
 
 fn run_group(group: &str, cases: &[Case]) {
-    let all = both(|manager| -> Vec<Seen> { cases.iter().map(|one| one.observe(manager)).collect() });
+    let all =
+        both(|manager| -> Vec<Seen> { cases.iter().map(|one| one.observe(manager)).collect() });
     let [pm2, rpm] = &all;
     let mut found = BTreeSet::new();
     for (case, (pm2, rpm)) in cases.iter().zip(pm2.iter().zip(rpm)) {
