@@ -65,7 +65,7 @@ pub(crate) fn of(command: &str) -> Option<CliError> {
         "create" => refused("it only copied samples", "rpm examples, rpm init"),
         "slist" | "sysinfos" => refused("rpm watches apps only", "use vmstat or a node exporter"),
         "profile:cpu" | "profile:mem" => {
-            refused("the daemon is no Node program", "perf record -p $(rpm pid)")
+            refused("the daemon is no Node program", "perf record -p $(cat ~/.rpm/rpm.pid)")
         }
         _ => None,
     }

@@ -68,7 +68,7 @@ pub(crate) async fn again(
     if words.is_empty() {
         return Ok(());
     }
-    let foreground = Foreground::new(options.after.clone(), true);
+    let foreground = Foreground::new(options.after.clone(), true)?;
     options.act.targets = words.clone();
     those(session, action, options).await?;
     foreground.go_on(session, words, false).await

@@ -10,57 +10,67 @@ use crate::{
     session::Session,
 };
 use rpm_logs::times::now_ms;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A command that may go on.
 pub(crate) struct Foreground {
     after: After,
     /// When it began: older lines are not its apps'.
     began: u64,
-    /// Whether a daemon ran before it.
-    found: bool,
+    /// With `--no-daemon`, where no daemon ran: who says that all is to end.
+    owner: Option<Owner>,
+}
+
+/// SIGINT and SIGTERM, heard from the command's begin on: one that comes while apps start counts.
+struct Owner {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Owner {
+    fn new() -> Result<Self, CliError> {
+        let on = |kind| signal(kind).map_err(|error| CliError::io("no signals", &error));
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: on(interrupt)?, terminate: on(terminate)? })
+    }
+
+    async fn says_end(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 impl Foreground {
     /// At the command's begin; `found` says whether a daemon runs.
-    pub(crate) fn new(after: After, found: bool) -> Self {
-        Self { after, began: now_ms(), found }
+    pub(crate) fn new(after: After, found: bool) -> Result<Self, CliError> {
+        let owner = (after.no_daemon && !found).then(Owner::new).transpose()?;
+        Ok(Self { after, began: now_ms(), owner })
     }
 
     /// Goes on, if that is asked for; `failed` says what became of the command itself.
     pub(crate) async fn go_on(
-        &self,
+        self,
         session: &Session,
         targets: Vec<String>,
         failed: bool,
     ) -> Result<(), CliError> {
-        let is_owner = self.after.no_daemon && !self.found;
-        if failed {
-            if is_owner {
+        let Self { after, began, owner } = self;
+        let logs = |targets| Logs { targets, since: Some(began), ..Logs::default() };
+        match (owner, failed) {
+            (Some(_), true) => {
                 kill::run(session).await?;
+                Err(CliError::Told)
             }
-            return Err(CliError::Told);
-        }
-        match (is_owner, self.after.is_any()) {
-            (true, _) => self.until_told_to_end(session).await,
-            (false, true) => logs::run(session, self.logs(targets)).await,
-            (false, false) => Ok(()),
-        }
-    }
-
-    fn logs(&self, targets: Vec<String>) -> Logs {
-        Logs { targets, since: Some(self.began), ..Logs::default() }
-    }
-
-    /// Until SIGINT or SIGTERM, which end all, or until somebody else ended the daemon.
-    async fn until_told_to_end(&self, session: &Session) -> Result<(), CliError> {
-        let on = |kind| signal(kind).map_err(|error| CliError::io("no signals", &error));
-        let mut interrupt = on(SignalKind::interrupt())?;
-        let mut terminate = on(SignalKind::terminate())?;
-        tokio::select! {
-            ended = logs::run(session, self.logs(Vec::new())) => ended,
-            _ = interrupt.recv() => kill::run(session).await,
-            _ = terminate.recv() => kill::run(session).await,
+            (Some(mut owner), false) => tokio::select! {
+                // Or somebody else has ended the daemon.
+                ended = logs::run(session, logs(Vec::new())) => ended,
+                () = owner.says_end() => kill::run(session).await,
+            },
+            (None, true) => Err(CliError::Told),
+            (None, false) if after.is_any() => logs::run(session, logs(targets)).await,
+            (None, false) => Ok(()),
         }
     }
 }

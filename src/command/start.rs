@@ -50,7 +50,7 @@ pub(crate) async fn run_as(
     let wait_ms = wait(options.wait)?;
     start_options::of_flags(&options.app)?;
     let mut running = launch::greeted_if_running(session).await?;
-    let foreground = Foreground::new(options.after.clone(), running.is_some());
+    let foreground = Foreground::new(options.after.clone(), running.is_some())?;
     let mut plan = Plan { origin, ..Plan::default() };
     plan.fill(session, &options, &context, running.as_mut()).await?;
     plan.warnings.iter().for_each(|warning| session.warn(&warning.to_string()));

@@ -1,7 +1,7 @@
 //! `jlist`: PM2's JSON, field by field, for the programs that read it.
 
 use crate::repository;
-use rpm_config::{AppSpec, ExecMode, FilterEnv, Ready, RestartPolicy};
+use rpm_config::{AppSpec, ExecMode, FilterEnv, LogFile, Ready, RestartPolicy};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -90,11 +90,14 @@ fn launch(detail: &InstanceDetail) -> Value {
 fn files(detail: &InstanceDetail) -> Value {
     let nowhere = Path::new("/dev/null");
     let rules = &detail.spec.logs.rules;
+    let streams = [&detail.spec.logs.out, &detail.spec.logs.error];
+    let is_discarded = streams.iter().all(|file| **file == LogFile::Discard);
     json!({
         "pm_out_log_path": detail.out_log.as_deref().unwrap_or(nowhere),
         "pm_err_log_path": detail.error_log.as_deref().unwrap_or(nowhere),
         "pm_pid_path": detail.pid_file,
         "pm_log_path": combined(detail),
+        "disable_logs": is_discarded.then_some(true),
         "merge_logs": detail.spec.logs.merge.then_some(true),
         "log_type": rules.json.then_some("json"),
         "log_date_format": rules.date_format,

@@ -25,7 +25,7 @@ pub(super) enum Step {
     Told(&'static str, &'static str),
     /// The whole of what the last command printed on standard output.
     Stdout,
-    /// The lines it printed with this in them.
+    /// The lines it printed with this in them, words parted by one blank.
     Printed(&'static str),
     /// Whether it printed each of these.
     Has(&'static [&'static str]),
@@ -89,9 +89,15 @@ const FIELDS: [&str; 44] = [
     "windowsHide",
 ];
 
-/// What rpm says of an app and PM2 leaves out when nobody asked for it.
-const DEFAULTS: [(&str, u64); 4] =
-    [("kill_timeout", 1600), ("max_restarts", 16), ("restart_delay", 0), ("listen_timeout", 3000)];
+/// What rpm says of each app and PM2 leaves out when nobody asked for it.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("filter_env", "[]"),
+    ("kill_timeout", "1600"),
+    ("listen_timeout", "3000"),
+    ("max_restarts", "16"),
+    ("restart_delay", "0"),
+    ("watch", "false"),
+];
 
 impl Case {
     /// The exit code of each command, what was looked at, and the list at the end.
@@ -175,7 +181,8 @@ impl Step {
             Self::Printed(text) => {
                 let stdout = stdout();
                 let found = stdout.lines().filter(|line| line.contains(text));
-                found.collect::<Vec<_>>().join(" ⏎ ")
+                let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+                found.map(words).collect::<Vec<_>>().join(" ⏎ ")
             }
             Self::Has(texts) => {
                 let stdout = stdout();
@@ -228,9 +235,9 @@ fn of_item(item: &Value) -> Seen {
     let runs = item["pid"].as_u64().unwrap_or(0) > 0;
     seen.insert(format!("{id} runs"), runs.to_string());
     for field in FIELDS {
-        let default = DEFAULTS.iter().any(|(name, value)| *name == field && env[name] == *value);
-        let value = if default { "null".to_owned() } else { env[field].to_string() };
-        seen.insert(format!("{id} {field}"), value);
+        let value = env[field].to_string();
+        let default = DEFAULTS.contains(&(field, &value));
+        seen.insert(format!("{id} {field}"), if default { "null".to_owned() } else { value });
     }
     seen
 }

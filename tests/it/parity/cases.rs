@@ -150,7 +150,6 @@ pub(super) const LOOK: &[Case] = &[
             With("WHO", "me", "start streams.js -n x"),
             Run("env 0"),
             Printed("WHO: "),
-            Printed("pm_id: "),
             Run("env 77"),
         ],
     ),
@@ -160,7 +159,7 @@ pub(super) const LOOK: &[Case] = &[
         &[Run("jlist"), Stdout, Run("prettylist"), Stdout, Run("id x"), Run("pid"), Run("ls")],
     ),
     case!("ids", "start hello.js -n x -i 2", "id x", "id y", "pid y"),
-    case!("stopped_pid", "start streams.js -n x", "pid x", "stop x", "pid x"),
+    case!("stopped_pid", "start streams.js -n x", "pid x", "stop x", "pid x", "pid"),
     case!("describe", "start streams.js -n x", "describe x", "show 0", "desc x", "info x"),
     case!("report", "report", "--version", "-v", "-V", "-h", "--help", "start --help", "start -h"),
     case!("usage", "nonsense", "stop", "scale x", "id"),
@@ -203,8 +202,8 @@ pub(super) const OPTIONS: &[Case] = &[
     case!("user", "start streams.js -n x --uid root --gid root", "start hello.js -u nobody2"),
     case!(
         "monitoring",
-        "start streams.js -n x --no-vizion --no-pmx --no-automation --trace --v8 \
-          --event-loop-inspector --deep-monitoring --disable-source-map-support --disable-trace"
+        "start streams.js -n x --no-vizion --no-pmx --no-automation --v8 \
+          --event-loop-inspector --disable-source-map-support --disable-trace"
     ),
     case!("interpreter", "start page.txt --interpreter cat --no-autorestart", "start my.app -n m"),
     case!("none", "start my.app --interpreter none -n m", "restart m", "start my.app -n m"),
@@ -335,8 +334,6 @@ pub(super) const TALK: &[Case] = &[
             Run("start stdin.js -n y --log both.log"),
             Says("y", "listening"),
             File("both.log"),
-            Run("start lines.js -n z --disable-logs --no-autorestart -- 2"),
-            File("~/logs/z-out.log"),
         ],
     ),
 ];
@@ -409,12 +406,7 @@ pub(super) const KEEP: &[Case] = &[
     ),
     looks(
         "serve",
-        &[
-            Run("serve . 8080 --name site --port $PORT"),
-            Get("/"),
-            Get("/page.txt"),
-            Get("/none.html"),
-        ],
+        &[Run("serve . $PORT --name site"), Get("/"), Get("/page.txt"), Get("/none.html")],
     ),
 ];
 

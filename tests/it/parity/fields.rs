@@ -11,7 +11,7 @@ const APPS: &str = r#"{ "apps": [
     { "name": "fork", "script": "streams.js", "args": "a 'b c'", "node_args": "--trace-warnings",
       "env": { "WHO": "me", "N": 1, "YES": true }, "env_production": { "WHO": "x" } },
     { "name": "cluster", "script": "hello.js", "instances": 2, "exec_mode": "cluster",
-      "wait_ready": false, "listen_timeout": 5000, "increment_var": "SHARD" },
+      "wait_ready": false, "listen_timeout": 5000 },
     { "name": "python", "script": "server.py", "interpreter": "python3", "namespace": "back",
       "env": { "PORT": 0 } },
     { "name": "stopped", "script": "streams.js", "kill_timeout": 3000 },
@@ -85,7 +85,8 @@ fn apps(manager: &Manager) -> Vec<Value> {
     });
     // Both number the apps of a file as they come up.
     let mut list = list;
-    let key = |item: &Value| (item["name"].to_string(), item["pm2_env"]["SHARD"].to_string());
+    let key =
+        |item: &Value| (item["name"].to_string(), item["pm2_env"]["NODE_APP_INSTANCE"].to_string());
     list.sort_by_key(key);
     list
 }

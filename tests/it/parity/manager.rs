@@ -64,6 +64,11 @@ impl Manager {
 
     /// A command to run. `$PORT` is this manager's.
     pub(super) fn command(&self, words: &[&str]) -> Rpm {
+        self.command_under(&[], words)
+    }
+
+    /// The same below another program.
+    pub(super) fn command_under(&self, wrapper: &[&str], words: &[&str]) -> Rpm {
         let port = self.port.to_string();
         let words = words.iter().map(|word| if *word == "$PORT" { &port } else { *word });
         let pm2 = node_modules().join(".bin/pm2").display().to_string();
@@ -72,10 +77,13 @@ impl Manager {
             Kind::Rpm => env!("CARGO_BIN_EXE_rpm"),
         };
         let pm2_home = self.home.root().join("pm2").display().to_string();
-        Rpm::new(&self.home, &[program].into_iter().chain(words).collect::<Vec<_>>())
-            .env("PM2_HOME", pm2_home)
-            .env("NO_COLOR", "1")
-            .env("PORT", self.port)
+        Rpm::new(
+            &self.home,
+            &wrapper.iter().copied().chain([program]).chain(words).collect::<Vec<_>>(),
+        )
+        .env("PM2_HOME", pm2_home)
+        .env("NO_COLOR", "1")
+        .env("PORT", self.port)
     }
 
     /// The list, with this manager's folders by other names.

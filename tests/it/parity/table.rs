@@ -11,13 +11,9 @@ use std::path::Path;
 fn rows() -> Vec<(String, String)> {
     let text = fs::read_to_string(repository().join("docs/pm2-parity.md")).expect("the table");
     let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| PM2"));
-    let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim));
-    cells
-        .map(|mut cells| {
-            let first = cells.next().unwrap_or_default().to_owned();
-            (first, cells.next_back().unwrap_or_default().to_owned())
-        })
-        .collect()
+    let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect());
+    let ends = |cells: Vec<&str>| Some(((*cells.first()?).to_owned(), (*cells.last()?).to_owned()));
+    cells.filter_map(ends).collect()
 }
 
 /// What stands between backquotes.
