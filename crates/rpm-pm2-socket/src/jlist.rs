@@ -1,7 +1,7 @@
 //! `jlist`: PM2's JSON, field by field, for the programs that read it.
 
 use crate::repository;
-use rpm_config::{AppSpec, ExecMode, FilterEnv, LogFile, Ready, RestartPolicy};
+use rpm_config::{AppSpec, ExecMode, FilterEnv, LogFile, Ready, RestartPolicy, RunAs};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -114,18 +114,19 @@ fn combined(detail: &InstanceDetail) -> Option<PathBuf> {
 /// What restarts it by itself, whom it runs as, and what it does not inherit.
 fn by_itself(spec: &AppSpec) -> Value {
     let watch = spec.watch.as_ref();
-    let user = spec.user.as_ref();
+    let written = |path: &PathBuf| path.strip_prefix(&spec.cwd).unwrap_or(path).to_owned();
+    let ids = spec.user.as_ref().and_then(numbers);
     json!({
         "watch": match watch {
             None => json!(false),
             Some(watch) if watch.paths == [spec.cwd.clone()] => json!(true),
-            Some(watch) => json!(watch.paths),
+            Some(watch) => json!(watch.paths.iter().map(written).collect::<Vec<_>>()),
         },
         "ignore_watch": watch.and_then(|watch| watch.ignore.as_ref()),
         "watch_delay": watch.map(|watch| watch.delay.as_millis()).filter(|delay| *delay > 0),
         "cron_restart": spec.cron_restart,
-        "uid": user.and_then(|user| user.user.as_ref()),
-        "gid": user.and_then(|user| user.group.as_ref()),
+        "uid": ids.map(|(uid, _)| uid),
+        "gid": ids.map(|(_, gid)| gid),
         "env_file": (!spec.env_files.is_empty()).then_some(&spec.env_files),
         "filter_env": match &spec.filter_env {
             FilterEnv::Nothing => json!([]),
@@ -134,6 +135,12 @@ fn by_itself(spec: &AppSpec) -> Value {
             FilterEnv::Containing(texts) => json!(texts),
         },
     })
+}
+
+/// User and group by number, as PM2 has them; `None`: this machine knows them no more.
+fn numbers(user: &RunAs) -> Option<(u32, u32)> {
+    let account = rpm_unix::user::account(user.user.as_deref(), user.group.as_deref()).ok()?;
+    Some((account.credentials.uid, account.credentials.gid))
 }
 
 fn policy(detail: &InstanceDetail) -> Value {

@@ -207,14 +207,13 @@ impl Step {
                 let moved = fs::rename(manager.path(from), manager.path(to));
                 moved.map_or_else(|error| error.kind().to_string(), |()| "moved".to_owned())
             }
-            Self::Get(path) => match get(manager.port(), path) {
-                Ok(answer) => {
-                    let kind = answer.header("content-type").unwrap_or("-");
-                    let kind = kind.split(';').next().unwrap_or_default();
-                    format!("{} {kind} {}", answer.status, answer.body.trim())
-                }
-                Err(error) => error.kind().to_string(),
-            },
+            Self::Get(path) => {
+                manager.wait_for_server();
+                let answer = get(manager.port(), path).expect("an answer");
+                let kind = answer.header("content-type").unwrap_or("-");
+                let kind = kind.split(';').next().unwrap_or_default();
+                format!("{} {kind} {}", answer.status, answer.body.trim())
+            }
             Self::Run(_) | Self::Words(_) | Self::With(..) | Self::Told(..) => String::new(),
         }
     }

@@ -161,7 +161,7 @@ pub(super) const LOOK: &[Case] = &[
     case!("ids", "start hello.js -n x -i 2", "id x", "id y", "pid y"),
     case!("stopped_pid", "start streams.js -n x", "pid x", "stop x", "pid x", "pid"),
     case!("describe", "start streams.js -n x", "describe x", "show 0", "desc x", "info x"),
-    case!("report", "report", "--version", "-v", "-V", "-h", "--help", "start --help", "start -h"),
+    case!("report", "report", "--version", "-v", "-V", "-h", "start --help"),
     case!("usage", "nonsense", "stop", "scale x", "id"),
 ];
 
@@ -177,7 +177,8 @@ pub(super) const OPTIONS: &[Case] = &[
     ),
     case!("short", "-n x -i 2 -x -o o.log -e e.log -k 3000 -f start streams.js -- -n y"),
     case!("equals", "start streams.js --name=x --kill-timeout=3000 --namespace=ns"),
-    case!("without_value", "start streams.js -n x --max-restarts", "start hello.js -n y --log"),
+    case!("without_value", "start hello.js -n y --log"),
+    case!("pid_file", "start streams.js -n x -p x.pid"),
     looks(
         "cron",
         &[
@@ -190,7 +191,7 @@ pub(super) const OPTIONS: &[Case] = &[
         "watch",
         "start streams.js -n x --watch",
         "start hello.js -n y --watch=lib --ignore-watch tmp --watch-delay 4",
-        "start stdin.js -n z --watch lib --watch src --watch-delay 500ms"
+        "start stdin.js -n z --watch-delay 500ms --watch"
     ),
     case!("watch_off", "start streams.js -n x --watch", "stop x --watch", "start x"),
     case!("watch_toggled", "start streams.js -n x", "restart x --watch"),
@@ -206,7 +207,7 @@ pub(super) const OPTIONS: &[Case] = &[
           --event-loop-inspector --disable-source-map-support --disable-trace"
     ),
     case!("interpreter", "start page.txt --interpreter cat --no-autorestart", "start my.app -n m"),
-    case!("none", "start my.app --interpreter none -n m", "restart m", "start my.app -n m"),
+    case!("none", "start /bin/sleep --interpreter none -n m -- 1000", "restart m"),
     case!("write", "start streams.js -n x --write", "start streams.js -n y -w"),
     // Options that mean nothing to a command are no mistake there.
     case!(

@@ -34,7 +34,7 @@ const APPS: &str = r#"{ "apps": [
 ] }"#;
 
 /// What is different each time.
-const OF_THE_MOMENT: [&str; 10] = [
+const OF_THE_MOMENT: [&str; 11] = [
     "created_at",
     "cpu",
     "memory",
@@ -45,6 +45,8 @@ const OF_THE_MOMENT: [&str; 10] = [
     "unique_id",
     "unstable_restarts",
     "_tree_pids",
+    // What PM2 injects into each Node app offers these.
+    "axm_actions",
 ];
 
 /// Variables of the shell, which both mix into the fields.

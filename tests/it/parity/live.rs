@@ -21,8 +21,12 @@ fn followed(manager: &Manager, words: &[&str]) -> String {
     let output = running.interrupt();
     let whole = |text: &str| -> BTreeSet<String> {
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let lines = whole.lines().filter(|line| line.contains("tick") || line.contains("tock"));
-        lines.map(|line| line.replace(|c: char| c.is_ascii_digit(), "0")).collect()
+        let is_word = |word: &str| matches!(word, "tick" | "tock");
+        let has_word = |line: &&str| line.split(|c: char| !c.is_ascii_alphanumeric()).any(is_word);
+        let lines = whole.lines().filter(has_word);
+        // The width of prefixes is each one's own.
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.map(|line| words(line).replace(|c: char| c.is_ascii_digit(), "0")).collect()
     };
     format!("{:?} {:?} {}", whole(&output.stdout), whole(&output.stderr), output.code)
 }

@@ -100,7 +100,10 @@ impl Manager {
     /// `text` without the names of this manager's folders.
     pub(super) fn neutral(&self, text: &str) -> String {
         let text = text.replace(&self.home.root().display().to_string(), "$ROOT");
-        text.replace("$ROOT/pm2", "$HOME").replace("$ROOT/home", "$HOME")
+        let text = text.replace("$ROOT/pm2", "$HOME").replace("$ROOT/home", "$HOME");
+        let text = text.replace(&node_modules().join("pm2").display().to_string(), "$PM2");
+        let text = text.replace(env!("CARGO_BIN_EXE_rpm"), "$RPM");
+        text.replace(&format!("\"{}\"", self.port), "\"$PORT\"")
     }
 
     /// Deletes all apps.
@@ -108,6 +111,16 @@ impl Manager {
         match self.kind {
             Kind::Pm2 => Daemon::of(&self.folder()).delete_all(),
             Kind::Rpm => drop(self.run(&["delete", "all"])),
+        }
+    }
+
+    /// Waits until the static server of the only app listens: PM2's `serve` returns before.
+    pub(super) fn wait_for_server(&self) {
+        let list = self.jlist();
+        let log = list[0]["pm2_env"]["pm_out_log_path"].as_str().expect("a log").to_owned();
+        if self.kind == Kind::Pm2 {
+            let log = self.path(&log.replace("$HOME/", "~/"));
+            wait_for(&log, "what it says when it listens", |text| !text.is_empty());
         }
     }
 
