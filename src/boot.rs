@@ -138,9 +138,9 @@ impl Service {
             System::Systemd => vec![format!("systemctl --user {systemd} {name}")],
             System::OpenRc => vec![format!("rc-update {openrc} {name} default")],
             System::Runit if systemd == "enable" => {
-                vec![format!("ln -sfn /etc/sv/{name} /var/service/{name}")]
+                vec![format!("ln -sfn /etc/sv/{name} {}/{name}", runit_services())]
             }
-            System::Runit => vec![format!("rm -f /var/service/{name}")],
+            System::Runit => vec![format!("rm -f {}/{name}", runit_services())],
             System::Launchd => vec![format!("launchctl {launchd} {}", path.display())],
             System::Rcd if systemd == "enable" => vec![format!("sysrc {name}_enable=YES")],
             System::Rcd => vec![format!("sysrc -x {name}_enable")],
@@ -176,6 +176,12 @@ impl Service {
              [Install]\nWantedBy={target}\n"
         )
     }
+}
+
+/// The directory that runit watches: Debian's, Void's, or that of its author.
+fn runit_services() -> &'static str {
+    let known = ["/etc/service", "/var/service", "/service"];
+    known.into_iter().find(|path| Path::new(path).is_dir()).unwrap_or("/var/service")
 }
 
 /// A word of a unit file: in quotes, with `%` doubled (systemd.unit(5), systemd.syntax(7)).

@@ -66,11 +66,3 @@ pub(crate) fn line(shell: &str) -> Result<&'static str, CliError> {
         }
     }
 }
-
-/// Prints the manual page, in the language of man(7).
-pub(crate) fn manual(session: &Session) -> Result<(), CliError> {
-    let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    rendered.map_err(|error| CliError::io("the manual page", &error))?;
-    session.print(&String::from_utf8_lossy(&page))
-}

@@ -95,6 +95,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("serve", "rpm serve dist 8080\nrpm serve dist --spa --name site"),
 ];
 
+/// Examples of a command, a line each.
+pub(crate) fn examples(name: &str) -> Option<&'static str> {
+    EXAMPLES.iter().find(|(known, _)| *known == name).map(|(_, examples)| *examples)
+}
+
 /// The command line with the pages as they are shown.
 pub(crate) fn command() -> Command {
     let command = Cli::command();
@@ -128,9 +133,8 @@ fn page(command: Command) -> Command {
         let (all, named) = (of_app.len(), lines(&named));
         after = format!("The app, {all} options that `rpm man` explains, such as:\n{named}\n\n");
     }
-    let found = EXAMPLES.iter().find(|(name, _)| *name == command.get_name());
     let hidden = command.is_hide_set() || !COMMON.contains(&command.get_name());
-    if let Some((_, examples)) = found {
+    if let Some(examples) = examples(command.get_name()) {
         after.push_str("Examples:\n  ");
         after.push_str(&examples.replace('\n', "\n  "));
     }

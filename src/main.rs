@@ -14,6 +14,7 @@ mod help;
 mod launch;
 mod log_files;
 mod log_printer;
+mod manual;
 mod node_version;
 mod render;
 mod role;

@@ -21,9 +21,21 @@ pub(crate) struct Site {
     /// The port again, as an option.
     #[arg(long = "port", value_name = "PORT", conflicts_with = "port")]
     pub(crate) port_option: Option<u16>,
-    /// What is not found is answered with /index.html.
+    /// Answer what is not found with /index.html.
     #[arg(long)]
     pub(crate) spa: bool,
+    /// List directories without index.html.
+    #[arg(long)]
+    pub(crate) ftp: bool,
+    /// Ask for this name and a password.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) basic_auth_username: Option<String>,
+    /// The password; other users can read it here.
+    #[arg(long, value_name = "WORD", requires = "basic_auth_username")]
+    pub(crate) basic_auth_password: Option<String>,
+    /// Of PM2's paid service.
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) monitor: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Args)]

@@ -26,6 +26,9 @@ pub(crate) struct Unstartup {
     /// That user's home directory; rpm's own is .rpm in it.
     #[arg(long, value_name = "DIR")]
     pub(crate) hp: Option<PathBuf>,
+    /// rpm's own home, where it is called otherwise.
+    #[arg(long, value_name = "DIR", conflicts_with = "hp")]
+    pub(crate) rpm_home: Option<PathBuf>,
     /// The name of the service [default: rpm-USER].
     #[arg(long, value_name = "NAME")]
     pub(crate) service_name: Option<String>,

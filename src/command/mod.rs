@@ -104,7 +104,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Inspect(options) => inspect::run(session, &options.name).await,
         Command::Examples => examples::run(session),
         Command::Completion(options) => crate::completion::run(session, options.shell.as_deref()),
-        Command::Man => crate::completion::manual(session),
+        Command::Man => crate::manual::print(session),
         Command::Schema => schema::run(session),
         Command::Describe(options) => describe::run(session, options).await,
         Command::Logs(options) => logs::run(session, options).await,

@@ -9,7 +9,7 @@ use crate::{
 };
 use rpm_config::resolve;
 use rpm_protocol::StartOrigin;
-use rpm_serve::Options;
+use rpm_serve::{Credentials, Options};
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
@@ -29,6 +29,8 @@ pub(crate) async fn start(session: &Session, options: Serve) -> Result<(), CliEr
     app.name = Some(name);
     let mut args = vec![root.display().to_string(), port.to_string()];
     args.extend(options.site.spa.then(|| "--spa".to_owned()));
+    args.extend(options.site.ftp.then(|| "--ftp".to_owned()));
+    app.env.extend(asked(&options.site)?);
     app.args = Some(args);
     let spec = resolve(&app, &context)?.spec;
     let mut client = session.daemon().await?;
@@ -48,7 +50,14 @@ pub(crate) fn foreground(options: &ServeForeground) -> Result<(), CliError> {
     let variable = |name: &str| env::var(format!("PM2_SERVE_{name}")).ok();
     let root = site.path.clone().or_else(|| variable("PATH").map(PathBuf::from));
     let mut serve = Options::new(directory(&root.unwrap_or_else(|| PathBuf::from(".")))?);
-    serve.spa = site.spa || variable("SPA").is_some_and(|value| value == "true");
+    let is_on = |name: &str| variable(name).is_some_and(|value| value == "true");
+    serve.spa = site.spa || is_on("SPA");
+    serve.listing = site.ftp || is_on("FTP");
+    let username = site.basic_auth_username.clone().or_else(|| variable("BASIC_AUTH_USERNAME"));
+    let password = site.basic_auth_password.clone().or_else(|| variable("BASIC_AUTH_PASSWORD"));
+    if site.basic_auth_username.is_some() || is_on("BASIC_AUTH") {
+        serve.credentials = Some(credentials(username, password)?);
+    }
     serve.port = match (port(site), variable("PORT")) {
         (Some(port), _) => port,
         (None, Some(text)) => text.parse().map_err(|_| no_number("PM2_SERVE_PORT", &text))?,
@@ -58,6 +67,32 @@ pub(crate) fn foreground(options: &ServeForeground) -> Result<(), CliError> {
         serve.host = text.parse().map_err(|_| no_number("PM2_SERVE_HOST", &text))?;
     }
     rpm_serve::run(serve).map_err(|error| failed(&error))
+}
+
+/// Name and password of a command line, as variables: a command line can be read by every user.
+fn asked(site: &Site) -> Result<Vec<(String, String)>, CliError> {
+    let Some(username) = site.basic_auth_username.clone() else { return Ok(Vec::new()) };
+    let from_environment = || env::var("PM2_SERVE_BASIC_AUTH_PASSWORD").ok();
+    let password = site.basic_auth_password.clone().or_else(from_environment);
+    let Credentials { username, password } = credentials(Some(username), password)?;
+    let all = [("", "true".to_owned()), ("_USERNAME", username), ("_PASSWORD", password)];
+    Ok(all.map(|(end, value)| (format!("PM2_SERVE_BASIC_AUTH{end}"), value)).into())
+}
+
+/// Whom the site is for; half of it would be no protection.
+fn credentials(
+    username: Option<String>,
+    password: Option<String>,
+) -> Result<Credentials, CliError> {
+    match (username.filter(|name| !name.contains(':')), password) {
+        (Some(username), Some(password)) => Ok(Credentials { username, password }),
+        (None, _) | (_, None) => {
+            let message = "the site asks for a password, and name or password is missing or wrong";
+            let hint = "set PM2_SERVE_BASIC_AUTH_USERNAME, without a colon, and \
+                        PM2_SERVE_BASIC_AUTH_PASSWORD";
+            Err(CliError::failed(message, hint))
+        }
+    }
 }
 
 fn port(site: &Site) -> Option<u16> {

@@ -8,6 +8,7 @@ use crate::{
     error::CliError,
     session::Session,
 };
+use rpm_config::AppSpec;
 use rpm_protocol::Action;
 use std::{path::PathBuf, process::Command};
 
@@ -42,13 +43,17 @@ pub(crate) async fn step(session: &Session, name: &str, by: i32) -> Result<(), C
 struct Checkout {
     name: String,
     directory: PathBuf,
+    /// What its app wants to be run when it is at another commit.
+    post_update: Vec<String>,
 }
 
 impl Checkout {
     async fn of(session: &Session, name: &str) -> Result<Self, CliError> {
         let mut client = session.daemon().await?;
         let detail = environment::first(&mut client, name).await?;
-        Ok(Self { name: detail.view.name.to_string(), directory: detail.spec.cwd })
+        let name = detail.view.name.to_string();
+        let AppSpec { cwd, post_update, .. } = detail.spec;
+        Ok(Self { name, directory: cwd, post_update })
     }
 
     /// Goes to `commit`, unless something there would be lost.
@@ -64,9 +69,25 @@ impl Checkout {
     async fn arrived(&self, session: &Session) -> Result<(), CliError> {
         let subject = self.git(&["log", "-1", "--format=%h %s"])?;
         session.tell(&format!("{} is at {subject}", self.place()));
+        self.post_update.iter().try_for_each(|line| self.update(session, line))?;
         let mut client = session.daemon().await?;
         act::act(session, &mut client, Action::Reload, vec![self.name.clone()], None).await?;
         session.show_table(&mut client).await
+    }
+
+    /// Runs one line of `post_update`; what it prints is for the person. An app is not reloaded
+    /// with half of its update.
+    fn update(&self, session: &Session, line: &str) -> Result<(), CliError> {
+        session.tell(&format!("running {line}"));
+        let status = Command::new("sh").args(["-c", line]).current_dir(&self.directory).status();
+        let status = status.map_err(|error| CliError::io(line, &error))?;
+        if status.success() {
+            return Ok(());
+        }
+        let message = format!("{} post_update {line:?} failed: {status}", self.place());
+        let hint =
+            format!("its workers are those of before; rpm reload {} when it is well", self.name);
+        Err(CliError::failed(message, hint))
     }
 
     /// The commit after this one on the way to the upstream branch.

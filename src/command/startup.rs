@@ -73,10 +73,11 @@ fn service(session: &Session, options: &Unstartup) -> Result<Service, CliError> 
         Some(user) => account(Some(user), None).map_err(|error| CliError::io(user, &error))?,
         None => me()?,
     };
-    let home = match &options.hp {
-        Some(directory) => directory.join(".rpm"),
-        None if user.name == myself.name => session.home.root().to_owned(),
-        None => Path::new(&user.home).join(".rpm"),
+    let home = match (&options.rpm_home, &options.hp) {
+        (Some(home), _) => home.clone(),
+        (None, Some(directory)) => directory.join(".rpm"),
+        (None, None) if user.name == myself.name => session.home.root().to_owned(),
+        (None, None) => Path::new(&user.home).join(".rpm"),
     };
     let executable = env::current_exe().map_err(|error| CliError::io("rpm itself", &error))?;
     Ok(Service {
@@ -111,15 +112,25 @@ fn permitted(command: &str, service: &Service) -> Result<(), CliError> {
     if service.as_root || service.is_of_a_person() {
         return Ok(());
     }
-    let Service { executable, path, user, user_home, name, .. } = service;
     let message = format!("{} may be written by root only", service.path().display());
-    let hint = format!(
-        "sudo env PATH={path} {} {command} {} -u {user} --hp {} --service-name {name}",
-        executable.display(),
-        service.system.word(),
-        user_home.display(),
-    );
-    Err(CliError::failed(message, hint))
+    Err(CliError::failed(message, as_root(command, service)))
+}
+
+/// The same by root, for this user: a line to be pasted into a shell.
+fn as_root(command: &str, service: &Service) -> String {
+    let Service { executable, path, user, home, name, system, wait_ip, .. } = service;
+    let path = format!("PATH={path}");
+    let (executable, system) = (executable.to_string_lossy(), system.word());
+    let mut words: Vec<&str> = vec!["sudo", "env", &path, &executable, command, system, "-u", user];
+    let home_text = home.to_string_lossy();
+    match home.parent().filter(|_| home.ends_with(".rpm")).and_then(Path::to_str) {
+        Some(parent) => words.extend(["--hp", parent]),
+        None => words.extend(["--rpm-home", &home_text]),
+    }
+    words.extend(["--service-name", name]);
+    words.extend(wait_ip.then_some("--wait-ip"));
+    // Only a NUL byte cannot be quoted, which none of them can have.
+    shlex::try_join(words).unwrap_or_default()
 }
 
 fn write(file: &PathBuf, service: &Service) -> Result<(), CliError> {

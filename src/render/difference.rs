@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 const NOT_COMPARED: [&str; 2] = ["file", "name"];
 
 /// Where a description has a key under another name than a file.
-const NAMES: [(&str, &str); 21] = [
+const NAMES: [(&str, &str); 25] = [
     ("env_files", "env_file"),
     ("inherited_env", "inherited"),
     ("launch.interpreter_args", "node_args"),
@@ -29,7 +29,11 @@ const NAMES: [(&str, &str); 21] = [
     ("stop.with_message", "shutdown_with_message"),
     ("user.group", "gid"),
     ("user.user", "uid"),
+    ("unwatched.delay", "watch_delay"),
+    ("unwatched.follow_links", "watch_options.followSymlinks"),
+    ("unwatched.ignore", "ignore_watch"),
     ("watch.delay", "watch_delay"),
+    ("watch.follow_links", "watch_options.followSymlinks"),
     ("watch.ignore", "ignore_watch"),
 ];
 

@@ -185,3 +185,25 @@ fn what_is_asked_for_is_no_trouble() {
     let told = home.wait_for_line(&home.work().join("told"), "fails");
     assert_eq!(told.trim(), "fails");
 }
+
+#[test]
+fn an_app_with_another_name_is_still_waited_for_after_the_daemon_died() {
+    let home = Home::new();
+    home.write(
+        "ecosystem.toml",
+        "[[apps]]\nname = 'db'\nscript = 'sleep 86430'\nmin_uptime = 100\nstop_signal = 'TERM'\n\
+         [[apps]]\nname = 'web'\nscript = 'sleep 86431'\nmin_uptime = 100\nstop_signal = 'TERM'\n\
+         depends_on = { db = 'started' }\n",
+    );
+    home.rpm(["start", "ecosystem.toml"]).success();
+    home.rpm(["restart", "db", "--name", "store"]).success();
+    let daemon = home.daemon();
+    daemon.kill();
+    assert!(daemon.ends_within(crate::harness::LIMIT));
+    home.rpm(["stop", "all"]).success();
+    home.rpm(["start", "web"]).success();
+    for app in ["store", "web"] {
+        assert!(home.single(app).is_online(), "{app}");
+    }
+    assert!(home.rpm(["show", "web"]).success().stdout.contains("store (started)"));
+}

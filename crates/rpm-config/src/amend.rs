@@ -3,7 +3,7 @@
 
 use crate::{
     AppOptions, AppSpec, ConfigError, Context, ExecMode, Fault, LogFile, Ready, RunAs, Runtime,
-    env_file, environment, launch, listen, resolve, search::Search, watch,
+    Watch, env_file, environment, launch, listen, resolve, search::Search, watch,
 };
 
 /// `spec` with all that `options` ask for. Relative paths start at `context.cwd`.
@@ -54,6 +54,10 @@ fn apply(spec: &mut AppSpec, options: &AppOptions, context: &Context) -> Result<
         let search = search(spec, context);
         spec.env_files = env_file::resolve(options.env_files.as_deref(), &search)?;
     }
+    if let Some(path) = &options.pid_file {
+        spec.pid_file = Some(search(spec, context).absolute(path));
+    }
+    put(&mut spec.post_update, &options.post_update);
     account(spec, options)?;
     watched(spec, options, context);
     spec.increment_var = options.increment_var.clone().or(spec.increment_var.take());
@@ -76,16 +80,23 @@ fn account(spec: &mut AppSpec, options: &AppOptions) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What counts of the files that are watched already can be said without naming them again.
+/// What counts of the files that are watched already, or were, can be said without naming them.
 fn watched(spec: &mut AppSpec, options: &AppOptions, context: &Context) {
     if options.watch.is_some() {
-        let former = spec.watch.take();
+        let former = spec.watch.take().or(spec.unwatched.take());
         spec.watch = watch::resolve(options, &search(spec, context));
-        if let (Some(now), Some(former)) = (&mut spec.watch, former) {
-            now.ignore = now.ignore.take().or(former.ignore);
+        match (&mut spec.watch, former) {
+            (Some(now), Some(former)) => {
+                *now = Watch { paths: std::mem::take(&mut now.paths), ..former }
+            }
+            (None, Some(former)) => spec.unwatched = Some(Watch { paths: Vec::new(), ..former }),
+            (_, None) => {}
         }
     }
-    let Some(watch) = &mut spec.watch else { return };
+    if spec.watch.is_none() && spec.unwatched.is_none() {
+        spec.unwatched = watch::unwatched(options);
+    }
+    let Some(watch) = spec.watch.as_mut().or(spec.unwatched.as_mut()) else { return };
     watch.ignore = options.ignore_watch.clone().or(watch.ignore.take());
     put(&mut watch.delay, &options.watch_delay);
     put(&mut watch.follow_links, &options.watch_follow_links);
@@ -190,7 +201,7 @@ fn search(spec: &AppSpec, context: &Context) -> Search {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FilterEnv, Instances, Watch, test_machine::Machine};
+    use crate::{FilterEnv, Instances, test_machine::Machine};
     use std::time::Duration;
 
     fn started() -> (Machine, AppSpec) {
@@ -261,6 +272,9 @@ mod tests {
         assert_eq!(second, want);
         let third = amend(&second, &given(&[("watch", "false")]), &context).unwrap();
         assert_eq!(third.watch, None);
+        // Watched again, the same counts.
+        let fourth = amend(&third, &given(&[("watch", "lib")]), &context).unwrap();
+        assert_eq!(fourth, second);
     }
 
     #[test]

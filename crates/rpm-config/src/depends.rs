@@ -46,6 +46,13 @@ impl fmt::Display for Requirement {
     }
 }
 
+/// An app has another name: who waits for it waits for that one. Whether anything changed.
+pub fn rename_in(dependencies: &mut Dependencies, from: &AppName, to: &AppName) -> bool {
+    let Some(how) = dependencies.remove(from) else { return false };
+    dependencies.insert(to.clone(), how);
+    true
+}
+
 /// Reads `"db"`, `["db"]` or `{ db = "ready" }`.
 pub(crate) fn read(node: &Node) -> Result<Dependencies, InvalidValue> {
     match &node.data {

@@ -14,11 +14,6 @@ pub enum Fault {
         /// The key it resembles.
         meant: Option<String>,
     },
-    /// A key that a later version of rpm will know.
-    LaterKey {
-        /// As written.
-        key: String,
-    },
     /// A key of PM2 that means nothing here; never more than a warning.
     IgnoredKey {
         /// As written.
@@ -193,7 +188,6 @@ impl Fault {
             Self::IgnoredKey { .. } => None,
             Self::UserNotRoot => Some("run rpm as root, or remove `uid` and `gid`".into()),
             Self::EnvFile { .. } => Some("create it, or correct `env_file`".into()),
-            Self::LaterKey { .. } => Some("remove it, or set it to false".into()),
             Self::KeyOutsideApp { .. } => Some("move it below [[apps]]".into()),
             Self::KeyTwice { .. } => Some("keep one of them".into()),
             Self::NoApps => Some("add one: [[apps]] in TOML, {\"apps\": [...]} in JSON".into()),
@@ -213,11 +207,9 @@ impl Fault {
         }
     }
 
-    /// Whether a file of a PM2 format may have it: what it is about counts for nothing there. A
-    /// password that nobody is asked for is no such thing.
+    /// Whether a file of a PM2 format may have it: what it is about counts for nothing there.
     pub(crate) fn is_ignorable(&self) -> bool {
         match self {
-            Self::LaterKey { key } => key != "basic_auth",
             Self::UnknownKey { .. } | Self::KeyOutsideApp { .. } | Self::KeyTwice { .. } => true,
             other => other.is_mere_warning(),
         }
@@ -252,7 +244,7 @@ impl Fault {
             Self::ProbeNoPort { key } => Some(key),
             Self::Argument { .. } => Some("args"),
             Self::Variable { .. } => Some("env"),
-            Self::UnknownKey { .. } | Self::LaterKey { .. } | Self::KeyTwice { .. } => None,
+            Self::UnknownKey { .. } | Self::KeyTwice { .. } => None,
             Self::IgnoredKey { .. } => None,
             Self::KeyOutsideApp { .. } | Self::Value { .. } | Self::Shape { .. } | Self::NoApps => {
                 None
@@ -271,7 +263,6 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownKey { key, meant } => unknown_key(f, key, meant.as_deref()),
-            Self::LaterKey { key } => write!(f, "key `{key}` is not supported yet"),
             Self::IgnoredKey { key, why } => write!(f, "key `{key}` means nothing here: {why}"),
             Self::UserNotRoot => f.write_str("only root may run an app as another user"),
             Self::EnvFile { path, why } => {

@@ -3,6 +3,7 @@
 use crate::{
     ScriptFault,
     kind::{Kind, Shebang},
+    node_version,
     search::{self, Search},
     spec::Runtime,
 };
@@ -116,7 +117,8 @@ fn named(
     search: &Search,
 ) -> Result<Interpreter, ScriptFault> {
     if text.starts_with("node@") {
-        return Err(ScriptFault::InterpreterVersion(text.to_owned()));
+        let node = node_version::find(text, search)?;
+        return Ok(runs(usable(&node.to_string_lossy(), script, search)?, args));
     }
     let mut words = match search.absolute(text).is_file() {
         true => vec![text.to_owned()],

@@ -97,6 +97,7 @@ pub(crate) const KEYS: &[Key] = &[
     log_key!("log_mode", log_mode, mode),
     log_key!("log_group", log_group, group),
     log_key!("log_ship", log_ship, collectors),
+    key!("pid_file", pid_file, text, "pid"),
     key!("autorestart", autorestart, truth),
     key!("autostart", autostart, truth),
     key!("stop_exit_codes", stop_exit_codes, exit_codes),
@@ -161,6 +162,7 @@ pub(crate) const KEYS: &[Key] = &[
     key!("watch_options", watch_follow_links, follow_links),
     key!("source_map_support", source_map_support, truth),
     key!("execute_command", execute_command, truth),
+    key!("post_update", post_update, texts),
 ];
 
 /// Keys of PM2 that are taken and mean nothing here, and why.
@@ -176,22 +178,18 @@ pub(crate) const IGNORED: &[(&str, &str)] = &[
     ("kill_retry_time", "rpm is told when a process ends, and does not ask"),
     ("name_prefix", "it is for PM2's modules"),
     ("pmx", "nothing is injected into apps for PM2's paid service"),
-    ("post_update", "rpm does not deploy"),
     ("trace", "it is for PM2's paid service"),
     ("username", "the user who runs it is shown"),
     ("v8", "it is for PM2's paid service"),
     ("vizion", "rpm does not look into repositories"),
     ("windows_hide", "there are no windows to hide"),
     ("write", "the file is there already"),
-    ("pid_file", "pid files are RPM_HOME/pids/NAME-ID.pid"),
 ];
 
 /// Why `written`, a key of PM2, means nothing here.
 pub(crate) fn ignored(written: &str) -> Option<&'static str> {
     let is = |name: &str| name == written || camel_case(name) == written;
-    // PM2's other name of `pid_file`.
-    let written_so = |name: &str| is(name) || name == "pid_file" && written == "pid";
-    IGNORED.iter().find(|(name, _)| written_so(name)).map(|(_, why)| *why)
+    IGNORED.iter().find(|(name, _)| is(name)).map(|(_, why)| *why)
 }
 
 /// The key called `written`, by name, alias or the camelCase of either.

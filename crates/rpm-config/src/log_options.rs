@@ -36,12 +36,14 @@ pub(crate) fn amend(rules: &mut LogRules, options: &AppOptions, search: &Search)
         }
     }
     put(&mut rules.json, &options.log_json);
-    // PM2's format of `time`, if there is no other.
-    if let Some(time) = options.time {
-        rules.date_format = time.then(|| "YYYY-MM-DDTHH:mm:ss".to_owned());
-    }
-    if let Some(format) = &options.log_date_format {
-        rules.date_format = Some(format.clone()).filter(|format| !format.is_empty());
+    // As under PM2 `time` wins, and its absence leaves the other.
+    match (options.time, &options.log_date_format) {
+        (Some(true), _) => rules.date_format = Some("YYYY-MM-DDTHH:mm:ss".to_owned()),
+        (_, Some(format)) => {
+            rules.date_format = Some(format.clone()).filter(|format| !format.is_empty());
+        }
+        (Some(false), None) => rules.date_format = None,
+        (None, None) => {}
     }
     put(&mut rules.rotate, &options.rotate);
     put(&mut rules.when_full, &options.log_full);
@@ -73,7 +75,12 @@ mod tests {
 
     #[test]
     fn files_of_the_streams() {
-        let search = Search { cwd: "/srv".into(), home: Some("/home/a".into()), path: "".into() };
+        let search = Search {
+            cwd: "/srv".into(),
+            home: Some("/home/a".into()),
+            path: "".into(),
+            nvm: "".into(),
+        };
         let table = [
             (None, LogFile::Default),
             (Some("NULL"), LogFile::Discard),
@@ -97,6 +104,26 @@ mod tests {
         let rules = LogRules::default();
         let want = LogSpec { out: LogFile::Discard, error: LogFile::Discard, merge: true, rules };
         assert_eq!(logs(&options, &search), want);
+    }
+
+    #[test]
+    fn time_wins_over_a_format() {
+        let search = Search { cwd: "/srv".into(), home: None, path: "".into(), nvm: "".into() };
+        let own = Some("HH:mm");
+        let table = [
+            (None, None, None),
+            (Some(true), None, Some("YYYY-MM-DDTHH:mm:ss")),
+            (Some(true), own, Some("YYYY-MM-DDTHH:mm:ss")),
+            (Some(false), own, own),
+            (None, own, own),
+            (None, Some(""), None),
+        ];
+        for (time, format, want) in table {
+            let log_date_format = format.map(str::to_owned);
+            let options = AppOptions { time, log_date_format, ..AppOptions::default() };
+            let found = logs(&options, &search).rules.date_format;
+            assert_eq!(found.as_deref(), want, "{time:?} {format:?}");
+        }
     }
 
     #[test]

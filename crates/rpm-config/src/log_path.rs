@@ -22,12 +22,12 @@ pub fn log_paths(
         LogFile::Discard => None,
         LogFile::Default => {
             let name = format!("{}-{stream}.log", spec.name.file_stem());
-            Some(own(logs_dir.join(name), spec.logs.merge, id))
+            Some(own(logs_dir.join(name), spec, id))
         }
         // A path that names the instance needs no id to be its own.
         LogFile::Path(path) => Some(match path.to_str() {
             Some(text) if text.contains(INSTANCE) => with_slot(text, slot).into(),
-            _ => own(path.clone(), spec.logs.merge, id),
+            _ => own(path.clone(), spec, id),
         }),
     };
     (path(&spec.logs.out, "out"), path(&spec.logs.error, "error"))
@@ -39,25 +39,30 @@ pub fn combined_log_path(spec: &AppSpec, logs_dir: &Path, id: u32, slot: u32) ->
         LogFile::Discard => None,
         LogFile::Default => {
             let name = format!("{}.log", spec.name.file_stem());
-            Some(own(logs_dir.join(name), spec.logs.merge, id))
+            Some(own(logs_dir.join(name), spec, id))
         }
         LogFile::Path(path) => Some(match path.to_str() {
             Some(text) if text.contains(INSTANCE) => with_slot(text, slot).into(),
-            _ => own(path.clone(), spec.logs.merge, id),
+            _ => own(path.clone(), spec, id),
         }),
     }
 }
 
-/// `path` with `-<id>` before a `.log` at its end, in place of an older id. Files that end
+/// The file of one instance, unless all share it.
+fn own(path: PathBuf, spec: &AppSpec, id: u32) -> PathBuf {
+    if spec.logs.merge { path } else { numbered(path, ".log", id) }
+}
+
+/// `path` with `-<id>` before `ending` at its end, in place of an older id. Files that end
 /// otherwise are shared, as under PM2: their owner chose the whole name.
-fn own(path: PathBuf, merge: bool, id: u32) -> PathBuf {
+pub(crate) fn numbered(path: PathBuf, ending: &str, id: u32) -> PathBuf {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return path };
-    match name.strip_suffix(".log") {
-        Some(stem) if !merge => {
+    match name.strip_suffix(ending) {
+        Some(stem) => {
             let stem = without_id(stem);
-            path.with_file_name(OsString::from(format!("{stem}-{id}.log")))
+            path.with_file_name(OsString::from(format!("{stem}-{id}{ending}")))
         }
-        _ => path,
+        None => path,
     }
 }
 

@@ -102,6 +102,10 @@ pub struct AppOptions {
     pub log_group: Option<String>,
     /// Collectors that get each line too.
     pub log_ship: Option<Vec<String>>,
+    /// The file of its pid.
+    pub pid_file: Option<String>,
+    /// Command lines after its checkout was brought to another commit.
+    pub post_update: Option<Vec<String>>,
     /// Restart after an exit.
     pub autorestart: Option<bool>,
     /// Run after `start`.

@@ -65,11 +65,14 @@ pub(crate) fn app(options: &AppOptions, context: &Context) -> Result<Resolved, F
         user: user(options)?,
         cron_restart: options.cron_restart.clone().filter(|pattern| !pattern.is_empty()),
         watch: watch::resolve(options, &search),
+        unwatched: watch::unwatched(options),
         share_ports: options.share_ports.unwrap_or(mode == ExecMode::Cluster || !listen.is_empty()),
         listen,
         balance: options.balance.unwrap_or_default(),
         proxy: proxy::resolve(options.proxy.as_ref(), &search),
         logs: log_options::logs(options, &search),
+        pid_file: options.pid_file.as_deref().map(|path| search.absolute(path)),
+        post_update: options.post_update.clone().unwrap_or_default(),
         restart: restart(options),
         ready: ready(options),
         health: options.health.clone().flatten(),
@@ -161,7 +164,9 @@ pub(crate) fn search(
     context: &Context,
 ) -> Search {
     let path = env.get("PATH").or_else(|| inherited.get("PATH")).cloned().unwrap_or_default();
-    Search { cwd: cwd.to_owned(), home: context.home.clone(), path }
+    let nvm = context.environment.get("NVM_DIR").map(PathBuf::from);
+    let nvm = nvm.or_else(|| Some(context.home.as_ref()?.join(".nvm"))).unwrap_or_default();
+    Search { cwd: cwd.to_owned(), home: context.home.clone(), path, nvm }
 }
 
 /// PM2's rule, for any program: `instances` means cluster, but for `increment_var`.

@@ -40,6 +40,10 @@ fn app_schema() -> Value {
         if let (Value::Object(value), Some(meaning)) = (&mut value, meaning(key)) {
             value.insert("description".into(), meaning.into());
         }
+        if let Value::Object(value) = &mut value {
+            // Whose name each of them is, for programs.
+            value.insert("$comment".into(), key.name.into());
+        }
         for name in std::iter::once(&key.name).chain(key.aliases) {
             properties.insert(keys::camel_case(name), value.clone());
             properties.insert((*name).into(), value.clone());
@@ -53,7 +57,7 @@ fn app_schema() -> Value {
     json!({
         "type": "object",
         "properties": properties,
-        "patternProperties": { "^env_.": {}, "^pid$": {} },
+        "patternProperties": { "^env_.": {} },
         "additionalProperties": false,
     })
 }

@@ -56,8 +56,15 @@ pub enum ScriptFault {
         /// Why not.
         why: &'static str,
     },
-    /// `node@20`.
-    InterpreterVersion(String),
+    /// `node@20`, and nvm has no such version.
+    InterpreterVersion {
+        /// As written.
+        interpreter: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The versions that are there.
+        installed: Vec<String>,
+    },
 }
 
 impl ScriptFault {
@@ -78,7 +85,10 @@ impl ScriptFault {
             Self::OpenQuote(_) => "close it",
             Self::InterpreterMissing { .. } => "install it, or name another with `interpreter`",
             Self::InterpreterUnusable { .. } => "correct `interpreter`, or the script's #! line",
-            Self::InterpreterVersion(_) => "give the path of that version's binary instead",
+            Self::InterpreterVersion { interpreter, .. } => {
+                let version = interpreter.trim_start_matches("node@");
+                return Some(format!("nvm install {version}, or give the path of its binary"));
+            }
         };
         Some(hint.into())
     }
@@ -88,7 +98,7 @@ impl ScriptFault {
         match self {
             Self::InterpreterMissing { .. }
             | Self::InterpreterUnusable { .. }
-            | Self::InterpreterVersion(_) => "interpreter",
+            | Self::InterpreterVersion { .. } => "interpreter",
             Self::None
             | Self::Missing { .. }
             | Self::Ambiguous { .. }
@@ -137,8 +147,12 @@ impl fmt::Display for ScriptFault {
             Self::InterpreterUnusable { interpreter, script, why } => {
                 write!(f, "interpreter {} for {} {why}", interpreter.display(), script.display())
             }
-            Self::InterpreterVersion(interpreter) => {
-                write!(f, "interpreter {interpreter}: choosing a version is not supported yet")
+            Self::InterpreterVersion { interpreter, folder, installed } => {
+                write!(f, "interpreter {interpreter} is not in {}", folder.display())?;
+                if installed.is_empty() {
+                    return Ok(());
+                }
+                write!(f, ", which has {}", installed.join(", "))
             }
         }
     }

@@ -14,6 +14,8 @@ pub(crate) struct Search {
     pub(crate) home: Option<PathBuf>,
     /// The app's PATH, as it stands in its environment.
     pub(crate) path: String,
+    /// Where nvm has its versions of Node.
+    pub(crate) nvm: PathBuf,
 }
 
 impl Search {

@@ -113,6 +113,9 @@ pub struct AppSpec {
     /// Which files restart it when they change.
     #[serde(default)]
     pub watch: Option<Watch>,
+    /// What would count if its files were watched, which they are not: `restart --watch` may come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<Watch>,
     /// Each instance its own ports, or all on one.
     pub mode: ExecMode,
     /// How many instances run; at least 1, `max` already resolved.
@@ -134,6 +137,12 @@ pub struct AppSpec {
     pub proxy: Option<Proxy>,
     /// Where output goes.
     pub logs: LogSpec,
+    /// The file of its pid, absolute, before the id is added; `None`: in `RPM_HOME/pids`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_file: Option<PathBuf>,
+    /// Command lines that run in its directory when its checkout is at another commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_update: Vec<String>,
     /// What happens after an exit nobody asked for.
     pub restart: RestartPolicy,
     /// What proves that an instance works.

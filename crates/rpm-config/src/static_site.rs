@@ -3,13 +3,16 @@
 
 use crate::{
     AppOptions, Fault, InvalidValue, suggest,
-    tree::{Data, Entry},
+    tree::{Data, Entry, Node},
     value,
 };
 
-/// What a site may say. `ftp` and `directory` are one switch under PM2 too.
+/// What a site may say.
 const KEYS: [&str; 9] =
     ["path", "port", "host", "name", "spa", "ftp", "directory", "basic_auth", "monitor"];
+
+/// Why `monitor` means nothing.
+const MONITOR: &str = "it is for PM2's paid service";
 
 /// PM2's port of a site that names none.
 const DEFAULT_PORT: u16 = 8080;
@@ -44,11 +47,16 @@ fn key(entry: &Entry, app: &mut AppOptions) -> Result<(), Fault> {
             ("PM2_SERVE_PORT", port.to_string())
         }
         "spa" => ("PM2_SERVE_SPA", value::truth(value).map_err(error)?.to_string()),
-        // A password that is not asked for, or a directory that is not listed, must not go unseen.
-        known if KEYS.contains(&known) && value.data != Data::Bool(false) => {
-            return Err(Fault::LaterKey { key: key.clone() });
+        // Under PM2, too, both say the same.
+        "ftp" | "directory" => ("PM2_SERVE_FTP", value::truth(value).map_err(error)?.to_string()),
+        "basic_auth" => {
+            let variables = credentials(value).map_err(error)?;
+            app.env.extend(variables);
+            return Ok(());
         }
-        known if KEYS.contains(&known) => return Ok(()),
+        // What is switched off asks for nothing.
+        "monitor" if value.data == Data::Bool(false) => return Ok(()),
+        "monitor" => return Err(Fault::IgnoredKey { key: key.clone(), why: MONITOR }),
         unknown => {
             let meant = suggest::nearest(unknown, KEYS).map(str::to_owned);
             return Err(Fault::UnknownKey { key: key.clone(), meant });
@@ -57,3 +65,34 @@ fn key(entry: &Entry, app: &mut AppOptions) -> Result<(), Fault> {
     app.env.insert(name.to_owned(), text);
     Ok(())
 }
+
+/// The variables of name and password; `false` asks for none.
+fn credentials(node: &Node) -> Result<Vec<(String, String)>, InvalidValue> {
+    let wrong = || InvalidValue::new(CREDENTIALS, node.data.describe());
+    let entries = match &node.data {
+        Data::Table(entries) => entries,
+        Data::Bool(false) => return Ok(Vec::new()),
+        _ => return Err(wrong()),
+    };
+    let text = |key: &str| {
+        let entry = entries.iter().find(|entry| entry.key == key);
+        entry.and_then(|entry| value::text(&entry.value).ok()).filter(|text| !text.is_empty())
+    };
+    let known = |entry: &Entry| matches!(entry.key.as_str(), "username" | "password");
+    let (Some(username), Some(password)) = (text("username"), text("password")) else {
+        return Err(wrong());
+    };
+    if !entries.iter().all(known) || username.contains(':') {
+        return Err(wrong());
+    }
+    let variable = |name: &str, value: String| (format!("PM2_SERVE_BASIC_AUTH{name}"), value);
+    Ok(vec![
+        variable("", "true".to_owned()),
+        variable("_USERNAME", username),
+        variable("_PASSWORD", password),
+    ])
+}
+
+/// What name and password must be: the name ends at its first colon (RFC 7617).
+const CREDENTIALS: &str =
+    "a table { username = \"…\", password = \"…\" }, the name without a colon";

@@ -27,6 +27,24 @@ pub const ONLY_EXTENSIONS: &str = "ext:";
 /// PM2's `node_modules` and dot files, and what programs write while they run.
 pub const IGNORED_BY_DEFAULT: [&str; 4] = ["node_modules", ".*", "*.log", "*.pid"];
 
+/// What counts where nothing is watched yet, if anything is said of it.
+pub(crate) fn unwatched(options: &AppOptions) -> Option<Watch> {
+    let watches = !matches!(options.watch, None | Some(WatchPaths::None));
+    let says = options.ignore_watch.is_some()
+        || options.watch_delay.is_some()
+        || options.watch_follow_links.is_some();
+    (says && !watches).then(|| rules(options, Vec::new()))
+}
+
+fn rules(options: &AppOptions, paths: Vec<PathBuf>) -> Watch {
+    Watch {
+        paths,
+        ignore: options.ignore_watch.clone(),
+        delay: options.watch_delay.unwrap_or_default(),
+        follow_links: options.watch_follow_links.unwrap_or(false),
+    }
+}
+
 /// What the options ask for; `None`: nothing.
 pub(crate) fn resolve(options: &AppOptions, search: &Search) -> Option<Watch> {
     let paths = match options.watch.as_ref()? {
@@ -34,12 +52,7 @@ pub(crate) fn resolve(options: &AppOptions, search: &Search) -> Option<Watch> {
         WatchPaths::Directory => vec![search.cwd.clone()],
         WatchPaths::Paths(paths) => paths.iter().map(|path| search.absolute(path)).collect(),
     };
-    Some(Watch {
-        paths,
-        ignore: options.ignore_watch.clone(),
-        delay: options.watch_delay.unwrap_or_default(),
-        follow_links: options.watch_follow_links.unwrap_or(false),
-    })
+    Some(rules(options, paths))
 }
 
 /// Decides which paths count.

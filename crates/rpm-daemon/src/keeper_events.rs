@@ -131,7 +131,7 @@ impl Engine {
         if self.workers.process(worker).is_none_or(|process| !process.exited) {
             return;
         }
-        let left = self.tree_of(worker);
+        let left = self.to_end(worker);
         if left.is_empty() {
             self.finish(worker);
         } else {
@@ -140,15 +140,19 @@ impl Engine {
     }
 
     fn finish(&mut self, worker: WorkerId) {
+        let known = self.workers.get(worker);
+        let pid_file = known.and_then(|known| self.pid_file_of(&known.label));
         self.step(Event::TreeGone { worker });
         self.listeners.forget_worker(worker);
-        match self.workers.remove(worker).map(|gone| (gone.label, gone.process)) {
-            Some((label, Some(process))) => {
-                self.remove_pid_file(&label, process.leader.pid);
+        match self.workers.remove(worker).map(|gone| gone.process) {
+            Some(Some(process)) => {
+                if let Some(path) = pid_file {
+                    crate::pid_file::remove(&path, process.leader.pid);
+                }
                 // Acknowledged when all it said is written.
                 self.finish_output(worker, process.output);
             }
-            Some((_, None)) | None => self.acknowledge(worker),
+            Some(None) | None => self.acknowledge(worker),
         }
     }
 

@@ -31,7 +31,7 @@ impl Engine {
             }
             Effect::Drain { worker } => self.drain(worker),
             Effect::Stop { worker } => self.stop(worker),
-            Effect::Kill { worker } => self.signal_tree(worker, SIGKILL),
+            Effect::Kill { worker } => self.signal_to_end(worker, SIGKILL),
             Effect::Release { app, slot } => {
                 self.replies.hold_back();
                 let owner = Owner { app: app.to_string(), slot };
@@ -152,15 +152,21 @@ impl Engine {
         if spec.stop.with_message && channel.is_some_and(|one| one.tell(&"shutdown".into())) {
             return;
         }
-        if spec.stop.tree {
-            self.signal_tree(worker, spec.stop.signal);
-        } else if let Some(leader) = process.and_then(|process| process.leader.alive()) {
-            tree::signal_all(&[leader], spec.stop.signal);
-        }
+        self.signal_to_end(worker, spec.stop.signal);
     }
 
-    fn signal_tree(&mut self, worker: WorkerId, signal: i32) {
-        tree::signal_all(&self.tree_of(worker), signal);
+    fn signal_to_end(&mut self, worker: WorkerId, signal: i32) {
+        tree::signal_all(&self.to_end(worker), signal);
+    }
+
+    /// What of a worker is to be ended, and waited for: its tree; without `treekill` its leader, and
+    /// what that has started goes on.
+    pub(crate) fn to_end(&self, worker: WorkerId) -> Vec<Process> {
+        if self.spec_of(worker).is_none_or(|spec| spec.stop.tree) {
+            return self.tree_of(worker);
+        }
+        let leader = self.workers.process(worker).and_then(|process| process.leader.alive());
+        leader.into_iter().collect()
     }
 
     /// The living processes of a worker's tree.

@@ -1,6 +1,6 @@
 //! `jlist`: PM2's JSON, field by field, for the programs that read it.
 
-use crate::repository;
+use crate::{own_keys, repository};
 use rpm_config::{AppSpec, ExecMode, FilterEnv, LogFile, Ready, RestartPolicy, RunAs};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
@@ -42,6 +42,8 @@ fn environment(detail: &InstanceDetail) -> Map<String, Value> {
         files(detail),
         policy(detail),
         by_itself(&detail.spec),
+        own_keys::of_app(&detail.spec),
+        own_keys::of_logs(&detail.spec.logs.rules),
         state(detail),
         json!({ "versioning": repository::find(&detail.spec.cwd).map(|found| found.json()) }),
     ];
@@ -96,7 +98,7 @@ fn files(detail: &InstanceDetail) -> Value {
         "pm_out_log_path": detail.out_log.as_deref().unwrap_or(nowhere),
         "pm_err_log_path": detail.error_log.as_deref().unwrap_or(nowhere),
         "pm_pid_path": detail.pid_file,
-        "pm_log_path": combined(detail),
+        "pm_log_path": detail.log,
         "disable_logs": is_discarded.then_some(true),
         "merge_logs": detail.spec.logs.merge.then_some(true),
         "log_type": rules.json.then_some("json"),
@@ -105,25 +107,19 @@ fn files(detail: &InstanceDetail) -> Value {
     })
 }
 
-/// The file of both streams.
-fn combined(detail: &InstanceDetail) -> Option<PathBuf> {
-    let logs = detail.pid_file.parent()?.parent()?.join("logs");
-    rpm_config::combined_log_path(&detail.spec, &logs, detail.view.id, detail.view.slot)
-}
-
 /// What restarts it by itself, whom it runs as, and what it does not inherit.
 fn by_itself(spec: &AppSpec) -> Value {
-    let watch = spec.watch.as_ref();
+    let rules = spec.watch.as_ref().or(spec.unwatched.as_ref());
     let written = |path: &PathBuf| path.strip_prefix(&spec.cwd).unwrap_or(path).to_owned();
     let ids = spec.user.as_ref().and_then(numbers);
     json!({
-        "watch": match watch {
+        "watch": match &spec.watch {
             None => json!(false),
             Some(watch) if watch.paths == [spec.cwd.clone()] => json!(true),
             Some(watch) => json!(watch.paths.iter().map(written).collect::<Vec<_>>()),
         },
-        "ignore_watch": watch.and_then(|watch| watch.ignore.as_ref()),
-        "watch_delay": watch.map(|watch| watch.delay.as_millis()).filter(|delay| *delay > 0),
+        "ignore_watch": rules.and_then(|watch| watch.ignore.as_ref()),
+        "watch_delay": rules.map(|watch| watch.delay.as_millis()).filter(|delay| *delay > 0),
         "cron_restart": spec.cron_restart,
         "uid": ids.map(|(uid, _)| uid),
         "gid": ids.map(|(_, gid)| gid),

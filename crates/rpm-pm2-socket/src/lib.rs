@@ -17,6 +17,7 @@ mod feed;
 pub mod jlist;
 mod listener;
 mod names;
+mod own_keys;
 mod prepare;
 pub mod repository;
 mod rpm;

@@ -145,6 +145,9 @@ pub struct InstanceDetail {
     pub out_log: Option<PathBuf>,
     /// Where its standard error goes.
     pub error_log: Option<PathBuf>,
+    /// Where both go as well.
+    #[serde(default)]
+    pub log: Option<PathBuf>,
     /// Its pid file.
     pub pid_file: PathBuf,
     /// Addresses it was seen listening on.

@@ -2,11 +2,13 @@
 //! response is made of is `site`'s work.
 
 use crate::Options;
-use crate::site::{Body, Site};
+use crate::auth::{CHALLENGE, Guard};
+use crate::site::{self, Body, Site};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, HeaderValue,
+    WWW_AUTHENTICATE,
 };
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
 use std::io;
 
 /// Which instance answered; `-` outside of a fleet.
@@ -17,6 +19,7 @@ const PID: HeaderName = HeaderName::from_static("x-rpm-pid");
 /// Answers requests for one site in the name of one process.
 pub(crate) struct Answerer {
     site: Site,
+    guard: Option<Guard>,
     instance: HeaderValue,
     pid: HeaderValue,
 }
@@ -28,7 +31,8 @@ impl Answerer {
     pub(crate) fn new(options: Options) -> io::Result<Self> {
         let instance = options.instance.as_deref().unwrap_or("-");
         Ok(Self {
-            site: Site::new(options.root, options.spa)?,
+            guard: options.credentials.as_ref().map(Guard::new),
+            site: Site::new(options.root, options.spa, options.listing)?,
             // The variable may hold anything; what cannot stand in a header reads as unknown.
             instance: HeaderValue::from_str(instance).unwrap_or(HeaderValue::from_static("-")),
             pid: HeaderValue::from(std::process::id()),
@@ -37,7 +41,11 @@ impl Answerer {
 
     /// The response to `request`; `last` announces that the connection ends with it.
     pub(crate) async fn answer<B>(&self, request: &Request<B>, last: bool) -> Response<Body> {
-        let mut response = self.site.find(request.method(), request.uri(), request.headers()).await;
+        let headers = request.headers();
+        let mut response = match &self.guard {
+            Some(guard) if !guard.admits(headers) => unauthorized(),
+            Some(_) | None => self.site.find(request.method(), request.uri(), headers).await,
+        };
         let probe = is_probe(request.uri());
         self.sign(response.headers_mut());
         if probe {
@@ -55,6 +63,13 @@ impl Answerer {
         // As PM2: a page elsewhere may read what is served here.
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
+}
+
+/// The question for name and password.
+fn unauthorized() -> Response<Body> {
+    let mut response = site::text(StatusCode::UNAUTHORIZED);
+    response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    response
 }
 
 /// Whether the query has a `probe`: the example page asks so to reach another instance next time,

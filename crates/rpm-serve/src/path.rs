@@ -14,7 +14,7 @@ pub(crate) fn stays_inside(path: &str) -> bool {
 }
 
 /// `path` with each `%41` replaced by its byte; `None` where a percent sign encodes nothing.
-fn decode(path: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(path: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, after)) = rest.split_first() {

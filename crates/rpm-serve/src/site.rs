@@ -1,6 +1,7 @@
 //! [`Site`]: from a request to the file that answers it. Headers of our own are `answer`'s work.
 
-use crate::path::stays_inside;
+use crate::listing;
+use crate::path::{decode, stays_inside};
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -15,15 +16,17 @@ pub(crate) type Body = Either<ServeFileSystemResponseBody, Full<Bytes>>;
 
 /// One directory and what happens where it has no file.
 pub(crate) struct Site {
+    root: PathBuf,
     files: ServeDir,
     spa: bool,
+    listing: bool,
 }
 
 impl Site {
     /// # Errors
     ///
     /// `root` cannot be looked at or is no directory.
-    pub(crate) fn new(root: PathBuf, spa: bool) -> io::Result<Self> {
+    pub(crate) fn new(root: PathBuf, spa: bool, listing: bool) -> io::Result<Self> {
         let refused = |kind, reason: String| {
             io::Error::new(kind, format!("cannot serve {}: {reason}", root.display()))
         };
@@ -31,7 +34,7 @@ impl Site {
         if !found.is_dir() {
             return Err(refused(io::ErrorKind::NotADirectory, "not a directory".to_owned()));
         }
-        Ok(Self { files: ServeDir::new(root), spa })
+        Ok(Self { files: ServeDir::new(&root), root, spa, listing })
     }
 
     /// The answer to a request for `uri`.
@@ -45,11 +48,33 @@ impl Site {
             return text(StatusCode::FORBIDDEN);
         }
         let response = self.look_up(method, uri, headers).await;
+        if response.status() == StatusCode::NOT_FOUND
+            && let Some(page) = self.list(method, uri).await
+        {
+            return page;
+        }
         match response.status() {
             StatusCode::NOT_FOUND if self.spa => self.entry_page(method, uri, headers).await,
             StatusCode::NOT_FOUND => self.missing_page(method).await,
             _ => response,
         }
+    }
+
+    /// The list of a directory, where that is wanted.
+    async fn list(&self, method: &Method, uri: &Uri) -> Option<Response<Body>> {
+        // A form that is sent to a directory is no question for its files.
+        if !self.listing || !matches!(*method, Method::GET | Method::HEAD) {
+            return None;
+        }
+        let (root, path) = (self.root.clone(), decode(uri.path().as_bytes())?);
+        let listed = tokio::task::spawn_blocking(move || {
+            let directory = listing::directory(&root, &path)?;
+            Some(listing::page(&directory, &path))
+        });
+        Some(match listed.await.ok()?? {
+            Ok(page) => html(page),
+            Err(error) => text(status_of(&error)),
+        })
     }
 
     /// What a single-page app answers where it has no file: as PM2, first the last segment of the
@@ -115,8 +140,15 @@ fn status_of(error: &io::Error) -> StatusCode {
     }
 }
 
+fn html(page: String) -> Response<Body> {
+    let mut response = Response::new(Either::Right(Full::from(page)));
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, html);
+    response
+}
+
 /// `404 Not Found` and its like as a page.
-fn text(status: StatusCode) -> Response<Body> {
+pub(crate) fn text(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Either::Right(Full::from(format!("{status}\n"))));
     *response.status_mut() = status;
     response

@@ -216,6 +216,52 @@ async fn a_single_page_app_answers_its_entry_page() {
 }
 
 #[tokio::test]
+async fn a_directory_without_a_page_is_listed_where_that_is_wanted() {
+    let site = site();
+    fs::create_dir_all(site.path().join("plain/below")).unwrap();
+    fs::write(site.path().join("plain/.secret"), "x").unwrap();
+    fs::write(site.path().join("plain/a&b.txt"), "12345").unwrap();
+    let server = start_with(site, |options| options.listing = true);
+    let listed = server.get("/plain/").await;
+    let kind = listed.headers["content-type"].as_str();
+    assert_eq!((listed.status, kind), (200, "text/html; charset=utf-8"));
+    for part in ["Index of /plain/", "\"./below/\"", "\"./a%26b.txt\">a&amp;b.txt<", ">5<"] {
+        assert!(listed.body.contains(part), "no {part} in {}", listed.body);
+    }
+    assert!(!listed.body.contains("secret"), "{}", listed.body);
+    let head = server.ask("HEAD /plain/ HTTP/1.1\r\n").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    for (path, status) in [("/", 200), ("/sub/", 200), ("/none/", 404), ("/plain/../", 403)] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(!answer.body.contains("Index of"), "{path}");
+    }
+    server.end().await;
+    let server = start();
+    assert_eq!(server.get("/plain/").await.status, 404);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_password_gets_nothing() {
+    let [username, password] = ["ann", "secret"].map(str::to_owned);
+    let credentials = Some(rpm_serve::Credentials { username, password });
+    let server = start_with(site(), |options| options.credentials = credentials);
+    for header in ["", "Authorization: Basic YW5uOndyb25n\r\n"] {
+        for path in ["/", "/none", "/../x"] {
+            let answer = server.ask(&format!("GET {path} HTTP/1.1\r\n{header}")).await;
+            assert_eq!((answer.status, answer.body.as_str()), (401, "401 Unauthorized\n"));
+            let challenge = answer.headers["www-authenticate"].as_str();
+            assert_eq!(challenge, "Basic realm=\"Authentication service\"");
+        }
+    }
+    let header = "Authorization: Basic YW5uOnNlY3JldA==\r\n";
+    let answer = server.ask(&format!("GET /style.css HTTP/1.1\r\n{header}")).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "body{}"));
+    server.end().await;
+}
+
+#[tokio::test]
 async fn a_probe_ends_its_connection_and_is_not_cached() {
     let server = start();
     let mut stream = TcpStream::connect(server.address).await.unwrap();

@@ -187,6 +187,9 @@ impl Fleet {
         }
         if let Some(app) = self.apps.remove(name) {
             let ids = app.instances.values().map(|instance| instance.id).collect();
+            for other in self.apps.values_mut() {
+                rpm_config::rename_in(&mut other.policy.depends_on, name, &to);
+            }
             self.apps.insert(to, app);
             turn.answer(ticket, Answer::Done(ids));
         }

@@ -73,6 +73,15 @@ impl<S: Read + Write> Connection<S> {
         self.read_response()
     }
 
+    /// Asks for `path` with one more header, and for nothing after it.
+    pub(crate) fn get_with(&mut self, path: &str, header: &str) -> io::Result<Response> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n\r\n"
+        );
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.read_response()
+    }
+
     /// Sends `body` to `path`, and nothing after it.
     pub(crate) fn post(&mut self, path: &str, body: &str) -> io::Result<Response> {
         let request = format!(

@@ -206,7 +206,7 @@ pub(super) const OPTIONS: &[Case] = &[
         "start streams.js -n x --no-vizion --no-pmx --no-automation --v8 \
           --event-loop-inspector --disable-source-map-support --disable-trace"
     ),
-    case!("interpreter", "start page.txt --interpreter cat --no-autorestart", "start my.app -n m"),
+    case!("interpreter", "start page.txt --interpreter python3 --no-autostart"),
     case!("none", "start /bin/sleep --interpreter none -n m -- 1000", "restart m"),
     case!("write", "start streams.js -n x --write", "start streams.js -n y -w"),
     // Options that mean nothing to a command are no mistake there.

@@ -77,13 +77,21 @@ impl Manager {
             Kind::Rpm => env!("CARGO_BIN_EXE_rpm"),
         };
         let pm2_home = self.home.root().join("pm2").display().to_string();
-        Rpm::new(
-            &self.home,
-            &wrapper.iter().copied().chain([program]).chain(words).collect::<Vec<_>>(),
-        )
-        .env("PM2_HOME", pm2_home)
-        .env("NO_COLOR", "1")
-        .env("PORT", self.port)
+        let words: Vec<&str> = wrapper.iter().copied().chain([program]).chain(words).collect();
+        Rpm::new(&self.home, &words)
+            .env("PM2_HOME", pm2_home)
+            .env("NO_COLOR", "1")
+            .env("PORT", self.port)
+    }
+
+    /// Writes a file where its commands run.
+    pub(super) fn write(&self, name: &str, text: &str) {
+        self.home.write(name, text);
+    }
+
+    /// Where its commands run.
+    pub(super) fn work(&self) -> String {
+        self.home.work().display().to_string()
     }
 
     /// The list, with this manager's folders by other names.

@@ -6,6 +6,7 @@ mod case;
 mod cases;
 mod daemon;
 mod fields;
+mod keys;
 mod live;
 mod manager;
 mod table;

@@ -129,22 +129,42 @@ fn keys_that_count_for_nothing_in_a_format_of_pm2() {
 fn static_sites_are_apps() {
     let file = json(
         "{apps: [{script: 'a'}], static: [{path: 'public', port: 8081, spa: true, ftp: false},\n\
-         {name: 'docs', host: '127.0.0.1'}]}",
+         {name: 'docs', host: '127.0.0.1', directory: true, monitor: false,\n\
+         basic_auth: {username: 'ann', password: 'x:y'}}]}",
     );
     let file = file.unwrap();
     assert_eq!(scripts(&file), ["a", "serve", "serve"]);
     let (site, docs) = (&file.apps[1].options, &file.apps[2].options);
     assert_eq!(site.name.as_deref(), Some("static-page-server-8081"));
     let env: Vec<_> = site.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let want = ["PM2_SERVE_PATH=public", "PM2_SERVE_PORT=8081", "PM2_SERVE_SPA=true"];
+    let want = [
+        "PM2_SERVE_FTP=false",
+        "PM2_SERVE_PATH=public",
+        "PM2_SERVE_PORT=8081",
+        "PM2_SERVE_SPA=true",
+    ];
+    assert_eq!(env, want);
+    let env: Vec<_> = docs.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let want = [
+        "PM2_SERVE_BASIC_AUTH=true",
+        "PM2_SERVE_BASIC_AUTH_PASSWORD=x:y",
+        "PM2_SERVE_BASIC_AUTH_USERNAME=ann",
+        "PM2_SERVE_FTP=true",
+        "PM2_SERVE_HOST=127.0.0.1",
+    ];
     assert_eq!(env, want);
     assert_eq!(docs.name.as_deref(), Some("docs"));
     let only = toml("[[static]]\npath = 'x'\nport = 'y'\nbasic_auth = {}\n");
     let want = "ecosystem.toml:3: app static-page-server-8080: `port` must be a port from 0 to \
                 65535, but is \"y\"\n\
-                ecosystem.toml:4: app static-page-server-8080: key `basic_auth` is not supported \
-                yet";
+                ecosystem.toml:4: app static-page-server-8080: `basic_auth` must be a table { \
+                username = \"…\", password = \"…\" }, the name without a colon, but is a table";
     assert_eq!(refusal(only).0, want);
+    // A password that nobody is asked for is no mere warning in any format.
+    for auth in ["{username: 'a'}", "{username: 'a:b', password: 'c'}", "'a:b'", "true"] {
+        let file = json(&format!("{{static: [{{path: 'x', basic_auth: {auth}}}]}}"));
+        assert!(refusal(file).0.contains("`basic_auth` must be"), "{auth}");
+    }
 }
 
 #[test]

@@ -226,8 +226,8 @@ fn what_cannot_be_launched_says_why_and_what_to_do() {
         ),
         (
             with_interpreter("server.js", "node@18.1.0"),
-            "interpreter node@18.1.0: choosing a version is not supported yet",
-            "give the path of that version's binary instead",
+            "interpreter node@18.1.0 is not in /home/ann/.nvm/versions/node",
+            "nvm install 18.1.0, or give the path of its binary",
         ),
     ];
     for (options, error, hint) in table {

@@ -37,6 +37,7 @@ fn defaults_are_pm2s() {
         user: None,
         cron_restart: None,
         watch: None,
+        unwatched: None,
         share_ports: false,
         listen: vec![],
         proxy: None,
@@ -47,6 +48,8 @@ fn defaults_are_pm2s() {
             merge: true,
             rules: crate::LogRules::default(),
         },
+        pid_file: None,
+        post_update: vec![],
         restart: RestartPolicy {
             autorestart: true,
             stop_exit_codes: vec![],

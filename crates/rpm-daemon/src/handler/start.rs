@@ -149,7 +149,12 @@ impl Engine {
             Ok(fd) => self.keeper.send(Request::Hold { name, fd }),
             Err(error) => tracing::error!(app = %spec.name, "description not kept: {error}"),
         }
-        self.specs.insert(spec.name.clone(), Arc::new(spec));
+        let app = spec.name.clone();
+        if let Some(former) = self.specs.insert(app.clone(), Arc::new(spec))
+            && let Some(spec) = self.specs.get(&app)
+        {
+            self.move_pid_files(&former, spec);
+        }
         self.ledger.touch_specs();
         self.tend();
     }

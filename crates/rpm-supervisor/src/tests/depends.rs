@@ -98,6 +98,17 @@ fn one_whose_need_is_not_there_says_so_and_waits() {
 }
 
 #[test]
+fn another_name_of_what_it_waits_for_is_known_to_it() {
+    let mut bench = up();
+    bench.ask(Command::Stop(ids(&[0, 1])));
+    bench.dies(1, 0);
+    bench.dies(0, 0);
+    bench.ask(Command::Rename { app: name("db"), to: name("store") });
+    let effects = bench.ask(Command::Start(ids(&[1])));
+    assert_eq!(effects, ["spawn 2 in slot 0", "notice 1 awaiting store"]);
+}
+
+#[test]
 fn stop_takes_them_in_reverse() {
     let mut bench = up();
     assert_eq!(bench.ask(Command::Stop(ids(&[0, 1]))), ["stop 1"]);
