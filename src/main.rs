@@ -21,6 +21,7 @@ mod role;
 mod run;
 mod session;
 mod settings;
+mod shell_file;
 mod words;
 
 use std::{env, process::ExitCode};

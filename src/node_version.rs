@@ -26,11 +26,21 @@ impl NodeVersions {
 
     /// The version of the Node that is the process `pid`, as `20.20.2`.
     pub(crate) fn of(&mut self, pid: i32) -> Option<String> {
-        let executable = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-        let meta = fs::metadata(&executable).ok()?;
+        self.of_program(&fs::read_link(format!("/proc/{pid}/exe")).ok()?)
+    }
+
+    /// The same of `interpreter`, a path or a word for the folders `path` (environ(7)).
+    pub(crate) fn of_interpreter(&mut self, interpreter: &str, path: &str) -> Option<String> {
+        let found = path.split(':').map(|folder| Path::new(folder).join(interpreter));
+        let found = found.filter_map(|file| file.canonicalize().ok()).next()?;
+        self.of_program(&found)
+    }
+
+    fn of_program(&mut self, executable: &Path) -> Option<String> {
+        let meta = fs::metadata(executable).ok()?;
         let key = format!("{} {} {}", executable.display(), meta.mtime(), meta.size());
         if !self.known.contains_key(&key) {
-            self.known.insert(key.clone(), ask(&executable)?);
+            self.known.insert(key.clone(), ask(executable)?);
             self.changed = true;
         }
         self.known.get(&key).cloned()

@@ -80,8 +80,17 @@ fn whole(session: &Session, details: &[InstanceDetail]) -> Value {
     let mut list = jlist::value(details);
     let mut versions = NodeVersions::read(&session.home);
     for (item, detail) in list.as_array_mut().into_iter().flatten().zip(details) {
-        let pid = detail.view.pid.filter(|_| detail.spec.launch.runtime == Runtime::Node);
-        let version = pid.and_then(|pid| versions.of(pid));
+        let version = match detail.view.pid {
+            _ if detail.spec.launch.runtime != Runtime::Node => None,
+            Some(pid) => versions.of(pid),
+            // As under PM2 it is known of what ran once.
+            None if detail.view.last_exit.is_some() => {
+                let path = detail.environment.get("PATH").map_or("", String::as_str);
+                let interpreter = detail.spec.launch.interpreter.as_deref();
+                interpreter.and_then(|program| versions.of_interpreter(program, path))
+            }
+            None => None,
+        };
         let env = item.get_mut("pm2_env").and_then(Value::as_object_mut);
         if let (Some(env), Some(version)) = (env, version) {
             env.insert("node_version".into(), version.into());

@@ -233,8 +233,6 @@ fn wrong_words_are_wrong_usage() {
         (["logs", "--since", "yesterday"], "10m (ago)"),
         (["logs", "--until", "25:00"], "10m (ago)"),
         (["logs", "--grep", "("], "unclosed group"),
-        (["logs", "--raw", "--json"], "--json"),
-        (["logs", "--json", "--format"], "--format"),
     ] {
         let output = home.rpm(words).exits(2);
         assert!(output.stderr.contains(want), "{output:#?}");
