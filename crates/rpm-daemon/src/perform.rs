@@ -16,9 +16,6 @@ use rpm_supervisor::{Effect, Event, InstanceId, WorkerId};
 use rpm_unix::procfs::{self, Process};
 use std::{os::fd::OwnedFd, sync::Arc};
 
-/// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
-
 impl Engine {
     /// Performs one effect. What fails becomes an event, never an error of the engine.
     pub(crate) fn perform(&mut self, effect: Effect) {
@@ -31,7 +28,7 @@ impl Engine {
             }
             Effect::Drain { worker } => self.drain(worker),
             Effect::Stop { worker } => self.stop(worker),
-            Effect::Kill { worker } => self.signal_tree(worker, SIGKILL),
+            Effect::Kill { worker } => self.kill_tree(worker),
             Effect::Release { app, slot } => {
                 self.replies.hold_back();
                 let owner = Owner { app: app.to_string(), slot };
@@ -95,6 +92,7 @@ impl Engine {
             version: None,
             asked: Default::default(),
             private: Default::default(),
+            unenforced: None,
         }
     }
 
@@ -163,15 +161,16 @@ impl Engine {
         tree::signal_all(&self.tree_of(worker), signal);
     }
 
+    fn kill_tree(&mut self, worker: WorkerId) {
+        if let Some(process) = self.workers.process(worker) {
+            tree::kill(&process.leader, &self.tree_of(worker));
+        }
+    }
+
     /// The living processes of a worker's tree.
     pub(crate) fn tree_of(&self, worker: WorkerId) -> Vec<Process> {
         let Some(process) = self.workers.process(worker) else { return Vec::new() };
-        let orphans = self.orphans();
-        // The usual end of a program of one process: nothing to look for.
-        if process.exited && orphans.is_empty() {
-            return Vec::new();
-        }
-        tree::members(&process.leader, &orphans)
+        tree::members(&process.leader, &self.orphans())
     }
 
     /// The keeper's children that are neither a leader nor this daemon.

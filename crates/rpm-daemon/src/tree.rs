@@ -1,14 +1,16 @@
 //! Which processes belong to a worker, and signalling all of them.
 //!
-//! A worker is its leader, the leader's descendants, and orphans that fell to the keeper (the child
-//! subreaper) and still carry the worker's session, its token in their environment, or its pipes
-//! (traps B11). A process is only ever signalled through a pidfd that was checked to be that of the
-//! process that was found, so a reused pid is never hit. Which orphans
-//! exist is the engine's knowledge and comes in as an argument.
+//! A worker is its leader, the leader's descendants, its control group where it has one, and orphans
+//! that fell to the keeper (the child subreaper), are in no other worker's group, and still carry
+//! the worker's session, its token in their environment, or its pipes (traps B11). A process is only
+//! ever signalled through a pidfd that was checked to be that of the process that was found, so a
+//! reused pid is never hit; a group is killed as a whole first. Which orphans exist is the engine's
+//! knowledge and comes in as an argument.
 
 use crate::inbox::Message;
 use rpm_supervisor::WorkerId;
 use rpm_unix::{
+    cgroup::Group,
     pidfd,
     procfs::{self, Process},
 };
@@ -29,6 +31,8 @@ pub(crate) struct Leader {
     pub(crate) token: String,
     /// The inodes of the pipes of its streams, which its descendants inherit; 0 is none.
     pub(crate) pipes: [u64; 2],
+    /// The control group in which it was started, if there is one.
+    pub(crate) group: Group,
 }
 
 impl Leader {
@@ -44,7 +48,11 @@ impl Leader {
 /// `orphans` are the keeper's children that are nobody's leader.
 pub(crate) fn members(leader: &Leader, orphans: &[i32]) -> Vec<Process> {
     let mut roots: Vec<Process> = leader.alive().into_iter().collect();
-    roots.extend(orphans.iter().filter_map(|pid| orphan_of(leader, *pid)));
+    let others = leader.group.others(&pids(&roots));
+    roots.extend(others);
+    let known = pids(&roots);
+    let unknown = orphans.iter().filter(|pid| !known.contains(pid));
+    roots.extend(unknown.filter_map(|pid| orphan_of(leader, *pid)));
     with_descendants(roots)
 }
 
@@ -55,6 +63,7 @@ fn orphan_of(leader: &Leader, pid: i32) -> Option<Process> {
     let ours = found.session == leader.pid
         || procfs::environment_has(pid, leader.token.as_bytes())
         || procfs::writes_to(pid, &leader.pipes);
+    let ours = ours && !leader.group.excludes(pid);
     // What was read of its environment and files was that of this process only if it is there yet.
     (ours && is_same(&found)).then_some(found)
 }
@@ -92,6 +101,15 @@ pub(crate) fn signal_all(processes: &[Process], signal: i32) -> usize {
     told.count()
 }
 
+/// Kills a tree: all of its group at once, where it has one, and these members one by one.
+pub(crate) fn kill(leader: &Leader, members: &[Process]) {
+    leader.group.kill();
+    signal_all(members, SIGKILL);
+}
+
+/// Linux's number of SIGKILL.
+const SIGKILL: i32 = 9;
+
 /// A pid can have gone to a stranger since the process was found, so the pidfd is asked whose it is
 /// after it was opened: what it refers to cannot change any more.
 fn signal_one(process: &Process, signal: i32) -> bool {
@@ -124,8 +142,6 @@ mod tests {
         fs,
         process::{Child, Command, Stdio},
     };
-
-    const SIGKILL: i32 = 9;
 
     fn cat() -> (Child, Process) {
         let mut command = Command::new("cat");
@@ -161,6 +177,7 @@ mod tests {
                 start_time: found.start_time,
                 token: "RPM_INSTANCE=none".into(),
                 pipes: [0; 2],
+                group: Group::default(),
             };
             end(child);
             // The clock by which processes are told apart has to go on: 10 ms.
