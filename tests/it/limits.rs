@@ -203,6 +203,7 @@ fn groups_of_a_dead_pair_are_removed_by_the_next() {
         assert!(process.ends_within(LIMIT));
     }
     assert_eq!(count(), 2);
+    home.rpm(["ping"]).success();
     home.wait_until("both", |apps| apps.iter().all(App::is_online));
     assert_eq!(home.single("lives").pid(), lives.0);
     assert_eq!(count(), 2, "that of the one that lives, and of the other's successor");
