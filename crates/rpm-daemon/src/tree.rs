@@ -1,11 +1,11 @@
 //! Which processes belong to a worker, and signalling all of them.
 //!
-//! A worker is its leader, the leader's descendants, its control group where it has one, and orphans
-//! that fell to the keeper (the child subreaper), are in no other worker's group, and still carry
-//! the worker's session, its token in their environment, or its pipes (traps B11). A process is only
-//! ever signalled through a pidfd that was checked to be that of the process that was found, so a
-//! reused pid is never hit; a group is killed as a whole first. Which orphans exist is the engine's
-//! knowledge and comes in as an argument.
+//! A worker is its leader, the leader's descendants, its control group where it has one, and
+//! orphans that fell to the keeper (the child subreaper), are in no other worker's group, and still
+//! carry the worker's session, its token in their environment, or its pipes (traps B11). A process
+//! is only ever signalled through a pidfd that was checked to be that of the process that was
+//! found, so a reused pid is never hit; a group is killed as a whole first. Which orphans exist is
+//! the engine's knowledge and comes in as an argument.
 
 use crate::inbox::Message;
 use rpm_supervisor::WorkerId;

@@ -164,7 +164,7 @@ impl Groups {
         let place = place.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
         let directory = group.unified.as_ref();
         let directory = directory.ok_or_else(|| io::Error::from_raw_os_error(libc::EACCES))?;
-        self.enable(place, controller)?;
+        own::enable(&place.base, &place.base.join(&self.name), controller.name())?;
         controller.write(Version::Two, directory, value)
     }
 }

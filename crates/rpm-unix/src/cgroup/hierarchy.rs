@@ -49,14 +49,14 @@ impl Place {
 
     /// Whether groups below may have this controller, in version 2.
     pub(super) fn offers(&self, controller: Controller) -> bool {
-        lists(&self.base.join("cgroup.controllers"), controller)
+        lists(&self.base.join("cgroup.controllers"), controller.name())
     }
 }
 
 /// Whether a file of version 2 that lists controllers has this one.
-pub(super) fn lists(file: &Path, controller: Controller) -> bool {
+pub(super) fn lists(file: &Path, controller: &str) -> bool {
     let found = fs::read_to_string(file).unwrap_or_default();
-    found.split_ascii_whitespace().any(|one| one == controller.name())
+    found.split_ascii_whitespace().any(|one| one == controller)
 }
 
 impl Places {

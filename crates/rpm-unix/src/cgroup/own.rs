@@ -5,7 +5,7 @@ use super::{
     Groups,
     controller::Controller,
     group,
-    hierarchy::{KEEPER, Place, lists},
+    hierarchy::{KEEPER, lists},
 };
 use crate::{poll, process, procfs};
 use std::{
@@ -23,38 +23,38 @@ const MOVES: usize = 3;
 const MAX_ANCESTORS: usize = 64;
 const SUBTREE: &str = "cgroup.subtree_control";
 
-impl Groups {
-    /// Lets the groups of workers have this controller, and makes room for that where it takes it.
-    pub(super) fn enable(&self, place: &Place, controller: Controller) -> io::Result<()> {
-        let home = place.base.join(&self.name);
-        for group in [&place.base, &home] {
-            let file = group.join(SUBTREE);
-            if lists(&file, controller) {
-                continue;
-            }
-            let add = || fs::write(&file, format!("+{}", controller.name()));
-            let mut added = add();
-            for _ in 0..MOVES {
-                match &added {
-                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                        make_room(&place.base, &home)?;
-                        added = add();
-                    }
-                    Ok(()) | Err(_) => break,
-                }
-            }
-            added?;
+/// Lets the groups in `home`, which is in `base`, have this controller, and makes room for that
+/// where it takes it.
+pub(super) fn enable(base: &Path, home: &Path, controller: &str) -> io::Result<()> {
+    for group in [base, home] {
+        let file = group.join(SUBTREE);
+        if lists(&file, controller) {
+            continue;
         }
-        Ok(())
+        let add = || fs::write(&file, format!("+{controller}"));
+        let mut added = add();
+        for _ in 0..MOVES {
+            match &added {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                    make_room(base, home)?;
+                    added = add();
+                }
+                Ok(()) | Err(_) => break,
+            }
+        }
+        added?;
     }
+    Ok(())
+}
 
+impl Groups {
     /// Whether limits of this kind cannot be had in version 2 because of others' processes.
     pub(super) fn is_crowded(&self, controller: Controller) -> bool {
         let Some(place) = &self.unified else { return false };
         // The group above all others, which has no events, may have both.
         let is_root = !place.base.join("cgroup.events").exists();
         let strangers = || pids(&place.base).into_iter().any(|pid| !is_ours(pid));
-        !is_root && !lists(&place.base.join(SUBTREE), controller) && strangers()
+        !is_root && !lists(&place.base.join(SUBTREE), controller.name()) && strangers()
     }
 
     /// Leaves the group of a worker, whose end this process must outlive: a keeper that an app of

@@ -207,6 +207,33 @@ fn real_limits_hold_from_the_first_instruction() {
     assert_eq!(sweep(groups.homes()), Vec::<PathBuf>::new());
 }
 
+/// "No internal processes", on a kernel whose version 2 has controllers for groups below ours: our
+/// own processes, of which the test's child is one, move aside before there are limits.
+#[test]
+fn our_own_processes_make_room_for_limits() {
+    let Some(outer) = real("test-room") else { return };
+    let [base, ..] = &*outer.homes() else { panic!("no home") };
+    fs::create_dir(base).unwrap();
+    let offered = fs::read_to_string(base.join("cgroup.controllers")).unwrap();
+    if let Some(controller) = offered.split_ascii_whitespace().next() {
+        let inside = sleeper(&Group::at(base.clone())).unwrap();
+        let home = base.join("rpm-1f");
+        fs::create_dir(&home).unwrap();
+        own::enable(base, &home, controller).unwrap();
+        assert_eq!(Group::at(home.join("keeper")).members(), [inside.pid]);
+        fs::create_dir(home.join("1")).unwrap();
+        let worker = Group::at(home.join("1"));
+        let limited = sleeper(&worker).unwrap();
+        assert_eq!(worker.members(), [limited.pid]);
+        let offered = fs::read_to_string(home.join("1/cgroup.controllers")).unwrap();
+        assert!(offered.contains(controller), "{offered}");
+        assert!(Group::at(base.clone()).kill());
+        wait::reap(inside.pid).unwrap();
+        wait::reap(limited.pid).unwrap();
+    }
+    remove(base).unwrap();
+}
+
 #[test]
 fn an_empty_group_that_was_left_is_swept() {
     let Some(mut groups) = real("test-sweep") else { return };

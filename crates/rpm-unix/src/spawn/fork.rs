@@ -1,7 +1,7 @@
 //! fork(2), into a control group where there is one.
 //!
-//! A process that is moved into a group after it was made keeps the kernel waiting until no other
-//! process forks or ends, 10 ms and more on a machine at rest; one that is made in it costs nothing.
+//! A process that is moved into a group after it was made waits until the kernel has seen every
+//! CPU pass, 10 ms and more on a machine at rest; one that is made in it costs microseconds.
 
 use std::{
     mem,
