@@ -53,6 +53,8 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         dropped_log_bytes: 0,
         unshipped_log_lines: 0,
         offers: Default::default(),
+        unenforced: None,
+        cgroup: None,
     }
 }
 

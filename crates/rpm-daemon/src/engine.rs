@@ -36,7 +36,7 @@ use crate::{
 };
 use rpm_keeper::Request;
 use rpm_supervisor::{Effect, Event, Fleet};
-use rpm_unix::home::Home;
+use rpm_unix::{cgroup::Groups, home::Home};
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::sleep;
 
@@ -60,6 +60,8 @@ pub(crate) struct Engine {
     pub(crate) exits: Exits,
     pub(crate) events: EventLog,
     pub(crate) keeper: KeeperLink,
+    /// Where workers' control groups are.
+    pub(crate) groups: Groups,
     pub(crate) succession: Succession,
     pub(crate) listeners: Listeners,
     pub(crate) logs: Logs,

@@ -83,7 +83,7 @@ impl Engine {
             return;
         };
         let codes = &spec.restart.stop_exit_codes;
-        let Some((trouble, reason)) = self.trouble(&notice.kind, codes) else { return };
+        let Some((trouble, reason)) = self.trouble(notice, codes) else { return };
         let Some(hook) = spec.on.get(&trouble).cloned() else { return };
         let Some(left_out) = self.hooks.admit(&notice.app, trouble, clock::now()) else { return };
         let slot = self.fleet.instance(notice.instance).map_or(0, |(_, slot, _)| slot);
@@ -107,12 +107,18 @@ impl Engine {
     }
 
     /// What kind of trouble it is, and how it came.
-    fn trouble(&mut self, kind: &NoticeKind, fine: &[i32]) -> Option<(Trouble, String)> {
-        match kind {
+    fn trouble(&mut self, notice: &Notice, fine: &[i32]) -> Option<(Trouble, String)> {
+        match &notice.kind {
             NoticeKind::Exited { asked: false, exit: Exit::Code(code) }
                 if *code == 0 || fine.contains(code) =>
             {
                 None
+            }
+            NoticeKind::Exited { asked: false, exit }
+                if self.last_oom_kills(notice.instance) > 0 =>
+            {
+                let ended = diagnose::ended(*exit);
+                Some((Trouble::Oom, format!("it {ended}: at its `limits.memory` (cgroup OOM)")))
             }
             NoticeKind::Exited { asked: false, exit: Exit::Signal(SIGKILL) }
                 if self.hooks.saw_oom_kill() =>

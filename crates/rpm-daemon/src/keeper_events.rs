@@ -78,6 +78,7 @@ impl Engine {
         if let Some(known) = self.workers.get_mut(worker) {
             known.record.version = version;
         }
+        self.check_limits(worker);
         self.step(Event::Spawned { worker });
     }
 
@@ -92,7 +93,8 @@ impl Engine {
         let sender = self.inbox.sender();
         let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
         let token = crate::launch::token(&self.places, worker);
-        let leader = Leader { pid: child.pid, start_time: child.start_time, token, pipes };
+        let group = self.groups.find(worker.0, child.pid);
+        let leader = Leader { pid: child.pid, start_time: child.start_time, token, pipes, group };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
             known.process = Some(Process { leader, exited: false, output, channel });
@@ -164,8 +166,9 @@ impl Engine {
     fn record_exit(&mut self, worker: WorkerId, status: ExitStatus, said: Option<Vec<String>>) {
         let stderr = said.unwrap_or_else(|| self.last_stderr(worker));
         let Some(known) = self.workers.get(worker) else { return };
+        let oom_kills = known.process.as_ref().map_or(0, |one| one.leader.group.oom_kills());
         let exits = self.exits.entry(known.label.instance).or_default();
-        exits.insert(0, exit_view(status, stderr));
+        exits.insert(0, ExitView { oom_kills, ..exit_view(status, stderr) });
         exits.truncate(EXITS_KEPT);
         self.dirty.exits = true;
     }
@@ -271,7 +274,7 @@ fn exit_view(status: ExitStatus, stderr: Vec<String>) -> ExitView {
         ExitStatus::Signal(signal) => (None, Some(diagnose::signal_name(signal))),
         ExitStatus::Unknown => (None, None),
     };
-    ExitView { code, signal, at: crate::clock::epoch_millis(), stderr }
+    ExitView { code, signal, at: crate::clock::epoch_millis(), stderr, oom_kills: 0 }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod keeper_events;
 mod keeper_link;
 mod launch;
 mod ledger;
+mod limits;
 mod listeners;
 mod log_files;
 mod log_limit;

@@ -31,7 +31,7 @@ use crate::{
     worker::Workers,
 };
 use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
-use rpm_unix::{home::Home, spawn::Baseline};
+use rpm_unix::{cgroup::Groups, home::Home, spawn::Baseline};
 use std::{
     collections::VecDeque,
     fs,
@@ -198,6 +198,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         ending: false,
         safe,
         home: home.clone(),
+        groups: Groups::of_process(crate::tree::own_pid(), &places.hash),
         places,
         keeper,
         control,

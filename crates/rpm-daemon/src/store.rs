@@ -6,7 +6,7 @@
 use crate::{listeners::ChosenPorts, log_files::Mark};
 use rpm_cluster::key_data::KeyData;
 use rpm_config::{AppName, AppSpec};
-use rpm_protocol::{ExitView, Offers};
+use rpm_protocol::{ExitView, Offers, UnenforcedView};
 use rpm_supervisor::{Fleet, InstanceId, WorkerId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -89,6 +89,9 @@ pub(crate) struct WorkerRecord {
     /// Where its front reaches it, by the address that it serves.
     #[serde(default)]
     pub(crate) private: BTreeMap<SocketAddr, SocketAddr>,
+    /// Which of its limits it does not have.
+    #[serde(default)]
+    pub(crate) unenforced: Option<UnenforcedView>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -156,6 +159,7 @@ mod tests {
                 "0.0.0.0:80".parse().unwrap(),
                 "127.0.0.1:40000".parse().unwrap(),
             )]),
+            unenforced: Some(UnenforcedView { limits: vec!["cpu".into()], why: "so".into() }),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {

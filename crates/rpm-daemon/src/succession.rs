@@ -94,6 +94,7 @@ impl Engine {
         let all = procfs::processes().unwrap_or_default();
         let has_token = |one: &procfs::Process| procfs::environment_has(one.pid, token.as_bytes());
         let left: Vec<_> = all.into_iter().filter(has_token).collect();
+        self.groups.group(child.0).kill();
         tree::signal_all(&left, SIGKILL);
     }
 

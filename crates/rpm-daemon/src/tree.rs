@@ -1,14 +1,16 @@
 //! Which processes belong to a worker, and signalling all of them.
 //!
-//! A worker is its leader, the leader's descendants, and orphans that fell to the keeper (the child
-//! subreaper) and still carry the worker's session, its token in their environment, or its pipes
-//! (traps B11). A process is only ever signalled through a pidfd that was checked to be that of the
-//! process that was found, so a reused pid is never hit. Which orphans
-//! exist is the engine's knowledge and comes in as an argument.
+//! A worker is its leader, the leader's descendants, its control group where it has one, and
+//! orphans that fell to the keeper (the child subreaper), are in no other worker's group, and still
+//! carry the worker's session, its token in their environment, or its pipes (traps B11). A process
+//! is only ever signalled through a pidfd that was checked to be that of the process that was
+//! found, so a reused pid is never hit; a group is killed as a whole first. Which orphans exist is
+//! the engine's knowledge and comes in as an argument.
 
 use crate::inbox::Message;
 use rpm_supervisor::WorkerId;
 use rpm_unix::{
+    cgroup::Group,
     pidfd,
     procfs::{self, Process},
 };
@@ -31,6 +33,8 @@ pub(crate) struct Leader {
     pub(crate) token: String,
     /// The inodes of the pipes of its streams, which its descendants inherit; 0 is none.
     pub(crate) pipes: [u64; 2],
+    /// The control group in which it was started, if there is one.
+    pub(crate) group: Group,
 }
 
 impl Leader {
@@ -46,9 +50,12 @@ impl Leader {
 /// `orphans` are the keeper's children that are nobody's leader.
 pub(crate) fn members(leader: &Leader, orphans: &[i32]) -> Vec<Process> {
     let mut roots: Vec<Process> = leader.alive().into_iter().collect();
-    let orphans = orphans.iter().filter_map(|pid| Orphan::look(*pid));
-    roots.extend(orphans.filter(|orphan| orphan.is_of(leader)).map(|orphan| orphan.process));
-    with_descendants(roots)
+    let mut found = roots(leader);
+    let known = pids(&found);
+    let orphans = orphans.iter().filter(|pid| !known.contains(pid));
+    let orphans = orphans.filter_map(|pid| Orphan::look(*pid));
+    found.extend(orphans.filter(|orphan| orphan.is_of(leader)).map(|orphan| orphan.process));
+    with_descendants(found)
 }
 
 /// The same of many trees. Each orphan is looked at once, not once for each tree.
@@ -57,14 +64,24 @@ pub(crate) fn all_members(
     orphans: &[i32],
 ) -> BTreeMap<WorkerId, Vec<Process>> {
     let mut trees: BTreeMap<WorkerId, Vec<Process>> =
-        leaders.iter().map(|(id, leader)| (*id, leader.alive().into_iter().collect())).collect();
-    for orphan in orphans.iter().filter_map(|pid| Orphan::look(*pid)) {
+        leaders.iter().map(|(id, leader)| (*id, roots(leader))).collect();
+    let known: BTreeSet<i32> = trees.values().flatten().map(|process| process.pid).collect();
+    let orphans = orphans.iter().filter(|pid| !known.contains(pid));
+    for orphan in orphans.filter_map(|pid| Orphan::look(*pid)) {
         let owner = leaders.iter().find(|(_, leader)| orphan.is_of(leader));
         if let Some(roots) = owner.and_then(|(id, _)| trees.get_mut(id)) {
             roots.push(orphan.process);
         }
     }
     trees.into_iter().map(|(id, roots)| (id, with_descendants(roots))).collect()
+}
+
+/// A leader, and what is in its control group.
+fn roots(leader: &Leader) -> Vec<Process> {
+    let mut found: Vec<Process> = leader.alive().into_iter().collect();
+    let others = leader.group.others(&pids(&found));
+    found.extend(others);
+    found
 }
 
 /// A process that fell to the keeper, and what tells whose it was.
@@ -86,12 +103,13 @@ impl Orphan {
     }
 
     /// Whether it was once a descendant of this leader: it is in its session, carries its token, or
-    /// still writes to its pipes.
+    /// still writes to its pipes; and is in no other worker's group.
     fn is_of(&self, leader: &Leader) -> bool {
         let writes = self.pipes.iter().any(|pipe| *pipe != 0 && leader.pipes.contains(pipe));
-        self.process.session == leader.pid
+        let ours = self.process.session == leader.pid
             || self.token.as_deref() == Some(leader.token.as_bytes())
-            || writes
+            || writes;
+        ours && !leader.group.excludes(self.process.pid)
     }
 }
 
@@ -128,6 +146,15 @@ pub(crate) fn signal_all(processes: &[Process], signal: i32) -> usize {
     told.count()
 }
 
+/// Kills a tree: all of its group at once, where it has one, and these members one by one.
+pub(crate) fn kill(leader: &Leader, members: &[Process]) {
+    leader.group.kill();
+    signal_all(members, SIGKILL);
+}
+
+/// Linux's number of SIGKILL.
+const SIGKILL: i32 = 9;
+
 /// A pid can have gone to a stranger since the process was found, so the pidfd is asked whose it is
 /// after it was opened: what it refers to cannot change any more.
 fn signal_one(process: &Process, signal: i32) -> bool {
@@ -160,8 +187,6 @@ mod tests {
         fs,
         process::{Child, Command, Stdio},
     };
-
-    const SIGKILL: i32 = 9;
 
     fn cat() -> (Child, Process) {
         let mut command = Command::new("cat");
@@ -197,6 +222,7 @@ mod tests {
                 start_time: found.start_time,
                 token: "RPM_INSTANCE=none".into(),
                 pipes: [0; 2],
+                group: Group::default(),
             };
             end(child);
             // The clock by which processes are told apart has to go on: 10 ms.

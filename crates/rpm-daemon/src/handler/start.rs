@@ -184,6 +184,7 @@ impl Engine {
                 restarted,
                 instances: self.ids_of(&app),
                 failure: Some(failure),
+                warnings: self.unenforced_limits(&app).into_iter().collect(),
             }
         });
         tracing::debug!(at = clock::now().0, %app, "a wait expired");
