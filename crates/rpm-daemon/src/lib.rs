@@ -49,6 +49,7 @@ mod sample;
 mod server;
 mod sharing;
 mod shell;
+mod stamp;
 mod store;
 mod succession;
 mod survivors;

@@ -5,7 +5,9 @@ use crate::{
     activation,
     engine::Engine,
     launch::{self, Seat},
-    log_files, store,
+    log_files,
+    stamp::Stamp,
+    store,
     tree::{self, own_pid},
     worker::Worker,
 };
@@ -95,6 +97,8 @@ impl Engine {
             version: None,
             asked: Default::default(),
             private: Default::default(),
+            stamp: Some(Stamp::of(spec, &self.places)),
+            lost: None,
         }
     }
 
@@ -197,6 +201,7 @@ impl Engine {
 
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
+        self.stamps.remove(app);
         self.ledger.touch_specs();
         self.tend();
         self.end_idle_front(app);

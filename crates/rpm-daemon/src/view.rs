@@ -41,6 +41,7 @@ pub(crate) fn instance(
         last_exit: instance.last_exit.map(|(exit, at)| exit_view(exit, at)),
         queue: engine.sharing.waiting(&launch::owner(spec, slot)),
         leaving: leaving_of(instance).filter_map(|one| leaving(engine, &one)).collect(),
+        needs_roll: engine.needs_roll(app, instance),
     })
 }
 

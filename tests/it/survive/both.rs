@@ -5,7 +5,7 @@ use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
 use std::{fs, thread};
 
 /// Kills keeper and daemon once the ledger knows all apps; neither can start the other.
-pub(super) fn kill_both(home: &Home) {
+pub(crate) fn kill_both(home: &Home) {
     let pids: Vec<_> = home.jlist().iter().map(|app| format!("\"pid\":{},", app.pid())).collect();
     let ledger = home.path().join("state/fleet.json");
     pids.iter().for_each(|pid| drop(home.wait_for_line(&ledger, pid)));

@@ -7,6 +7,7 @@ use crate::{
     inbox::Message,
     launch,
     replies::{Fallback, Question, respond},
+    stamp::Stamp,
     store,
 };
 use rpm_config::{AppName, AppSpec};
@@ -149,6 +150,7 @@ impl Engine {
             Ok(fd) => self.keeper.send(Request::Hold { name, fd }),
             Err(error) => tracing::error!(app = %spec.name, "description not kept: {error}"),
         }
+        self.stamps.insert(spec.name.clone(), Stamp::of(&spec, &self.places));
         self.specs.insert(spec.name.clone(), Arc::new(spec));
         self.ledger.touch_specs();
         self.tend();
