@@ -14,7 +14,8 @@ use rpm_unix::{
 };
 use std::{collections::BTreeMap, io, time::Duration};
 
-/// Linux's numbers of EADDRINUSE and EACCES.
+/// Linux's numbers of EPERM, EADDRINUSE and EACCES.
+const EPERM: i32 = 1;
 const EADDRINUSE: i32 = 98;
 const EACCES: i32 = 13;
 /// The first port that is everybody's, unless the system says otherwise.
@@ -125,8 +126,9 @@ pub(crate) fn unseen(port: u16, holder: (i32, String), instance: InstanceId) -> 
     let (pid, command) = holder;
     format!(
         "port {port} is held by instance {instance} of the same app ({command}, pid {pid}), whose \
-         bind rpm did not see, as of 32-bit programs and io_uring; give the app its socket with \
-         `listen`, or in fork mode a port each with `increment_var`"
+         bind rpm did not see, as of 32-bit programs, io_uring, and where a sandbox forbids to look \
+         (rpm doctor); give the app its socket with `listen`, or in fork mode a port each with \
+         `increment_var`"
     )
 }
 
@@ -152,6 +154,12 @@ pub(crate) fn refused(address: &Address, errno: i32, holder: Option<&Owner>) -> 
         (None, _) if errno == EACCES && (1..PRIVILEGED).contains(&port) => format!(
             "{place}: ports below {PRIVILEGED} are root's (sysctl \
              net.ipv4.ip_unprivileged_port_start); a root's rpm binds what the app's `listen` names"
+        ),
+        // The kernel does not say this of a bind: it was the look into the program.
+        (None, _) if errno == EPERM => format!(
+            "{place}: rpm may not look into programs here ({}; rpm doctor), so their ports are \
+             not shared; give the app its socket with `listen`",
+            system(errno)
         ),
         (None, _) => format!("{place}: {}", system(errno)),
     }

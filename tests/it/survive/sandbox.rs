@@ -47,6 +47,22 @@ fn a_pair_that_may_not_look_into_survivors_leaves_them_serving() {
     }
 }
 
+/// In a container whose profile forbids it from the beginning; Node does not need it.
+#[test]
+fn where_nobody_may_look_node_shares_and_others_are_told_the_way_out() {
+    let home = Home::new();
+    let [node, python] = [port(), port()];
+    home.copy("hello.js");
+    home.copy("server.py");
+    let start = |words: &[&str], port: u16| denied(&home, words).env("PORT", port);
+    start(&["start", "hello.js", "--name", "node", "-i", "2"], node).success();
+    assert_eq!(pids_answering(node, 2), home.pids("node").into_iter().collect());
+    let words = ["start", "server.py", "--name", "python", "-i", "2", "--no-autorestart"];
+    start(&words, python).refused(&["python", &python.to_string(), "rpm doctor", "`listen`"]);
+    let doctor = denied(&home, &["doctor"]).output();
+    assert!(doctor.stdout.contains("allow pidfd_open and pidfd_getfd in the sandbox"), "{doctor:?}");
+}
+
 /// A keeper in the midst of its life, and all after it.
 #[test]
 fn an_heir_that_may_not_look_leaves_a_living_app_serving_and_says_so() {
