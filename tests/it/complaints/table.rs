@@ -31,7 +31,7 @@ fn rows(text: &str) -> Vec<[&str; 3]> {
 }
 
 fn is_complaint(cell: &str) -> bool {
-    let (letter, number) = cell.split_at(1);
+    let (letter, number) = cell.split_at_checked(1).unwrap_or_default();
     ("A"..="I").contains(&letter) && number.parse::<u32>().is_ok()
 }
 
