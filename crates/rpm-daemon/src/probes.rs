@@ -120,11 +120,7 @@ impl Engine {
     }
 
     /// `None`: it has no process yet.
-    fn start_probe(
-        &self,
-        purpose: &Purpose,
-        seat: Seat,
-    ) -> Option<LocalBoxFuture> {
+    fn start_probe(&self, purpose: &Purpose, seat: Seat) -> Option<LocalBoxFuture> {
         let process = self.workers.process(seat.worker)?;
         let spec = self.spec_of(seat.worker)?;
         let (worker, engine) = (seat.worker, self.inbox.sender());

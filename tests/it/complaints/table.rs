@@ -6,17 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many complaints each section of the list has: A1 to A6, B1 to B8 …
-const SECTIONS: [(char, u32); 9] = [
-    ('A', 6),
-    ('B', 8),
-    ('C', 4),
-    ('D', 5),
-    ('E', 6),
-    ('F', 3),
-    ('G', 9),
-    ('H', 5),
-    ('I', 7),
-];
+const SECTIONS: [(char, u32); 9] =
+    [('A', 6), ('B', 8), ('C', 4), ('D', 5), ('E', 6), ('F', 3), ('G', 9), ('H', 5), ('I', 7)];
 
 fn table() -> String {
     fs::read_to_string(repository().join("docs/complaints.md")).expect("docs/complaints.md")
@@ -27,7 +18,9 @@ fn rows(text: &str) -> Vec<[&str; 3]> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let cells = lines.map(|line| line.split(" | ").collect::<Vec<_>>());
     let cells = cells.filter(|cells| cells.first().is_some_and(|first| is_complaint(first)));
-    cells.map(|cells| cells.try_into().unwrap_or_else(|row| panic!("three cells: {row:?}"))).collect()
+    cells
+        .map(|cells| cells.try_into().unwrap_or_else(|row| panic!("three cells: {row:?}")))
+        .collect()
 }
 
 fn is_complaint(cell: &str) -> bool {

@@ -60,7 +60,10 @@ fn where_nobody_may_look_node_shares_and_others_are_told_the_way_out() {
     let words = ["start", "server.py", "--name", "python", "-i", "2", "--no-autorestart"];
     start(&words, python).refused(&["python", &python.to_string(), "rpm doctor", "`listen`"]);
     let doctor = denied(&home, &["doctor"]).output();
-    assert!(doctor.stdout.contains("allow pidfd_open and pidfd_getfd in the sandbox"), "{doctor:?}");
+    assert!(
+        doctor.stdout.contains("allow pidfd_open and pidfd_getfd in the sandbox"),
+        "{doctor:?}"
+    );
 }
 
 /// A keeper in the midst of its life, and all after it.

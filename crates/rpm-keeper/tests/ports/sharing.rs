@@ -6,9 +6,7 @@ use crate::{
     world::{NOBODY, World},
 };
 use rpm_keeper::{Address, Balance, ChildId, Event, Owner};
-use std::{
-    collections::BTreeSet, io::ErrorKind, net::TcpStream, os::fd::AsFd, time::Duration,
-};
+use std::{collections::BTreeSet, io::ErrorKind, net::TcpStream, os::fd::AsFd, time::Duration};
 
 fn http(port: &str) -> [&str; 5] {
     ["python3", "-c", HTTP, "0.0.0.0", port]
