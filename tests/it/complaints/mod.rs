@@ -22,7 +22,8 @@ fn variables_and_arguments_of_two_apps_are_never_swapped() {
     home.copy("ticker.js");
     let app = |name: &str, port: u16, args: &str| {
         format!(
-            "[[apps]]\nname = '{name}'\nscript = 'ticker.js'\nport = {port}\nnode_args = '{args}'\n"
+            "[[apps]]\nname = '{name}'\nscript = 'ticker.js'\nport = {port}\nmin_uptime = 100\n\
+             node_args = '{args}'\n"
         )
     };
     let text = app("one", 4001, "--max-old-space-size=64") + &app("two", 4002, "--no-warnings");
