@@ -14,8 +14,7 @@ use rpm_unix::{
 };
 use std::{collections::BTreeMap, io, time::Duration};
 
-/// Linux's numbers of EPERM, EADDRINUSE and EACCES.
-const EPERM: i32 = 1;
+/// Linux's numbers of EADDRINUSE and EACCES.
 const EADDRINUSE: i32 = 98;
 const EACCES: i32 = 13;
 /// The first port that is everybody's, unless the system says otherwise.
@@ -154,12 +153,6 @@ pub(crate) fn refused(address: &Address, errno: i32, holder: Option<&Owner>) -> 
         (None, _) if errno == EACCES && (1..PRIVILEGED).contains(&port) => format!(
             "{place}: ports below {PRIVILEGED} are root's (sysctl \
              net.ipv4.ip_unprivileged_port_start); a root's rpm binds what the app's `listen` names"
-        ),
-        // The kernel does not say this of a bind: it was the look into the program.
-        (None, _) if errno == EPERM => format!(
-            "{place}: rpm may not look into programs here ({}; rpm doctor), so their ports are \
-             not shared; give the app its socket with `listen`",
-            system(errno)
         ),
         (None, _) => format!("{place}: {}", system(errno)),
     }

@@ -58,7 +58,7 @@ fn where_nobody_may_look_node_shares_and_others_are_told_the_way_out() {
     start(&["start", "hello.js", "--name", "node", "-i", "2"], node).success();
     assert_eq!(pids_answering(node, 2), home.pids("node").into_iter().collect());
     let words = ["start", "server.py", "--name", "python", "-i", "2", "--no-autorestart"];
-    start(&words, python).refused(&["python", &python.to_string(), "rpm doctor", "`listen`"]);
+    start(&words, python).refused(&["python", "only Node's own servers share", "`listen`"]);
     let doctor = denied(&home, &["doctor"]).output();
     assert!(
         doctor.stdout.contains("allow pidfd_open and pidfd_getfd in the sandbox"),
