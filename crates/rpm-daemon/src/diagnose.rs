@@ -15,7 +15,7 @@ use rpm_unix::{
 use std::{collections::BTreeMap, io, time::Duration};
 
 /// Linux's numbers of EADDRINUSE and EACCES.
-const EADDRINUSE: i32 = 98;
+pub(crate) const EADDRINUSE: i32 = 98;
 const EACCES: i32 = 13;
 /// The first port that is everybody's, unless the system says otherwise.
 const PRIVILEGED: u16 = 1024;

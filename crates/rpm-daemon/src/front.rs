@@ -37,6 +37,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use child::taken_address;
 pub(crate) use identity::{FrontEntry, is_front, owner};
 pub(crate) use link::Said;
 
