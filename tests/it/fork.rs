@@ -66,7 +66,7 @@ fn instance_var_names_the_slot() {
 }
 
 /// Listens on PORT, but not at once.
-const SLOW_START: &str = "import http.server, json, os, time\n\
+const SLOW_START: &str = "import http.server, json, os, select\n\
     class Who(http.server.BaseHTTPRequestHandler):\n\
     \x20   def do_GET(self):\n\
     \x20       body = json.dumps({'pid': os.getpid()}).encode()\n\
@@ -75,7 +75,7 @@ const SLOW_START: &str = "import http.server, json, os, time\n\
     \x20       self.end_headers()\n\
     \x20       self.wfile.write(body)\n\
     \x20   def log_message(self, *_): pass\n\
-    time.sleep(float(os.environ['AFTER']))\n\
+    select.select([], [], [], float(os.environ['AFTER']))\n\
     http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Who).serve_forever()\n";
 
 /// Two of it, which listen at once; if that were not seen, it would take 45 seconds.

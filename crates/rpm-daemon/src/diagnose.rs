@@ -125,7 +125,7 @@ pub(crate) fn unseen(port: u16, holder: (i32, String), instance: InstanceId) -> 
     let (pid, command) = holder;
     format!(
         "port {port} is held by instance {instance} of the same app ({command}, pid {pid}), whose \
-         bind rpm did not see, as of 32-bit programs, io_uring, and where a sandbox forbids to look \
+         bind rpm did not see, as of 32-bit programs, io_uring, and where a sandbox forbids it \
          (rpm doctor); give the app its socket with `listen`, or in fork mode a port each with \
          `increment_var`"
     )

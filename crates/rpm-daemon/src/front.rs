@@ -357,13 +357,25 @@ impl Engine {
         }
     }
 
-    /// An app has a new description, or its workers other addresses, or is reloaded: where its
-    /// `proxy` is another one, or the front of another rpm, a new front takes over. The old one accepts no more and ends with its last connection.
+    /// An app has a new description, or its workers other addresses: where its `proxy` is another
+    /// one, a new front takes over. The old one accepts no more and ends with its last connection.
     pub(crate) fn renew_front(&mut self, app: &AppName) {
-        let Some(front) = self.fronts.all.get(app) else { return };
         let wanted = self.wanted_proxy(app);
-        let same = wanted.as_ref() == Some(&front.proxy) && !front.is_of_another_program();
-        if same || matches!(front.phase, Phase::Ending) {
+        if self.fronts.all.get(app).is_some_and(|front| wanted.as_ref() != Some(&front.proxy)) {
+            self.replace_front(app, wanted);
+        }
+    }
+
+    /// Its app is reloaded: a front of another rpm is replaced with the workers behind it.
+    pub(crate) fn renew_old_front(&mut self, app: &AppName) {
+        if self.fronts.is_of_another_program(app) {
+            self.replace_front(app, self.wanted_proxy(app));
+        }
+    }
+
+    fn replace_front(&mut self, app: &AppName, wanted: Option<Proxy>) {
+        let Some(front) = self.fronts.all.get(app) else { return };
+        if matches!(front.phase, Phase::Ending) {
             return;
         }
         let kept = child::addresses(wanted.as_ref());

@@ -1,6 +1,6 @@
 //! Which workers are asked whether they work, and by which question: those that launch by their
-//! app's `ready`, those that are online by its `health`; and which are looked at, because each has a
-//! port of its own. A task a worker asks (`ask.rs`) and tells
+//! app's `ready`, those that are online by its `health`; and which are looked at, because each has
+//! a port of its own. A task a worker asks (`ask.rs`) and tells
 //! the engine. What follows from an answer is the supervisor's business.
 
 mod ask;
@@ -242,8 +242,8 @@ async fn until_ready(
     }
 }
 
-/// Looks until it listens there, for as long as a slow program may take. Nothing tells of it: such a
-/// program is left alone by the filter.
+/// Looks until it listens there, for as long as a slow program may take. Nothing tells of it: such
+/// a program is left alone by the filter.
 async fn until_listening(
     worker: WorkerId,
     leader: Leader,

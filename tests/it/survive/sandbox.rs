@@ -42,7 +42,11 @@ fn a_pair_that_may_not_look_into_survivors_leaves_them_serving() {
         home.rpm(["reload", "web"]).success();
         assert_eq!(reasons(&home), [None, None]);
         load.more(20);
-        load.stop().is_clean(60);
+        let report = load.stop();
+        // The sockets that the second pair could not hold are of unknown order in their group, so a
+        // replacement shares its predecessor's, which may cut one (docs/reliability.md).
+        assert_eq!(report.refused, 0, "{program}: {report:#?}");
+        assert!(report.failures <= 2, "{program}: {report:#?}");
         assert!(home.pids("web").iter().all(|pid| before.iter().all(|row| row.2 != *pid)));
     }
 }

@@ -68,7 +68,7 @@ impl Engine {
     fn renew_fronts(&mut self, instances: &[InstanceId]) {
         let found = instances.iter().filter_map(|id| self.fleet.instance(*id));
         let apps: BTreeSet<AppName> = found.map(|found| found.0.clone()).collect();
-        apps.iter().for_each(|app| self.renew_front(app));
+        apps.iter().for_each(|app| self.renew_old_front(app));
     }
 
     /// Puts a command to the supervisor and remembers who waits for its answer.

@@ -53,6 +53,9 @@ impl Engine {
             }
         };
         self.renew_front(&spec.name);
+        if origin == StartOrigin::Reload {
+            self.renew_old_front(&spec.name);
+        }
         self.step(Event::Command { ticket, command });
     }
 
