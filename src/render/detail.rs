@@ -58,6 +58,7 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<Row> {
     let mut rows = rows_of_pm2(detail, now);
     let listening = &detail.listening;
     rows.push(("slot", format!("{} of {}", detail.view.slot, detail.spec.instances)));
+    rows.extend(detail.view.needs_roll.clone().map(|reason| ("needs roll", reason)));
     rows.push(("listening", if listening.is_empty() { none() } else { listening.join(" ") }));
     rows.extend(rows_of_wishes(detail));
     rows.extend(rows_of_ports(detail));

@@ -27,6 +27,7 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         watching: false,
         queue: Some(0),
         log_trouble: false,
+        needs_roll: None,
         last_exit: None,
         leaving: Vec::new(),
     }

@@ -27,6 +27,7 @@ use crate::{
     replies::Replies,
     sample::{Sampler, Whom},
     sharing::Sharing,
+    stamp::Stamp,
     store::{self, Exits, Saving},
     succession::Succession,
     targets::Specs,
@@ -34,10 +35,14 @@ use crate::{
     update::Update,
     worker::Workers,
 };
+use rpm_config::AppName;
 use rpm_keeper::Request;
 use rpm_supervisor::{Effect, Event, Fleet};
 use rpm_unix::{cgroup::Groups, home::Home};
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 use tokio::time::sleep;
 
 /// How often the memory of apps with a limit is looked at.
@@ -56,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) fleet: Fleet,
     pub(crate) specs: Specs,
     pub(crate) versions: Versions,
+    /// What a worker of each app would be started with.
+    pub(crate) stamps: BTreeMap<AppName, Stamp>,
     pub(crate) workers: Workers,
     pub(crate) exits: Exits,
     pub(crate) events: EventLog,

@@ -10,11 +10,13 @@ use crate::{
     shell::{self, Extra, Tools},
 };
 use rpm_config::{AppName, Trouble, is_webhook};
-use rpm_supervisor::{Exit, Moment, Notice, NoticeKind, WorkerId};
+use rpm_supervisor::{Exit, InstanceId, Moment, Notice, NoticeKind, WorkerId};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use tokio::{sync::Semaphore, task::spawn_local, time::timeout};
 
+/// How many lines of standard error are told.
+const STDERR_LINES: usize = 20;
 /// How often the same trouble of an app is told.
 const EVERY: Duration = Duration::from_secs(60);
 /// How long telling may take.
@@ -90,6 +92,7 @@ impl Engine {
         let body = json!({
             "event": trouble, "app": notice.app, "instance": notice.instance.0, "slot": slot,
             "reason": reason, "at": clock::epoch_millis(), "left_out": left_out,
+            "stderr": self.last_words(notice.instance),
         });
         let seat = Seat { instance: notice.instance, slot, worker: WorkerId(0) };
         let tools = Tools { spec, places: self.places.clone(), seat };
@@ -104,6 +107,12 @@ impl Engine {
                 tracing::warn!(%app, "nobody was told of {trouble} by {hook}: {why}");
             }
         });
+    }
+
+    /// The last lines of standard error of what ended last.
+    fn last_words(&self, instance: InstanceId) -> Vec<String> {
+        let mut lines = self.stderr_of(instance, None);
+        lines.split_off(lines.len().saturating_sub(STDERR_LINES))
     }
 
     /// What kind of trouble it is, and how it came.

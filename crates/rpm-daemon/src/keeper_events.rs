@@ -194,6 +194,9 @@ impl Engine {
         {
             return;
         }
+        if let Some(known) = self.workers.get(worker) {
+            self.sharing.note_heard(&known.label.app);
+        }
         self.note_listening(worker, crate::listeners::text(address));
         self.ask_for_private(worker, address);
         if !self.is_for_preload(worker, address) {
@@ -220,7 +223,8 @@ impl Engine {
         }
     }
 
-    /// A worker runs without the filter that lets it share ports (traps B6).
+    /// A worker runs without the filter that lets it share ports (traps B6), or its calls cannot be
+    /// answered because the keeper may not look into it (A6).
     fn on_unfiltered(&mut self, worker: WorkerId, errno: i32) {
         let Some(known) = self.workers.get(worker) else { return };
         let app = known.label.app.clone();

@@ -143,7 +143,8 @@ pub(crate) fn owner(spec: &AppSpec, slot: u32) -> Owner {
     Owner { app: spec.name.to_string(), slot }
 }
 
-fn arguments(spec: &AppSpec, slot: u32) -> Result<Vec<CString>, String> {
+/// The command line of a worker, the program first.
+pub(crate) fn arguments(spec: &AppSpec, slot: u32) -> Result<Vec<CString>, String> {
     let launch = &spec.launch;
     let before_script = rpm_config::instance_interpreter_args(spec, slot);
     let interpreter = launch.interpreter.iter().chain(before_script.iter());

@@ -50,6 +50,7 @@ mod sample;
 mod server;
 mod sharing;
 mod shell;
+mod stamp;
 mod store;
 mod succession;
 mod survivors;

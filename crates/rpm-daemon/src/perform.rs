@@ -5,7 +5,9 @@ use crate::{
     activation,
     engine::Engine,
     launch::{self, Seat},
-    log_files, store,
+    log_files,
+    stamp::Stamp,
+    store,
     tree::{self, own_pid},
     worker::Worker,
 };
@@ -93,6 +95,8 @@ impl Engine {
             asked: Default::default(),
             private: Default::default(),
             unenforced: None,
+            stamp: Some(Stamp::of(spec, &self.places)),
+            lost: None,
         }
     }
 
@@ -206,6 +210,7 @@ impl Engine {
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
         self.versions.forget(app);
+        self.stamps.remove(app);
         self.ledger.touch_specs();
         self.tend();
         self.end_idle_front(app);

@@ -24,16 +24,19 @@ use crate::{
     sample::Sampler,
     server,
     sharing::Sharing,
+    stamp::Stamp,
     store::{self, Saved},
     succession::Succession,
     survivors,
+    targets::Specs,
     triggers::Triggers,
     worker::Workers,
 };
+use rpm_config::AppName;
 use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
 use rpm_unix::{cgroup::Groups, home::Home, spawn::Baseline};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -166,6 +169,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         .map_err(Error::Home)?;
     let pm2_sockets = pm2::held(&mut inventory);
     let succession = Succession::new(legacy, inventory.keeper)?;
+    let specs = inventory.specs();
     let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
         succession,
@@ -175,7 +179,8 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         pm2: Pm2::default(),
         hooks: Hooks::default(),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
-        specs: inventory.specs(),
+        stamps: stamps(&specs, &places),
+        specs,
         versions: Versions::default(),
         exits: inventory.exits(),
         listeners: saved
@@ -210,6 +215,10 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     crate::pid_file::write(&engine.home.pid_file(), std::process::id()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)
+}
+
+fn stamps(specs: &Specs, places: &Places) -> BTreeMap<AppName, Stamp> {
+    specs.iter().map(|(name, spec)| (name.clone(), Stamp::of(spec, places))).collect()
 }
 
 /// What a daemon before knew: as the keeper holds it or, if keeper and daemon have died, as the

@@ -3,7 +3,11 @@
 //! Everything is written before the requests that follow from it go down the same ordered link, so
 //! a successor never meets a worker its state does not know to be coming.
 
-use crate::{listeners::ChosenPorts, log_files::Mark};
+use crate::{
+    listeners::ChosenPorts,
+    log_files::Mark,
+    stamp::{Lost, Stamp},
+};
 use rpm_cluster::key_data::KeyData;
 use rpm_config::{AppName, AppSpec};
 use rpm_protocol::{ExitView, Offers, UnenforcedView};
@@ -92,6 +96,12 @@ pub(crate) struct WorkerRecord {
     /// Which of its limits it does not have.
     #[serde(default)]
     pub(crate) unenforced: Option<UnenforcedView>,
+    /// What it was started with; absent in states of older versions.
+    #[serde(default)]
+    pub(crate) stamp: Option<Stamp>,
+    /// What it cannot do any more.
+    #[serde(default)]
+    pub(crate) lost: Option<Lost>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -160,6 +170,8 @@ mod tests {
                 "127.0.0.1:40000".parse().unwrap(),
             )]),
             unenforced: Some(UnenforcedView { limits: vec!["cpu".into()], why: "so".into() }),
+            stamp: None,
+            lost: Some(Lost::Binds),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {

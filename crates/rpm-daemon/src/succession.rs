@@ -83,6 +83,7 @@ impl Engine {
         let next = self.succession.start()?;
         self.keeper.hand_over(next);
         self.keeper.release()?;
+        self.note_lost_sharing();
         tracing::info!(pid = self.succession.pid, "the new keeper has everything");
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::{
     launch, ledger,
     ledger::{Entries, ProcessEntry, SocketEntry},
     recover::{Found, Inventory},
-    sharing,
+    sharing, stamp,
     store::{self, Label},
     tree::{self, TOKEN},
 };
@@ -71,6 +71,11 @@ impl Survivors {
                     let app = &entry.label.app;
                     tracing::warn!(%app, pid = entry.pid, "taking a survivor over");
                     keeper.send(request);
+                    if found.child.share.is_some() {
+                        let workers = &mut self.entries.state.workers;
+                        let lost = stamp::lost_by_survivor(entry.pid);
+                        workers.entry(entry.worker).or_default().lost = lost;
+                    }
                     inventory.children.push(found);
                 }
                 Err(error) => self.end(&entry, &error),

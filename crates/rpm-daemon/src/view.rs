@@ -44,6 +44,7 @@ pub(crate) fn instance(
         }),
         queue: engine.sharing.waiting(&launch::owner(spec, slot)),
         leaving: leaving_of(instance).filter_map(|one| leaving(engine, &one)).collect(),
+        needs_roll: engine.needs_roll(app, instance),
     })
 }
 

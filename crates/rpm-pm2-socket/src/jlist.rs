@@ -184,6 +184,7 @@ fn state(detail: &InstanceDetail) -> Value {
         "queue": view.queue,
         "queue_state": detail.queue_state,
         "front": detail.front,
+        "needs_roll": view.needs_roll,
         "leaving": (!view.leaving.is_empty()).then_some(&view.leaving),
         "exit_code": view.last_exit.as_ref().and_then(exit_code),
         "limits_unenforced": detail.unenforced.as_ref().map(|lacking| &lacking.limits),

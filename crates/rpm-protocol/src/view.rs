@@ -106,6 +106,9 @@ pub struct InstanceView {
     pub last_exit: Option<ExitView>,
     /// Former workers that are still finishing.
     pub leaving: Vec<LeavingView>,
+    /// Why a reload is due: what runs is not what its description, or this rpm, would start now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_roll: Option<String>,
 }
 
 /// How a worker ended.

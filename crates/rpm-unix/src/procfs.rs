@@ -79,6 +79,14 @@ pub fn children_of(pid: i32) -> Vec<i32> {
     threads.flat_map(|thread| children_of_thread(&format!("{tasks}/{thread}/children"))).collect()
 }
 
+/// Whether a process is under a seccomp filter (proc_pid_status(5)); false where that cannot be
+/// read.
+pub fn is_filtered(pid: i32) -> bool {
+    let status = read_bounded(&format!("/proc/{pid}/status"), MAX_STAT);
+    let text = String::from_utf8_lossy(&status.unwrap_or_default()).into_owned();
+    text.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
+}
+
 /// Whether a process was started with exactly this `KEY=VALUE` in its environment; false where that
 /// may not be read.
 pub fn environment_has(pid: i32, entry: &[u8]) -> bool {

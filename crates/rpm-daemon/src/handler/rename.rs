@@ -15,6 +15,7 @@ impl Engine {
             self.keep_spec(AppSpec { name: name.clone(), ..AppSpec::clone(&spec) });
             self.specs.remove(app);
             self.versions.forget(app);
+            self.stamps.remove(app);
             self.tend();
             self.keeper.send(Request::Drop { name: store::spec_name(app) });
             self.listeners.forget(app);
