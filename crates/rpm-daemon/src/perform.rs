@@ -30,7 +30,7 @@ impl Engine {
             }
             Effect::Drain { worker } => self.drain(worker),
             Effect::Stop { worker } => self.stop(worker),
-            Effect::Kill { worker } => self.kill(worker),
+            Effect::Kill { worker } => self.kill_worker(worker),
             Effect::Release { app, slot } => {
                 self.replies.hold_back();
                 let owner = Owner { app: app.to_string(), slot };
@@ -157,12 +157,12 @@ impl Engine {
         tree::signal_all(&self.to_end(worker), spec.stop.signal);
     }
 
-    fn kill(&mut self, worker: WorkerId) {
+    fn kill_worker(&mut self, worker: WorkerId) {
         match self.workers.process(worker) {
             Some(process) if self.ends_tree(worker) => {
                 tree::kill(&process.leader, &self.tree_of(worker));
             }
-            Some(_) | None => drop(tree::signal_all(&self.to_end(worker), SIGKILL)),
+            Some(_) | None => drop(tree::signal_all(&self.to_end(worker), tree::SIGKILL)),
         }
     }
 

@@ -49,8 +49,7 @@ impl Leader {
 ///
 /// `orphans` are the keeper's children that are nobody's leader.
 pub(crate) fn members(leader: &Leader, orphans: &[i32]) -> Vec<Process> {
-    let mut roots: Vec<Process> = leader.alive().into_iter().collect();
-    let mut found = roots(leader);
+    let mut found = roots_of(leader);
     let known = pids(&found);
     let orphans = orphans.iter().filter(|pid| !known.contains(pid));
     let orphans = orphans.filter_map(|pid| Orphan::look(*pid));
@@ -64,7 +63,7 @@ pub(crate) fn all_members(
     orphans: &[i32],
 ) -> BTreeMap<WorkerId, Vec<Process>> {
     let mut trees: BTreeMap<WorkerId, Vec<Process>> =
-        leaders.iter().map(|(id, leader)| (*id, roots(leader))).collect();
+        leaders.iter().map(|(id, leader)| (*id, roots_of(leader))).collect();
     let known: BTreeSet<i32> = trees.values().flatten().map(|process| process.pid).collect();
     let orphans = orphans.iter().filter(|pid| !known.contains(pid));
     for orphan in orphans.filter_map(|pid| Orphan::look(*pid)) {
@@ -77,7 +76,7 @@ pub(crate) fn all_members(
 }
 
 /// A leader, and what is in its control group.
-fn roots(leader: &Leader) -> Vec<Process> {
+fn roots_of(leader: &Leader) -> Vec<Process> {
     let mut found: Vec<Process> = leader.alive().into_iter().collect();
     let others = leader.group.others(&pids(&found));
     found.extend(others);
@@ -153,7 +152,7 @@ pub(crate) fn kill(leader: &Leader, members: &[Process]) {
 }
 
 /// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
+pub(crate) const SIGKILL: i32 = 9;
 
 /// A pid can have gone to a stranger since the process was found, so the pidfd is asked whose it is
 /// after it was opened: what it refers to cannot change any more.

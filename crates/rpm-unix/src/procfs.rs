@@ -15,6 +15,8 @@ const MAX_PROCESSES: usize = 1 << 22;
 const MAX_THREADS: usize = 1 << 16;
 /// Room for `stat` and `statm`: lines of numbers, 300 bytes at most; the name in one has 64 at most.
 const LINE_ROOM: usize = 1024;
+/// `status` has some sixty short lines; the longest lists CPUs.
+const MAX_STATUS: u64 = 64 << 10;
 /// An environment is at most a quarter of the stack limit, 2 MiB by default.
 const MAX_ENVIRONMENT: u64 = 4 << 20;
 /// A children file lists pids of at most 8 bytes.
@@ -82,7 +84,7 @@ pub fn children_of(pid: i32) -> Vec<i32> {
 /// Whether a process is under a seccomp filter (proc_pid_status(5)); false where that cannot be
 /// read.
 pub fn is_filtered(pid: i32) -> bool {
-    let status = read_bounded(&format!("/proc/{pid}/status"), MAX_STAT);
+    let status = read_bounded(&format!("/proc/{pid}/status"), MAX_STATUS);
     let text = String::from_utf8_lossy(&status.unwrap_or_default()).into_owned();
     text.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
 }
