@@ -101,11 +101,11 @@ fn an_exporter_tells_prometheus_of_every_app() {
     home.rpm(["stop", "api"]).success();
     let exporter = "node_modules/pm2-metrics/exporter.js";
     let settings = format!("{{\"port\":{port}}}");
-    home.rpm(["start", exporter, "--name", "pm2-metrics"])
+    // It says that it listens before it does; with instances `start` waits for it.
+    home.rpm(["start", exporter, "--name", "pm2-metrics", "-i", "1"])
         .env("PM2_HOME", home.path().display())
         .env("pm2-metrics", settings)
         .success();
-    home.wait_for_line(&home.single("pm2-metrics").out_log(), &format!("0.0.0.0:{port}"));
     let metrics = get(port, "/metrics").expect("/metrics").body;
     let node = std::process::Command::new("node").arg("--version").output().unwrap().stdout;
     let node = String::from_utf8(node).unwrap().trim().trim_start_matches('v').to_owned();
