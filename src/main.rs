@@ -15,7 +15,6 @@ mod launch;
 mod log_files;
 mod log_printer;
 mod manual;
-mod node_version;
 mod render;
 mod role;
 mod run;
