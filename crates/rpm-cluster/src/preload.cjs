@@ -174,10 +174,11 @@
         if (message && message.cmd === 'NODE_RPM' && message.act === 'drain') drain();
       }));
       return {
-        // A turn later: who only tried whether the port is free has closed the server by then.
+        // A turn later: who only tried whether the port is free has closed the server by then. Not
+        // unref'd: an idle loop would sleep before it, until http's own timer of 30 s.
         listening: (server) => setImmediate(() => safely(() => {
           if (server.listening) tell({ act: 'listening', address: address(server) });
-        })).unref(),
+        })),
         drained: () => tell({ act: 'drained' }),
       };
     }

@@ -16,6 +16,7 @@ mod lines;
 pub mod open;
 mod peek;
 pub mod pump;
+mod range;
 pub mod rotate;
 mod scratch;
 pub mod ship;

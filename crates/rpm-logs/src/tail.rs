@@ -1,7 +1,8 @@
 //! The last lines of a file, read backwards in blocks, so that a large file costs no more than
 //! what is shown of it.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use crate::range;
+use std::{fs::File, io, path::Path};
 
 /// The longest line kept; of a longer one its end.
 pub const MAX_LINE_BYTES: usize = crate::lines::MAX_LINE_BYTES;
@@ -46,11 +47,11 @@ pub fn tail_bytes_from(path: &Path, offset: u64, max_lines: usize) -> io::Result
     let asked = if offset > end { 0 } else { offset };
     let floor = asked.max(end.saturating_sub(MAX_TOTAL_BYTES));
     let complete_to = behind_newline(&file, floor, end, 1)?;
-    let open = Some(read(&file, complete_to, end)?).filter(|rest| !rest.is_empty());
+    let open = Some(range::read(&file, complete_to, end)?).filter(|rest| !rest.is_empty());
     let unfinished = open.filter(|_| max_lines > 0).map(|rest| last_bytes(&rest));
     let wanted = max_lines - usize::from(unfinished.is_some());
     let start = behind_newline(&file, floor, complete_to, wanted.saturating_add(1))?;
-    let lines = cut(&read(&file, start, complete_to)?);
+    let lines = cut(&range::read(&file, start, complete_to)?);
     Ok(Tail { lines, unfinished, complete_to })
 }
 
@@ -59,7 +60,7 @@ fn behind_newline(file: &File, floor: u64, end: u64, nth: usize) -> io::Result<u
     let (mut before, mut left) = (end, nth);
     while before > floor {
         let from = before.saturating_sub(BLOCK_BYTES).max(floor);
-        let block = read(file, from, before)?;
+        let block = range::read(file, from, before)?;
         for (index, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             left -= 1;
             if left == 0 {
@@ -69,22 +70,6 @@ fn behind_newline(file: &File, floor: u64, end: u64, nth: usize) -> io::Result<u
         before = from;
     }
     Ok(floor)
-}
-
-/// Bytes `from..to`, fewer where the file has been truncated meanwhile.
-fn read(file: &File, from: u64, to: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
-    let mut done = 0;
-    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, from + done as u64) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(done);
-    Ok(bytes)
 }
 
 /// `bytes` are whole lines.

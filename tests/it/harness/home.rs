@@ -184,6 +184,11 @@ impl Home {
         files::wait_for(path, text, |found| found.contains(text))
     }
 
+    /// Waits until a file has `text` in it so often.
+    pub(crate) fn wait_for_times(&self, path: &Path, text: &str, times: usize) {
+        files::wait_for(path, text, |found| found.matches(text).count() == times);
+    }
+
     /// Waits until the daemon's own log is as wanted.
     pub(crate) fn wait_for_log(&self, wanted: impl Fn(&str) -> bool) {
         files::wait_for(&self.path().join("rpm.log"), "what was to be said", wanted);

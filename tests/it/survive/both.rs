@@ -4,11 +4,15 @@ use super::{essence, is_complete};
 use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
 use std::{fs, thread};
 
-/// Kills keeper and daemon once the ledger knows all apps; neither can start the other.
+/// Kills keeper and daemon once the ledger knows all apps, as online; neither can start the other.
 pub(super) fn kill_both(home: &Home) {
-    let pids: Vec<_> = home.jlist().iter().map(|app| format!("\"pid\":{},", app.pid())).collect();
+    let apps = home.jlist();
     let ledger = home.path().join("state/fleet.json");
-    pids.iter().for_each(|pid| drop(home.wait_for_line(&ledger, pid)));
+    let online = apps.iter().filter(|app| app.is_online()).count();
+    home.wait_for_times(&ledger, "{\"online\":{", online);
+    for app in &apps {
+        home.wait_for_line(&ledger, &format!("\"pid\":{},", app.pid()));
+    }
     kill_pair(home);
 }
 

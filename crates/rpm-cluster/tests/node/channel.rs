@@ -41,6 +41,13 @@ async fn a_worker_thread_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_server_with_nothing_else_to_do_is_told_of() {
+    let mut worker = Worker::fork("idle.js", &[]);
+    let action = worker.next(&mut App::default()).await;
+    assert!(matches!(action, Action::Serves(Some(Bound::Tcp(_, _)))), "{action:?}");
+}
+
+#[tokio::test]
 async fn in_fork_mode_readiness_is_told_and_nothing_kept_alive() {
     let mut app = App::default();
     let mut worker = Worker::fork("hello.js", &[]);

@@ -1,6 +1,7 @@
 //! Where lines begin, counted backwards in blocks.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use crate::range;
+use std::{fs::File, io};
 
 /// Bytes read at once.
 const BLOCK_BYTES: u64 = 64 << 10;
@@ -43,7 +44,7 @@ fn back(file: &File, from: u64, to: u64, mut go_on: impl FnMut(u64) -> bool) -> 
     let mut before = to;
     while before > from {
         let start = before.saturating_sub(BLOCK_BYTES).max(from);
-        let block = read(file, start, before)?;
+        let block = range::read(file, start, before)?;
         for (index, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             if !go_on(start + index as u64) {
                 return Ok(());
@@ -52,22 +53,6 @@ fn back(file: &File, from: u64, to: u64, mut go_on: impl FnMut(u64) -> bool) -> 
         before = start;
     }
     Ok(())
-}
-
-/// Bytes `from..to`, fewer where the file has been truncated meanwhile.
-fn read(file: &File, from: u64, to: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(0)];
-    let mut done = 0;
-    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, from + done as u64) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(done);
-    Ok(bytes)
 }
 
 #[cfg(test)]
