@@ -24,9 +24,8 @@ pub(crate) struct Transit {
     held: usize,
 }
 
-/// A new one for so many bytes, to be held by somebody who outlives us before anything goes through
-/// it. As large as the stream's pipe it takes all that one has at once, which was measured to be the
-/// fastest.
+/// A new one for so many bytes, to be held by somebody who outlives us before anything goes in. As
+/// large as the stream's pipe it takes all that one has at once, which was measured to be fastest.
 pub fn create(bytes: usize) -> io::Result<OwnedFd> {
     // This end is open for reading as well: it is the whole pipe in one descriptor.
     Ok(pipe(Some(bytes))?.write)

@@ -1,5 +1,6 @@
 //! The promise: the daemon is killed at any moment, and no log byte is lost or repeated (traps A7):
-//! straight into a file, by way of a transit, line by line with frames, into merged files, and across rotations.
+//! straight into a file, by way of a transit, line by line with frames, into merged files, and
+//! across rotations.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 

@@ -13,7 +13,7 @@ use std::{
 const MAX_PROCESSES: usize = 1 << 22;
 /// How many threads of one process are asked for children.
 const MAX_THREADS: usize = 1 << 16;
-/// Room for `stat` and `statm`: lines of numbers, 300 bytes at most; the name in one has 64 at most.
+/// Room for `stat` and `statm`: lines of numbers, 300 bytes at most with a name of at most 64.
 const LINE_ROOM: usize = 1024;
 /// `status` has some sixty short lines; the longest lists CPUs.
 const MAX_STATUS: u64 = 64 << 10;
@@ -37,7 +37,7 @@ pub struct Process {
     pub zombie: bool,
     /// Its threads.
     pub threads: u32,
-    /// Fields 14 and 15: CPU time of all its threads since it began, in steps of a clock tick (10 ms).
+    /// Fields 14 and 15: CPU time of all its threads since it began, in clock ticks of 10 ms.
     pub cpu_time: Duration,
 }
 
