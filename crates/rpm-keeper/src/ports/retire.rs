@@ -116,11 +116,8 @@ impl Ports {
 
     /// The sockets of a slot that no other slot has.
     fn own<'a>(&'a self, owner: &'a Owner) -> impl Iterator<Item = &'a Hold> {
-        let shared = |hold: &Hold| {
-            let same = |other: &Hold| other.cookie == hold.cookie && other.owner != hold.owner;
-            self.table.holds.values().chain(&self.table.ghosts).any(same)
-        };
-        self.table.serving().filter(move |hold| hold.owner == *owner && !shared(hold))
+        let mine = self.table.serving().filter(move |hold| hold.owner == *owner);
+        mine.filter(|hold| !self.is_shared(hold))
     }
 
     /// Sends what comes from now on to a child's replacement. For [`crate::Request::Relieve`];
@@ -154,8 +151,9 @@ impl Ports {
             let due = relief.next().is_some_and(|next| next <= now);
             if due && relief.look(own.all(|ghost| queue_length(ghost) == 0), now) {
                 // Its worker stops accepting now, while it is a member of its group still.
+                // Not where its socket is that of others: all slots of a shared queue have one.
                 let own = self.table.ghosts.iter().filter(|ghost| ghost.is_served_by(*child));
-                own.for_each(Hold::silence);
+                own.filter(|ghost| !self.is_shared(ghost)).for_each(Hold::silence);
                 events.push(Event::Relieved { child: *child });
             }
         }
