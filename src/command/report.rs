@@ -7,6 +7,7 @@ use crate::{
 };
 use rpm_protocol::{InstanceView, Request, Welcome};
 use std::fs;
+use sysinfo::System;
 
 /// How many lines of the daemon's log.
 const LOG_LINES: usize = 20;
@@ -48,20 +49,27 @@ fn section(name: &str, rows: &[(&str, String)]) -> String {
     [title(name)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-/// What the kernel tells about the machine, without anything secret.
-fn system() -> [(&'static str, String); 5] {
-    let file = |path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    let memory = file("/proc/meminfo");
-    let of = |name: &str| {
-        let line = memory.lines().find_map(|line| line.strip_prefix(name));
-        line.map(|line| line.trim().to_owned()).unwrap_or_default()
-    };
+/// What is known of the machine, without anything secret; what is not known is left empty.
+fn system() -> [(&'static str, String); 7] {
+    let load = System::load_average();
+    let memory = System::new().ok().map(|mut machine| {
+        machine.refresh_memory();
+        [machine.total_memory(), machine.available_memory()].map(|bytes| bytes >> 20)
+    });
+    let [total, available] =
+        memory.map(|both| both.map(|size| format!("{size} MiB"))).unwrap_or_default();
     [
-        ("kernel", file("/proc/sys/kernel/osrelease")),
-        ("architecture", std::env::consts::ARCH.to_owned()),
+        ("system", System::long_os_version().unwrap_or_default()),
+        ("kernel", System::kernel_version().unwrap_or_default()),
+        ("architecture", System::cpu_arch()),
         ("cpus", rpm_config::cpus::usable().count.to_string()),
-        ("memory", of("MemTotal:")),
-        ("memory available", of("MemAvailable:")),
+        (
+            "load",
+            load.map(|load| format!("{} {} {}", load.one, load.five, load.fifteen))
+                .unwrap_or_default(),
+        ),
+        ("memory", total),
+        ("memory available", available),
     ]
 }
 
