@@ -51,6 +51,7 @@ async fn text(
         order.sort(&mut instances);
     }
     session.warn_of_logs(&instances);
+    session.warn_of_rolls(&instances);
     Ok(table::fleet(&instances, session.width, session.out))
 }
 

@@ -205,7 +205,8 @@ pub(crate) async fn start_apps(
 
 /// Tells how a start went; whether well.
 fn tell(session: &Session, started: Started) -> bool {
-    let Started { app, restarted, instances, failure } = started;
+    let Started { app, restarted, instances, failure, warnings } = started;
+    warnings.iter().for_each(|warning| session.warn(warning));
     if let Some(failure) = failure {
         session.insist(&problem::failure(&failure, session.err));
         return false;

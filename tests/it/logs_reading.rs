@@ -238,6 +238,8 @@ fn wrong_words_are_wrong_usage() {
         assert!(output.stderr.contains(want), "{output:#?}");
     }
     home.rpm(["logs", "apj", "--nostream"]).refused(&["apj", "api"]);
+    home.rpm(["logs", "--since", "1h", "--until", "2h"])
+        .refused(&["--since is later than --until", "2h --until 1h"]);
 }
 
 #[test]

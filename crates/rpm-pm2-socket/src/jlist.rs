@@ -184,8 +184,11 @@ fn state(detail: &InstanceDetail) -> Value {
         "queue": view.queue,
         "queue_state": detail.queue_state,
         "front": detail.front,
+        "needs_roll": view.needs_roll,
         "leaving": (!view.leaving.is_empty()).then_some(&view.leaving),
         "exit_code": view.last_exit.as_ref().and_then(exit_code),
+        "limits_unenforced": detail.unenforced.as_ref().map(|lacking| &lacking.limits),
+        "exit_oom_kills": view.last_exit.as_ref().map(|exit| exit.oom_kills).filter(|n| *n > 0),
         "exit_signal": view.last_exit.as_ref().and_then(|exit| exit.signal.as_ref()),
     })
 }
@@ -205,8 +208,13 @@ mod tests {
     #[test]
     fn a_whole_item() {
         let mut detail = sample::detail(0, "api");
-        detail.view.last_exit =
-            Some(ExitView { code: None, signal: Some("SIGKILL".into()), at: 1, stderr: vec![] });
+        detail.view.last_exit = Some(ExitView {
+            code: None,
+            signal: Some("SIGKILL".into()),
+            at: 1,
+            stderr: vec![],
+            oom_kills: 0,
+        });
         let want = r#"[{
             "pid": 4711, "name": "api", "pm_id": 0,
             "monit": { "memory": 54083584, "cpu": 2.2 },

@@ -14,6 +14,8 @@ const STOP_SIGNAL: &str = "SIGINT";
 pub(crate) fn of_app(spec: &AppSpec) -> Value {
     let shares = spec.mode == ExecMode::Cluster || !spec.listen.is_empty();
     let signal = rpm_unix::signal::name(spec.stop.signal).unwrap_or_default();
+    let watch = spec.watch.as_ref().or(spec.unwatched.as_ref());
+    let follows = watch.is_some_and(|watch| watch.follow_links);
     let listen = spec.listen.iter().map(|one| address(&one.address));
     json!({
         "share_ports": (spec.share_ports != shares).then_some(spec.share_ports),
@@ -34,8 +36,7 @@ pub(crate) fn of_app(spec: &AppSpec) -> Value {
         "stop_signal": Some(signal).filter(|signal| *signal != STOP_SIGNAL),
         "max_surge": Some(spec.max_surge).filter(|count| *count != 1),
         "post_update": filled(spec.post_update.clone()),
-        "watch_options": spec.watch.as_ref().or(spec.unwatched.as_ref()).filter(|one| one.follow_links)
-            .map(|_| json!({ "followSymlinks": true })),
+        "watch_options": follows.then(|| json!({ "followSymlinks": true })),
     })
 }
 
