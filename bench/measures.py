@@ -84,11 +84,20 @@ def list_warm(manager, _folder):
     return statistics.median(times)
 
 
+def sleeper(name, **more):
+    return {"name": name, "script": "/bin/sleep", "args": ["100000"], "interpreter": "none",
+            "exec_mode": "fork", **more}
+
+
 def sleepers(manager, count):
     """Starts so many `sleep`s, and lets the manager come to rest."""
-    app = {"name": "sleeper", "script": "/bin/sleep", "args": ["100000"], "interpreter": "none",
-           "instances": count, "exec_mode": "fork", "merge_logs": True}
-    manager.start([app]).wait(PATIENCE_S)
+    manager.start([sleeper("sleeper", instances=count, merge_logs=True)]).wait(PATIENCE_S)
+    time.sleep(2)
+
+
+def thousand(manager):
+    """The same with a thousand apps of one `sleep`."""
+    manager.start([sleeper(f"sleeper{number}") for number in range(1000)]).wait(PATIENCE_S)
     time.sleep(2)
 
 
@@ -103,7 +112,7 @@ def list_times(manager, count):
 
 
 def list_thousand(manager, _folder):
-    sleepers(manager, 1000)
+    thousand(manager)
     times = list_times(manager, 100)
     manager.forget()
     return times[94]
@@ -111,12 +120,21 @@ def list_thousand(manager, _folder):
 
 def idle_thousand(manager, _folder):
     """Percent of a core that the manager's own processes use in 20 s in which nobody asks anything."""
-    sleepers(manager, 1000)
+    thousand(manager)
     before, began = cpu_seconds(manager), time.monotonic()
     time.sleep(20)
     percent = (cpu_seconds(manager) - before) / (time.monotonic() - began) * 100
     manager.forget()
     return percent
+
+
+def pss_thousand(manager, _folder):
+    """MiB PSS of the manager's own processes with a thousand apps, looked at once."""
+    thousand(manager)
+    manager.run("ls")
+    mebibytes = manager.pss_kib() / 1024
+    manager.forget()
+    return mebibytes
 
 
 def cpu_seconds(manager):

@@ -33,6 +33,17 @@ const MODULES: [&str; 13] = [
     "autoinstall",
 ];
 
+/// Options of `start`.
+const CONTAINERS: [&str; 7] = [
+    "--container",
+    "--dist",
+    "--image-name",
+    "--node-version",
+    "--fresh",
+    "--daemon",
+    "--dockerdaemon",
+];
+
 /// The refusal of `command`, if it is one of these.
 pub(crate) fn of(command: &str) -> Option<CliError> {
     let refused = |what: &str, hint: &str| {
@@ -45,14 +56,26 @@ pub(crate) fn of(command: &str) -> Option<CliError> {
         return refused("rpm has no modules", "log rotation is built in; else start it as an app");
     }
     match command {
+        "monit" | "imonit" | "dashboard" | "dash" => {
+            refused("there is no full-screen view", "rpm ls --watch; rpm logs")
+        }
+        "deploy" => refused("it has no part in running apps", "npx pm2-deploy, which calls pm2"),
+        "logrotate" => refused("rpm rotates its logs itself", "`rotate` in the ecosystem file"),
         "deepUpdate" => refused("rpm comes by itself", "install the new rpm, then: rpm update"),
         "create" => refused("it only copied samples", "rpm examples, rpm init"),
         "slist" | "sysinfos" => refused("rpm watches apps only", "use vmstat or a node exporter"),
         "profile:cpu" | "profile:mem" => {
-            refused("the daemon is no Node program", "perf record -p $(rpm pid)")
+            refused("the daemon is no Node program", "perf record -p $(cat ~/.rpm/rpm.pid)")
         }
         _ => None,
     }
+}
+
+/// The refusal of an option, if it is one of these: PM2 writes a Dockerfile for them.
+pub(crate) fn of_option(option: &str) -> Option<CliError> {
+    let hint = "a Dockerfile whose CMD is: rpm start app.js --no-daemon";
+    let found = CONTAINERS.contains(&option);
+    found.then(|| CliError::failed(format!("{option}: rpm makes no containers"), hint))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! each command takes is in a file beside this one.
 
 mod act;
+mod after;
 mod apply;
 mod doctor;
 mod import;
@@ -20,6 +21,7 @@ mod talk;
 
 pub(crate) use self::{
     act::{Act, Restart, Save, Scale, StartOr},
+    after::After,
     apply::{Apply, Diff},
     doctor::Doctor,
     import::Import,
@@ -119,6 +121,7 @@ pub(crate) enum Command {
     /// Undo `startup`.
     Unstartup(Unstartup),
     /// Replace keeper and daemon by this program; apps run on.
+    #[command(alias = "updatePM2")]
     Update,
     /// Stop everything, the daemon included.
     Kill,

@@ -1,7 +1,7 @@
 //! Completions for shells. The shell asks this program itself while a person types, so that the
 //! names of apps are among them.
 
-use crate::{cli::Cli, error::CliError, session::Session};
+use crate::{cli::Cli, error::CliError, session::Session, shell_file};
 use clap::CommandFactory;
 use clap_complete::{
     CompleteEnv,
@@ -42,18 +42,27 @@ fn names() -> Option<BTreeSet<String>> {
     Some(fleet.iter().map(|one| one.name.to_string()).collect())
 }
 
-/// Prints the line that a shell's start file takes: it asks for the script each time, so that the
-/// script is that of the installed rpm.
-pub(crate) fn script(session: &Session, shell: &str) -> Result<(), CliError> {
-    let line = match shell {
-        "bash" => "source <(COMPLETE=bash rpm)\n",
-        "zsh" => "source <(COMPLETE=zsh rpm)\n",
-        "fish" => "COMPLETE=fish rpm | source\n",
-        "elvish" => "eval (E:COMPLETE=elvish rpm | slurp)\n",
+/// Prints the line that a shell's start file takes, the person's own shell's without a name; or
+/// puts it there, or takes it out.
+pub(crate) fn run(session: &Session, word: Option<&str>) -> Result<(), CliError> {
+    match word {
+        Some("install") => shell_file::install(session),
+        Some("uninstall") => shell_file::uninstall(session),
+        Some(shell) => session.print(&format!("{}\n", line(shell)?)),
+        None => session.print(&format!("{}\n", line(&shell_file::name()?)?)),
+    }
+}
+
+/// It asks for the script each time, so that the script is that of the installed rpm.
+pub(crate) fn line(shell: &str) -> Result<&'static str, CliError> {
+    match shell {
+        "bash" | "sh" => Ok("source <(COMPLETE=bash rpm)"),
+        "zsh" => Ok("source <(COMPLETE=zsh rpm)"),
+        "fish" => Ok("COMPLETE=fish rpm | source"),
+        "elvish" => Ok("eval (E:COMPLETE=elvish rpm | slurp)"),
         other => {
             let message = format!("there are no completions for {other}");
-            return Err(CliError::failed(message, "bash, zsh, fish and elvish have them"));
+            Err(CliError::failed(message, "bash, zsh, fish and elvish have them"))
         }
-    };
-    session.print(line)
+    }
 }

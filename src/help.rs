@@ -19,6 +19,9 @@ const NAMED: [&str; 11] = [
     "cron",
 ];
 
+/// Options of the command itself that only the manual page explains.
+const SELDOM: [&str; 3] = ["write", "attach", "no_daemon"];
+
 /// The heading of the options that describe an app.
 const OF_THE_APP: &str = "The app";
 
@@ -136,7 +139,8 @@ fn page(command: Command) -> Command {
         after.push_str(&examples.replace('\n', "\n  "));
     }
     command.hide(hidden).after_help(after).mut_args(|arg| {
-        let hidden = arg.is_hide_set() || is_of_app(&arg);
+        let seldom = SELDOM.contains(&arg.get_id().as_str());
+        let hidden = arg.is_hide_set() || is_of_app(&arg) || seldom;
         arg.hide(hidden)
     })
 }

@@ -41,9 +41,10 @@ struct Person {
 impl Printer {
     pub(crate) fn new(options: &Logs, colors: Colors) -> Self {
         let style = match options {
-            Logs { raw: true, .. } => Style::Raw,
+            // PM2's order, where several are asked for.
             Logs { json: true, .. } => Style::Json,
             Logs { format: true, .. } => Style::Pairs,
+            Logs { raw: true, .. } => Style::Raw,
             Logs { timestamp, highlight, .. } => Style::Person(Person {
                 prefixes: Prefixes::new(colors),
                 timestamp: timestamp.as_deref().map(DateFormat::new),

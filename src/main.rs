@@ -15,12 +15,12 @@ mod launch;
 mod log_files;
 mod log_printer;
 mod manual;
-mod node_version;
 mod render;
 mod role;
 mod run;
 mod session;
 mod settings;
+mod shell_file;
 mod words;
 
 use std::{env, process::ExitCode};

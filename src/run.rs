@@ -20,8 +20,8 @@ use tokio::runtime::Builder;
 /// Runs the command line `words`, the program's name first.
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     completion::answer();
-    let words = words::ordered(words.collect());
-    let parsed = help::command().try_get_matches_from(words);
+    let line = words::ordered(words.collect());
+    let parsed = help::command().try_get_matches_from(line.words);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help goes to standard output and is no error; the rest is wrong usage, exit code 2.
@@ -37,17 +37,26 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(session) => session,
         Err(error) => return told(&error, None),
     };
+    // As under PM2 they are no mistake; who types them may think that they do something.
+    for option in &line.meaningless {
+        session.mention(&format!("{option} means nothing here"));
+    }
     match execute(&session, cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => told(&error, Some(&session)),
     }
 }
 
-/// A command of PM2 that is not here has its own answer.
+/// A command or an option of PM2 that is not here has its own answer.
 fn absent_command(error: &clap::Error) -> Option<CliError> {
-    match error.get(ContextKind::InvalidSubcommand) {
-        Some(ContextValue::String(command)) => absent::of(command),
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
         Some(_) | None => None,
+    };
+    match (word(ContextKind::InvalidSubcommand), word(ContextKind::InvalidArg)) {
+        (Some(command), _) => absent::of(command),
+        (None, Some(option)) => absent::of_option(option),
+        (None, None) => None,
     }
 }
 

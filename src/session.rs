@@ -12,6 +12,7 @@ use crate::{
 use rpm_protocol::{Client, InstanceView, Request, Targets};
 use rpm_unix::home::Home;
 use std::{
+    collections::BTreeSet,
     env,
     ffi::OsString,
     io::{self, IsTerminal, Write},
@@ -127,6 +128,18 @@ impl Session {
         }
     }
 
+    /// Warns of apps whose instances are not what they would be if they were started now.
+    pub(crate) fn warn_of_rolls(&self, instances: &[InstanceView]) {
+        let mut said = BTreeSet::new();
+        for one in instances {
+            let Some(reason) = &one.needs_roll else { continue };
+            if said.insert((&one.name, reason)) {
+                let name = &one.name;
+                self.warn(&format!("{name} needs a roll, {reason}: rpm reload {name}"));
+            }
+        }
+    }
+
     /// Prints the table of all instances.
     pub(crate) async fn show_table(&self, client: &mut Client) -> Result<(), CliError> {
         if self.silent {
@@ -135,6 +148,7 @@ impl Session {
         let instances: Vec<InstanceView> = client.call(Request::List).await?;
         self.show(&crate::render::table::fleet(&instances, self.width, self.out))?;
         self.warn_of_logs(&instances);
+        self.warn_of_rolls(&instances);
         Ok(())
     }
 }

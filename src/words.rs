@@ -1,8 +1,8 @@
 //! The words of a command line as PM2 takes them, put into the order clap takes them.
 //!
-//! PM2's options may stand before the command. The value of an option that need not have one may
-//! follow after a blank: for `--wait` and `--max-restarts` it is told from a target by being a
-//! number, for `--watch` and `--log` by there being another target.
+//! PM2's options may stand before the command, and any of them with any command. The value of an
+//! option that need not have one may follow after a blank: for `--wait` and `--max-restarts` it is
+//! told from a target by being a number, for the others by there being another target.
 
 use crate::cli::Cli;
 use clap::{Arg, CommandFactory};
@@ -11,13 +11,64 @@ use std::ffi::OsString;
 /// Options whose value may be left out, and is a number.
 const NUMBERS: [&str; 2] = ["wait", "max_restarts"];
 
+/// Commands whose options together are those that PM2 takes with every command.
+const SOURCES: [&str; 3] = ["start", "list", "startup"];
+
+/// Commands that PM2 does not have: with them an option that means nothing is a mistake.
+const OURS: [&str; 8] =
+    ["apply", "diff", "import", "doctor", "events", "man", "schema", "completion"];
+
+/// A command line in clap's order.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Line {
+    /// With the program's name.
+    pub(crate) words: Vec<OsString>,
+    /// Options of PM2's that mean nothing to this command, left out.
+    pub(crate) meaningless: Vec<String>,
+}
+
 /// `words` (with the program's name) in clap's order. What stands after `--` is never touched.
-pub(crate) fn ordered(words: Vec<OsString>) -> Vec<OsString> {
+pub(crate) fn ordered(words: Vec<OsString>) -> Line {
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     let (ours, apps) = words.split_at(end);
-    let mut words = joined(command_first(ours));
+    let (words, meaningless) = with_meaning(command_first(ours));
+    let mut words = joined(words);
     words.extend(apps.iter().cloned());
-    words
+    Line { words, meaningless }
+}
+
+/// The words without options that only other commands have, each with its value; and these options.
+fn with_meaning(words: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
+    let commands = Cli::command();
+    let name = words.get(1).and_then(|word| word.to_str()).unwrap_or_default();
+    let Some(command) = commands.find_subcommand(name) else { return (words, Vec::new()) };
+    // Where any word may be a value, none can be told to be an option.
+    let is_free = command.get_positionals().any(|arg| arg.is_allow_hyphen_values_set());
+    if is_free || OURS.contains(&command.get_name()) {
+        return (words, Vec::new());
+    }
+    let own: Vec<&Arg> = command.get_arguments().chain(commands.get_arguments()).collect();
+    let sources = SOURCES.iter().filter_map(|name| commands.find_subcommand(name));
+    let all: Vec<&Arg> = sources.flat_map(|source| source.get_arguments()).collect();
+    let (mut kept, mut left_out) = (Vec::with_capacity(words.len()), Vec::new());
+    let mut words = words.into_iter().peekable();
+    let mut takes = false;
+    for word in words.by_ref().take(2) {
+        kept.push(word);
+    }
+    while let Some(word) = words.next() {
+        let meaningless = !takes && found(&word, &own).is_none() && found(&word, &all).is_some();
+        if meaningless {
+            left_out.push(word.to_string_lossy().into_owned());
+            if kind(&word, &all) == Word::Takes {
+                words.next();
+            }
+            continue;
+        }
+        takes = !takes && kind(&word, &own) == Word::Takes;
+        kept.push(word);
+    }
+    (kept, left_out)
 }
 
 /// Moves what stands between the program's name and the command behind the command.
@@ -98,31 +149,42 @@ fn free_words(words: &[OsString], kinds: &[Word]) -> usize {
 }
 
 fn kind(word: &OsString, args: &[&Arg]) -> Word {
-    let Some(text) = word.to_str().filter(|text| text.len() > 1 && text.starts_with('-')) else {
-        return Word::Free;
-    };
-    let arg = match text.strip_prefix("--") {
-        Some(long) => args.iter().find(|arg| {
-            let mut names = arg.get_long_and_visible_aliases().unwrap_or_default();
-            names.extend(arg.get_all_aliases().unwrap_or_default());
-            names.contains(&long)
-        }),
-        // Of several short ones only the last can take a word.
-        None => args.iter().find(|arg| {
-            let last = text.chars().next_back();
-            let is = |short: Option<Vec<char>>| {
-                short.is_some_and(|s| s.iter().any(|c| Some(*c) == last))
-            };
-            is(arg.get_short_and_visible_aliases())
-        }),
-    };
-    match arg {
+    let is_option = word.to_str().is_some_and(|text| text.len() > 1 && text.starts_with('-'));
+    match found(word, args) {
+        _ if !is_option => Word::Free,
         Some(arg) if !arg.get_action().takes_values() => Word::Option,
+        // `--name=x` has its value.
+        Some(_) if word.to_str().is_some_and(|text| text.contains('=')) => Word::Option,
         Some(arg) if !arg.is_require_equals_set() => Word::Takes,
         Some(arg) if NUMBERS.contains(&arg.get_id().as_str()) => Word::MayTakeNumber,
         Some(_) => Word::MayTake,
         None => Word::Option,
     }
+}
+
+/// The option that `word` is. Of several short ones only the last can take a word.
+fn found<'a>(word: &OsString, args: &[&'a Arg]) -> Option<&'a Arg> {
+    let text = word.to_str().filter(|text| text.len() > 1 && text.starts_with('-'))?;
+    let is_long = |arg: &Arg, long: &str| {
+        let mut names = arg.get_long_and_visible_aliases().unwrap_or_default();
+        names.extend(arg.get_all_aliases().unwrap_or_default());
+        names.contains(&long)
+    };
+    let is_short = |arg: &Arg, letter: char| {
+        let letters = arg.get_short_and_visible_aliases();
+        letters.is_some_and(|letters| letters.contains(&letter))
+    };
+    let found = match text.strip_prefix("--") {
+        Some(long) => {
+            let name = long.split('=').next().unwrap_or_default();
+            args.iter().find(|arg| is_long(arg, name))
+        }
+        None => {
+            let last = text.chars().next_back()?;
+            args.iter().find(|arg| is_short(arg, last))
+        }
+    };
+    found.copied()
 }
 
 fn is_number(word: &OsString) -> bool {
@@ -134,8 +196,32 @@ mod tests {
     use super::*;
 
     fn order(line: &str) -> String {
-        let words = ordered(line.split(' ').map(OsString::from).collect());
-        words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+        let line = ordered(line.split(' ').map(OsString::from).collect());
+        line.words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn options_of_other_commands_are_left_out_and_told() {
+        let table = [
+            ("rpm stop api --parallel 2 -f", "rpm stop api", "--parallel -f"),
+            ("rpm --name x stop api", "rpm stop api", "--name"),
+            ("rpm stop --name=x api", "rpm stop api", "--name=x"),
+            ("rpm stop api --watch -s", "rpm stop api -s", "--watch"),
+            ("rpm list --force -m", "rpm list -m", "--force"),
+            ("rpm save -f", "rpm save -f", ""),
+            ("rpm logs api --lines 5 -n 3", "rpm logs api --lines 5", "-n"),
+            ("rpm stop api --no-such", "rpm stop api --no-such", ""),
+            ("rpm send 0 -f", "rpm send 0 -f", ""),
+            ("rpm scale api -1", "rpm scale api -1", ""),
+            ("rpm diff api --name x", "rpm diff api --name x", ""),
+            ("rpm start a.js -m --sort cpu", "rpm start a.js", "-m --sort"),
+            ("rpm start a.js -n --hp", "rpm start a.js -n --hp", ""),
+        ];
+        for (line, want, left_out) in table {
+            assert_eq!(order(line), want, "{line}");
+            let line = ordered(line.split(' ').map(OsString::from).collect());
+            assert_eq!(line.meaningless.join(" "), left_out);
+        }
     }
 
     #[test]

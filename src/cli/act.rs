@@ -1,6 +1,6 @@
 //! What the commands that change instances take: `stop`, `restart`, `scale`, `save` …
 
-use super::{AppFlags, FileOptions};
+use super::{After, AppFlags, FileOptions};
 use crate::completion::targets;
 use clap::Args;
 
@@ -23,6 +23,8 @@ pub(crate) struct Restart {
     /// Taken as PM2 takes it: nothing is locked here.
     #[arg(short, long, hide = true)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) after: After,
     #[command(flatten)]
     pub(crate) app: AppFlags,
     /// New arguments of the app.

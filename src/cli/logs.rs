@@ -17,7 +17,7 @@ pub(crate) struct Logs {
     #[arg(add = targets())]
     pub(crate) targets: Vec<String>,
     /// How many of the last lines of each file; else 15.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub(crate) lines: Option<usize>,
     /// Only lines since: 10m, 10:00, 2026-11-21T10:00.
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -32,10 +32,10 @@ pub(crate) struct Logs {
     #[arg(long)]
     pub(crate) nostream: bool,
     /// As they are, standard error's on standard error.
-    #[arg(long, conflicts_with_all = ["json", "format"])]
+    #[arg(long)]
     pub(crate) raw: bool,
     /// An object a line, for programs.
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long)]
     pub(crate) json: bool,
     /// key=value pairs, for programs.
     #[arg(long)]
@@ -44,7 +44,7 @@ pub(crate) struct Logs {
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, default_missing_value = TIMESTAMP)]
     pub(crate) timestamp: Option<String>,
     /// A word to show on another ground.
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", num_args = 0..=1, default_missing_value = "")]
     pub(crate) highlight: Option<String>,
     /// Only standard error.
     #[arg(long)]
@@ -65,6 +65,11 @@ impl Logs {
     pub(crate) fn follows(&self) -> bool {
         !self.nostream && self.until.is_none()
     }
+}
+
+/// A number of lines; as under PM2 its sign means nothing.
+fn count(text: &str) -> Result<usize, std::num::ParseIntError> {
+    text.parse::<isize>().map(isize::unsigned_abs)
 }
 
 /// A regular expression, equal to another of the same text.

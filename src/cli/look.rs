@@ -45,7 +45,7 @@ pub(crate) struct Name {
 
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct OptionalName {
-    /// The app's name; without one, the daemon's pid.
+    /// The app's name; without one, all.
     #[arg(add = targets())]
     pub(crate) name: Option<String>,
 }

@@ -13,6 +13,9 @@ pub(crate) struct MoreFlags {
     /// Files whose changes mean nothing.
     #[arg(long, value_name = "PATHS")]
     pub(crate) ignore_watch: Vec<String>,
+    /// Only files with these extensions count: js,ts.
+    #[arg(long, value_name = "EXTENSIONS")]
+    pub(crate) ext: Option<String>,
     /// From a change to the restart: 4 s, or 4000ms.
     #[arg(long, value_name = "DELAY")]
     pub(crate) watch_delay: Option<String>,
@@ -42,7 +45,8 @@ pub(crate) struct MoreFlags {
     #[arg(long)]
     pub(crate) source_map_support: bool,
     /// Keep inherited variables with this in their name from it.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "")]
     pub(crate) filter_env: Vec<String>,
     /// Its pid file.
     #[arg(short, long, value_name = "FILE")]

@@ -4,6 +4,6 @@ use clap::Args;
 
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct Shell {
-    /// bash, zsh, fish or elvish; its line goes into .bashrc, .zshrc, config.fish or rc.elv.
-    pub(crate) shell: String,
+    /// bash, zsh, fish or elvish, whose line it is; install or uninstall: yours, in its file.
+    pub(crate) shell: Option<String>,
 }

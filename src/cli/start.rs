@@ -1,6 +1,6 @@
 //! What `start` takes, and the options that describe an app.
 
-use super::MoreFlags;
+use super::{After, MoreFlags};
 use crate::completion::targets;
 use clap::Args;
 
@@ -21,6 +21,11 @@ pub(crate) struct Start {
     #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "60")]
     pub(crate) wait: Option<f64>,
+    /// Write what describes it to NAME-pm2.json too.
+    #[arg(short, long)]
+    pub(crate) write: bool,
+    #[command(flatten)]
+    pub(crate) after: After,
     #[command(flatten)]
     pub(crate) app: AppFlags,
     /// Arguments of the app.

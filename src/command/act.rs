@@ -1,9 +1,10 @@
 //! Commands on instances that exist: stop, restart, reload, delete, reset, and start by name.
 
 use crate::{
-    cli::{Act, Restart, Start},
+    cli::{Act, After, FileOptions, Restart, Start},
     command::{
         change::{self, Change},
+        foreground::Foreground,
         reload, start,
     },
     error::CliError,
@@ -49,29 +50,39 @@ pub(crate) fn reload_request(options: Act, update_env: bool) -> Result<Request, 
 pub(crate) async fn again(
     session: &Session,
     action: Action,
-    options: Restart,
+    mut options: Restart,
 ) -> Result<(), CliError> {
-    let Restart { act: options, update_env, app, app_args, force: _ } = options;
-    let origin = if action == Action::Reload { StartOrigin::Reload } else { StartOrigin::File };
-    let is_file = |word: &String| fleet_file::is_file(word);
-    let (files, words): (Vec<_>, Vec<_>) = options.targets.iter().partition(|word| is_file(word));
-    match (files.as_slice(), words.as_slice()) {
-        ([], _) => {}
-        (_, []) => {
-            let Act { targets, file } = options;
-            return start::run_as(
-                session,
-                Start { targets, file, app, ..Start::default() },
-                origin,
-            )
-            .await;
-        }
-        (_, [word, ..]) => {
-            let message = format!("{word} is no file, and files and names cannot be mixed here");
-            return Err(CliError::failed(message, "name them one after the other"));
-        }
+    let targets = std::mem::take(&mut options.act.targets);
+    let (files, words): (Vec<_>, Vec<_>) =
+        targets.into_iter().partition(|word| fleet_file::is_file(word));
+    if !files.is_empty() {
+        let origin = origin(action);
+        // Who goes on with the logs does so once, at the end.
+        let after = if words.is_empty() { options.after.clone() } else { After::default() };
+        let (file, app) = (options.act.file.clone(), options.app.clone());
+        let start = Start { targets: files, file, after, app, ..Start::default() };
+        start::run_as(session, start, origin).await?;
+        // They choose from a file.
+        options.act.file = FileOptions::default();
     }
-    let change = Change { flags: &app, args: &app_args, update_env, origin };
+    if words.is_empty() {
+        return Ok(());
+    }
+    let foreground = Foreground::new(options.after.clone(), true)?;
+    options.act.targets = words.clone();
+    those(session, action, options).await?;
+    foreground.go_on(session, words, false).await
+}
+
+fn origin(action: Action) -> StartOrigin {
+    if action == Action::Reload { StartOrigin::Reload } else { StartOrigin::File }
+}
+
+/// Restarts or reloads what is there.
+async fn those(session: &Session, action: Action, options: Restart) -> Result<(), CliError> {
+    let Restart { act: options, update_env, app, app_args, force: _, after: _ } = options;
+    let origin = origin(action);
+    let change = Change { flags: &app, args: &app_args, update_env, toggles_watch: true, origin };
     if !change.is_any() && action == Action::Reload {
         return reload::run(session, options, update_env).await;
     }
@@ -156,7 +167,6 @@ fn environment(wanted: bool, options: &Act) -> Result<Option<BTreeMap<String, St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::FileOptions;
     use rpm_config::AppName;
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Change<'a> {
     pub(crate) args: &'a [String],
     /// Whether the caller's environment replaces the one they inherited.
     pub(crate) update_env: bool,
+    /// Whether `--watch` without paths ends the watching of what is watched, as `restart` does.
+    pub(crate) toggles_watch: bool,
     /// Whether they are restarted or reloaded.
     pub(crate) origin: StartOrigin,
 }
@@ -58,7 +60,11 @@ pub(crate) async fn run(
 }
 
 fn changed(spec: &AppSpec, change: &Change<'_>, context: &Context) -> Result<AppSpec, CliError> {
-    let options = start_options::of_change(change.flags, change.args)?;
+    let mut options = start_options::of_change(change.flags, change.args)?;
+    if change.toggles_watch && change.flags.more.watch == ["true"] && spec.watch.is_some() {
+        let option = "--watch";
+        options.set("watch", "false").map_err(|value| CliError::Usage { option, value })?;
+    }
     let spec = if change.update_env { &with_environment_of(spec, context) } else { spec };
     Ok(amend(spec, &options, context)?)
 }

@@ -31,21 +31,28 @@ pub(crate) async fn run(session: &Session, options: Doctor) -> Result<(), CliErr
 }
 
 async fn checks(session: &Session) -> Vec<Check> {
-    let mut checks = kernel::checks(&kernel_facts());
+    let welcome = welcome(session).await;
+    // What counts is where the keeper is, or would be.
+    let running = welcome.as_ref().ok().and_then(|welcome| welcome.as_ref());
+    let keeper = running.map_or_else(process::own, |welcome| welcome.pid);
+    let mut checks = kernel::checks(&kernel_facts(keeper, &session.home.hash()));
     checks.extend(limits::checks(&limit_facts()));
     checks.extend(home::checks(&session.home));
-    checks.extend(daemon::checks(&session.home, welcome(session).await));
+    checks.extend(daemon::checks(&session.home, welcome));
     checks.extend(boot::checks(&places(session)));
     checks
 }
 
-fn kernel_facts() -> kernel::Facts {
+fn kernel_facts(keeper: i32, hash: &str) -> kernel::Facts {
+    let release = machine::kernel_release();
+    let (cgroup, controllers) = kernel::groups(keeper, hash, &release);
     kernel::Facts {
-        release: machine::kernel_release(),
+        release,
         pidfd: machine::pidfd(),
         bind_filter: machine::bind_filter(),
         turns: RoundRobin::available(),
-        cgroup: machine::cgroup(),
+        cgroup,
+        controllers,
         yama: machine::setting("/proc/sys/kernel/yama/ptrace_scope"),
         root: process::effective_uid() == 0,
     }

@@ -3,14 +3,11 @@
 use crate::{
     cli::List,
     error::CliError,
-    node_version::NodeVersions,
     render::{inspect, mini, sort, table},
     session::{Session, targets},
 };
-use rpm_config::Runtime;
-use rpm_pm2_socket::jlist;
+use rpm_pm2_socket::whole_list;
 use rpm_protocol::{Client, InstanceDetail, InstanceView, Request};
-use serde_json::Value;
 use std::time::Duration;
 
 /// How often `list --watch` looks.
@@ -54,6 +51,7 @@ async fn text(
         order.sort(&mut instances);
     }
     session.warn_of_logs(&instances);
+    session.warn_of_rolls(&instances);
     Ok(table::fleet(&instances, session.width, session.out))
 }
 
@@ -65,30 +63,14 @@ pub(crate) async fn json(session: &Session) -> Result<(), CliError> {
 
 async fn json_of(session: &Session, client: &mut Client) -> Result<(), CliError> {
     let details = details(client).await?;
-    session.print(&whole(session, &details).to_string())
+    session.print(&whole_list(&details, &session.home).to_string())
 }
 
 /// The same as Node prints objects.
 pub(crate) async fn pretty(session: &Session) -> Result<(), CliError> {
     let mut client = session.daemon().await?;
     let details = details(&mut client).await?;
-    session.print(&inspect::text(&whole(session, &details)))
-}
-
-/// PM2's list, with what only the machine tells.
-fn whole(session: &Session, details: &[InstanceDetail]) -> Value {
-    let mut list = jlist::value(details);
-    let mut versions = NodeVersions::read(&session.home);
-    for (item, detail) in list.as_array_mut().into_iter().flatten().zip(details) {
-        let pid = detail.view.pid.filter(|_| detail.spec.launch.runtime == Runtime::Node);
-        let version = pid.and_then(|pid| versions.of(pid));
-        let env = item.get_mut("pm2_env").and_then(Value::as_object_mut);
-        if let (Some(env), Some(version)) = (env, version) {
-            env.insert("node_version".into(), version.into());
-        }
-    }
-    versions.write(&session.home);
-    list
+    session.print(&inspect::text(&whole_list(&details, &session.home)))
 }
 
 async fn details(client: &mut Client) -> Result<Vec<InstanceDetail>, CliError> {

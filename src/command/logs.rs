@@ -24,6 +24,10 @@ const OWN: [&str; 2] = ["rpm", "PM2"];
 
 /// Prints the past, and the present until Ctrl-C.
 pub(crate) async fn run(session: &Session, options: Logs) -> Result<(), CliError> {
+    if options.since.zip(options.until).is_some_and(|(since, until)| since > until) {
+        let hint = "10m means ten minutes ago: --since 2h --until 1h is an hour of lines";
+        return Err(CliError::failed("--since is later than --until, no line is between", hint));
+    }
     // A descriptor for each file, and PM2's users have hundreds.
     let _as_far_as_it_goes = rpm_unix::limits::raise_open_files();
     let mut client = session.daemon().await?;

@@ -12,6 +12,7 @@ mod environment;
 mod events;
 mod examples;
 mod flush;
+mod foreground;
 mod ids;
 mod import;
 mod init;
@@ -36,6 +37,7 @@ mod start_options;
 mod startup;
 mod trigger;
 mod update;
+mod written;
 
 use crate::{
     cli::{Command, Start, StartOr},
@@ -101,7 +103,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CliEr
         Command::Backward(options) => source::step(session, &options.name, -1).await,
         Command::Inspect(options) => inspect::run(session, &options.name).await,
         Command::Examples => examples::run(session),
-        Command::Completion(options) => crate::completion::script(session, &options.shell),
+        Command::Completion(options) => crate::completion::run(session, options.shell.as_deref()),
         Command::Man => crate::manual::print(session),
         Command::Schema => schema::run(session),
         Command::Describe(options) => describe::run(session, options).await,

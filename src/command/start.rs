@@ -7,7 +7,8 @@ use crate::{
     command::{
         act,
         change::{self, Change},
-        reload, start_options,
+        foreground::Foreground,
+        reload, start_options, written,
     },
     error::CliError,
     fleet_file, launch,
@@ -49,6 +50,7 @@ pub(crate) async fn run_as(
     let wait_ms = wait(options.wait)?;
     start_options::of_flags(&options.app)?;
     let mut running = launch::greeted_if_running(session).await?;
+    let foreground = Foreground::new(options.after.clone(), running.is_some())?;
     let mut plan = Plan { origin, ..Plan::default() };
     plan.fill(session, &options, &context, running.as_mut()).await?;
     plan.warnings.iter().for_each(|warning| session.warn(&warning.to_string()));
@@ -56,10 +58,18 @@ pub(crate) async fn run_as(
         Some(client) => client,
         None => session.daemon().await?,
     };
+    let names = plan.apps.iter().map(|(app, _)| app.name.to_string());
+    let names: Vec<String> = names.chain(plan.existing.iter().cloned()).collect();
     let mut failed = start_apps(session, &mut client, plan.apps, wait_ms).await?;
     if !plan.existing.is_empty() {
         let update_env = options.update_env;
-        let change = Change { flags: &options.app, args: &options.app_args, update_env, origin };
+        let change = Change {
+            flags: &options.app,
+            args: &options.app_args,
+            update_env,
+            toggles_watch: false,
+            origin,
+        };
         if change.is_any() {
             failed |= change::run(session, &mut client, plan.existing, &change).await?;
         } else {
@@ -69,7 +79,8 @@ pub(crate) async fn run_as(
         }
     }
     session.show_table(&mut client).await?;
-    if failed { Err(CliError::Told) } else { Ok(()) }
+    drop(client);
+    foreground.go_on(session, names, failed).await
 }
 
 /// `--wait` in milliseconds.
@@ -100,7 +111,7 @@ impl Plan {
             Some(_) | None => Vec::new(),
         };
         for word in others {
-            self.add_word(word, &fleet, options, context)?;
+            self.add_word(session, word, &fleet, (options, context))?;
         }
         Ok(())
     }
@@ -125,10 +136,10 @@ impl Plan {
     /// An instance that is there, or a script, program or command line.
     fn add_word(
         &mut self,
+        session: &Session,
         word: &str,
         fleet: &[InstanceView],
-        options: &Start,
-        context: &Context,
+        (options, context): (&Start, &Context),
     ) -> Result<(), CliError> {
         if is_present(word, fleet) {
             self.existing.push(word.to_owned());
@@ -139,6 +150,10 @@ impl Plan {
             let names = fleet.iter().map(|one| one.name.as_str());
             CliError::Config { error, meant: nearest(word, names).map(str::to_owned) }
         })?;
+        if options.write {
+            let described = (resolved.spec.name.as_str(), word);
+            written::write(session, described, options, &context.cwd)?;
+        }
         let origin = if options.force { StartOrigin::File } else { StartOrigin::CommandLine };
         self.apps.push((resolved.spec, origin));
         self.warnings.extend(resolved.warnings);
@@ -190,7 +205,8 @@ pub(crate) async fn start_apps(
 
 /// Tells how a start went; whether well.
 fn tell(session: &Session, started: Started) -> bool {
-    let Started { app, restarted, instances, failure } = started;
+    let Started { app, restarted, instances, failure, warnings } = started;
+    warnings.iter().for_each(|warning| session.warn(warning));
     if let Some(failure) = failure {
         session.insist(&problem::failure(&failure, session.err));
         return false;

@@ -4,7 +4,7 @@ use crate::{
     cli::{AppFlags, Start},
     error::CliError,
 };
-use rpm_config::{AppOptions, ExecMode};
+use rpm_config::{AppOptions, ONLY_EXTENSIONS};
 
 /// What the flags ask for, for the script `script`.
 pub(crate) fn of_script(script: &str, options: &Start) -> Result<AppOptions, CliError> {
@@ -26,67 +26,104 @@ pub(crate) fn of_change(flags: &AppFlags, args: &[String]) -> Result<AppOptions,
 /// What the flags ask for.
 pub(crate) fn of_flags(flags: &AppFlags) -> Result<AppOptions, CliError> {
     let mut app = AppOptions::default();
-    for (option, key, value) in texts(flags) {
-        let Some(value) = value else { continue };
-        app.set(key, value).map_err(|value| CliError::Usage { option, value })?;
+    for Given { option, key, value } in given(flags) {
+        let set = match value {
+            Value::Text(text) => app.set(key, &text),
+            Value::List(texts) => app.set_list(key, &texts),
+        };
+        set.map_err(|value| CliError::Usage { option, value })?;
     }
-    if !flags.stop_exit_codes.is_empty() {
-        let codes = flags.stop_exit_codes.join(" ");
-        let option = "--stop-exit-codes";
-        app.set("stop_exit_codes", &codes).map_err(|value| CliError::Usage { option, value })?;
-    }
-    for address in &flags.listen {
-        let mut one = AppOptions::default();
-        let option = "--listen";
-        one.set("listen", address).map_err(|value| CliError::Usage { option, value })?;
-        app.listen.get_or_insert_default().extend(one.listen.unwrap_or_default());
-    }
-    more(&mut app, flags)?;
-    if flags.execute_command {
-        app.exec_mode = Some(ExecMode::Fork);
-    }
-    app.merge_logs = flags.merge_logs.then_some(true);
-    app.disable_logs = flags.disable_logs.then_some(true);
-    app.wait_ready = flags.wait_ready.then_some(true);
-    app.shutdown_with_message = flags.shutdown_with_message.then_some(true);
-    app.autorestart = flags.no_autorestart.then_some(false);
-    app.autostart = flags.no_autostart.then_some(false);
-    app.treekill = flags.no_treekill.then_some(false);
     Ok(app)
 }
 
-/// The rarer options: those that may be repeated are one list.
-fn more(app: &mut AppOptions, flags: &AppFlags) -> Result<(), CliError> {
+/// A flag that is there, as the key that an ecosystem file has for it.
+pub(crate) struct Given {
+    option: &'static str,
+    /// PM2's name of the key.
+    pub(crate) key: &'static str,
+    pub(crate) value: Value,
+}
+
+/// What a flag says.
+pub(crate) enum Value {
+    Text(String),
+    /// Of one that may be repeated, or that PM2 takes for a list.
+    List(Vec<String>),
+}
+
+/// All flags that are there.
+pub(crate) fn given(flags: &AppFlags) -> Vec<Given> {
+    let texts = texts(flags).into_iter();
+    let texts = texts.map(|(option, key, text)| (option, key, text.map(str::to_owned)));
+    let switches = switches(flags).into_iter();
+    let switches =
+        switches.map(|(option, key, value, is)| (option, key, is.then(|| value.to_owned())));
+    let texts = texts
+        .chain(more(flags))
+        .chain(switches)
+        .filter_map(|(option, key, text)| Some(Given { option, key, value: Value::Text(text?) }));
+    let lists = lists(flags).into_iter().filter(|(.., list)| !list.is_empty());
+    let lists = lists.map(|(option, key, list)| Given { option, key, value: Value::List(list) });
+    texts.chain(lists).collect()
+}
+
+/// Option, key and value of the flags that have none themselves, and whether they are there.
+fn switches(flags: &AppFlags) -> [(&'static str, &'static str, &'static str, bool); 10] {
     let more = &flags.more;
-    let time = more.time.then(|| "true".to_owned());
-    let source_maps = more.source_map_support.then(|| "true".to_owned());
-    let watch = match &more.watch[..] {
-        [] => None,
-        all if all.iter().any(|path| path == "true") => Some("true".to_owned()),
-        paths => Some(paths.join(" ")),
-    };
-    let list = |words: &[String]| (!words.is_empty()).then(|| words.join(" "));
-    for (option, key, value) in [
-        ("--watch", "watch", watch),
-        ("--ignore-watch", "ignore_watch", list(&more.ignore_watch)),
+    [
+        ("--execute-command", "exec_mode", "fork", flags.execute_command),
+        ("--merge-logs", "merge_logs", "true", flags.merge_logs),
+        ("--disable-logs", "disable_logs", "true", flags.disable_logs),
+        ("--wait-ready", "wait_ready", "true", flags.wait_ready),
+        ("--shutdown-with-message", "shutdown_with_message", "true", flags.shutdown_with_message),
+        ("--no-autorestart", "autorestart", "false", flags.no_autorestart),
+        ("--no-autostart", "autostart", "false", flags.no_autostart),
+        ("--no-treekill", "treekill", "false", flags.no_treekill),
+        ("--time", "time", "true", more.time),
+        ("--source-map-support", "source_map_support", "true", more.source_map_support),
+    ]
+}
+
+/// The rarer options.
+fn more(flags: &AppFlags) -> [(&'static str, &'static str, Option<String>); 11] {
+    let more = &flags.more;
+    let codes = (!flags.stop_exit_codes.is_empty()).then(|| flags.stop_exit_codes.join(" "));
+    [
+        ("--stop-exit-codes", "stop_exit_codes", codes),
+        ("--watch", "watch", watches_directory(flags).then(|| "true".to_owned())),
         ("--watch-delay", "watch_delay", more.watch_delay.as_deref().map(watch_delay)),
         ("--cron-restart", "cron_restart", more.cron.clone()),
         ("--log", "log_file", more.log.clone()),
         ("--log-type", "log_type", more.log_type.clone()),
         ("--log-date-format", "log_date_format", more.log_date_format.clone()),
-        ("--time", "time", time),
-        ("--filter-env", "filter_env", list(&more.filter_env)),
         ("--pid", "pid_file", more.pid.clone()),
         ("--rotate", "rotate", more.rotate.clone()),
-        ("--env-file", "env_file", list(&more.env_file)),
-        ("--source-map-support", "source_map_support", source_maps),
         ("--user", "uid", more.user.clone()),
         ("--gid", "gid", more.gid.clone()),
-    ] {
-        let Some(value) = value else { continue };
-        app.set(key, &value).map_err(|value| CliError::Usage { option, value })?;
-    }
-    Ok(())
+    ]
+}
+
+/// `--watch` without a path, among others with one maybe.
+fn watches_directory(flags: &AppFlags) -> bool {
+    flags.more.watch.iter().any(|path| path == "true")
+}
+
+/// Those that may be repeated; one of them that is a single option under PM2 has its words parted
+/// by blanks.
+fn lists(flags: &AppFlags) -> [(&'static str, &'static str, Vec<String>); 5] {
+    let more = &flags.more;
+    let paths = if watches_directory(flags) { Vec::new() } else { more.watch.clone() };
+    let only = more.ext.iter().map(|list| format!("{ONLY_EXTENSIONS}{}", list.replace(' ', "")));
+    let words = more.ignore_watch.iter().flat_map(|text| text.split_whitespace());
+    let ignored = words.map(str::to_owned).chain(only).collect();
+    let filtered = more.filter_env.iter().filter(|text| !text.is_empty()).cloned().collect();
+    [
+        ("--watch", "watch", paths),
+        ("--ignore-watch", "ignore_watch", ignored),
+        ("--filter-env", "filter_env", filtered),
+        ("--env-file", "env_file", more.env_file.clone()),
+        ("--listen", "listen", flags.listen.clone()),
+    ]
 }
 
 /// A plain number is seconds here, as under PM2; in a file it is milliseconds.
@@ -129,13 +166,13 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
-    use rpm_config::{Instances, Listen, ListenAddress};
+    use rpm_config::{ExecMode, Instances, Listen, ListenAddress};
     use std::time::Duration;
 
     fn start(words: &[&str]) -> Start {
         let line = ["rpm", "start"].into_iter().chain(words.iter().copied());
         let line = crate::words::ordered(line.map(Into::into).collect());
-        match Cli::try_parse_from(line).unwrap().command {
+        match Cli::try_parse_from(line.words).unwrap().command {
             Some(Command::Start(start)) => *start,
             other => panic!("{other:?}"),
         }
@@ -163,6 +200,19 @@ mod tests {
             ..AppOptions::default()
         };
         assert_eq!(app(&words), want);
+    }
+
+    #[test]
+    fn what_is_repeated_is_a_list() {
+        let words = "--watch a --watch b --ignore-watch tmp --filter-env AWS --filter-env SSH_ \
+                     --env-file x.env --env-file y.env --ext .js,ts app.js";
+        let app = app(&words.split_whitespace().collect::<Vec<_>>());
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        assert_eq!(app.watch, Some(rpm_config::WatchPaths::Paths(texts(&["a", "b"]))));
+        assert_eq!(app.ignore_watch, Some(texts(&["tmp", "ext:.js,ts"])));
+        let filter = rpm_config::FilterEnv::Containing(texts(&["AWS", "SSH_"]));
+        assert_eq!(app.filter_env, Some(filter));
+        assert_eq!(app.env_files, Some(texts(&["x.env", "y.env"])));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the kernel offers: the filter behind shared ports, pidfds, balancing, control groups, Yama.
 
 use super::Check;
-use rpm_unix::machine::Cgroup;
+use rpm_unix::cgroup::{Controller, Groups, Standing};
 use std::io;
 
 const AREA: &str = "kernel";
@@ -18,7 +18,10 @@ pub(crate) struct Facts {
     pub(crate) bind_filter: io::Result<()>,
     /// Whether connections can be dealt out exactly in turn.
     pub(crate) turns: io::Result<()>,
-    pub(crate) cgroup: Option<Cgroup>,
+    /// Whether control groups of version 2 can be made, and the file to kill one is there.
+    pub(crate) cgroup: (Standing, bool),
+    /// Whether each kind of use can be limited.
+    pub(crate) controllers: [(Controller, Standing); 3],
     /// `kernel.yama.ptrace_scope`; `None` without Yama.
     pub(crate) yama: Option<u64>,
     pub(crate) root: bool,
@@ -26,14 +29,29 @@ pub(crate) struct Facts {
 
 /// All of this area.
 pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
-    vec![
+    let mut all = vec![
         release(&facts.release),
         pidfd(&facts.pidfd),
         bind_filter(&facts.bind_filter),
         turns(&facts.turns),
-        cgroup(facts.cgroup.as_ref()),
-        yama(facts.yama, facts.root),
-    ]
+        cgroup(&facts.cgroup),
+    ];
+    all.extend(facts.controllers.iter().map(|(controller, found)| limit(*controller, found)));
+    all.push(yama(facts.yama, facts.root));
+    all
+}
+
+/// What is found for a keeper that is where `pid` is.
+pub(crate) fn groups(
+    pid: i32,
+    hash: &str,
+    release: &io::Result<String>,
+) -> ((Standing, bool), [(Controller, Standing); 3]) {
+    let groups = Groups::of_process(pid, hash);
+    // A group that has the file is not there before the first app runs.
+    let has_kill = release.as_ref().is_ok_and(|text| version(text) >= Some(COMPLETE));
+    let controllers = Controller::ALL.map(|one| (one, groups.standing_of(one)));
+    ((groups.standing(), has_kill), controllers)
 }
 
 fn release(found: &io::Result<String>) -> Check {
@@ -84,18 +102,52 @@ fn turns(tried: &io::Result<()>) -> Check {
     )
 }
 
-fn cgroup(found: Option<&Cgroup>) -> Check {
+fn cgroup((found, has_kill): &(Standing, bool)) -> Check {
     let check = |found: String| Check::ok(AREA, "cgroup", found);
-    let Some(group) = found else {
-        return check("no version 2: apps are kept apart by session and parentage".into())
-            .warning("boot with systemd.unified_cgroup_hierarchy=1");
-    };
-    let (path, controllers) = (group.path.display(), group.controllers.join(" "));
-    if group.delegated {
-        return check(format!("version 2, {path} is ours ({controllers})"));
+    match found {
+        Standing::Ours(group) | Standing::Crowded(group) => {
+            let found = format!("version 2, each app has a group below {}", group.display());
+            match has_kill {
+                true => check(format!("{found}, killed as a whole")),
+                false => check(format!("{found}, killed process by process"))
+                    .warning("Linux 5.14 or later kills a group as a whole"),
+            }
+        }
+        Standing::NotOurs(group) => check(format!(
+            "version 2, but {} is not ours: apps are told apart by session and parentage",
+            group.display()
+        ))
+        .warning(OWN_GROUP),
+        Standing::Absent => {
+            check("no version 2: apps are told apart by session and parentage".into())
+                .warning("boot with systemd.unified_cgroup_hierarchy=1")
+        }
     }
-    check(format!("version 2, {path} is not ours: no limits of apps by the kernel"))
-        .warning("run rpm as a service with Delegate=yes, or in a container that may write it")
+}
+
+/// How an ordinary user, and anybody in a container, gets one.
+const OWN_GROUP: &str = "run rpm as a service (rpm startup: Delegate=yes), or in a container that \
+                         may write /sys/fs/cgroup";
+
+fn limit(controller: Controller, found: &Standing) -> Check {
+    let name = match controller {
+        Controller::Memory => "memory limit",
+        Controller::Cpu => "cpu limit",
+        Controller::Pids => "pids limit",
+    };
+    let check = |found: String| Check::ok(AREA, name, found);
+    match found {
+        Standing::Ours(group) => check(format!("enforced, below {}", group.display())),
+        Standing::NotOurs(group) => {
+            check(format!("not enforced: {} is not ours", group.display())).warning(OWN_GROUP)
+        }
+        Standing::Crowded(group) => {
+            check(format!("not enforced: others live in {}", group.display())).warning(OWN_GROUP)
+        }
+        Standing::Absent => {
+            check("not enforced: no control group has it for us".into()).warning(OWN_GROUP)
+        }
+    }
 }
 
 fn yama(scope: Option<u64>, root: bool) -> Check {
@@ -115,17 +167,18 @@ mod tests {
     use super::*;
     use crate::doctor::State;
 
+    fn ours() -> Standing {
+        Standing::Ours("/sys/fs/cgroup/rpm.service".into())
+    }
+
     fn facts() -> Facts {
         Facts {
             release: Ok("6.1.0-13-amd64".into()),
             pidfd: Ok(()),
             bind_filter: Ok(()),
             turns: Ok(()),
-            cgroup: Some(Cgroup {
-                path: "/sys/fs/cgroup/rpm".into(),
-                delegated: true,
-                controllers: vec!["cpu".into(), "memory".into()],
-            }),
+            cgroup: (ours(), true),
+            controllers: Controller::ALL.map(|one| (one, ours())),
             yama: Some(1),
             root: false,
         }
@@ -137,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_present_day_machine_is_fine() {
-        assert_eq!(states(&facts()), [State::Ok; 6]);
+        assert_eq!(states(&facts()), [State::Ok; 9]);
     }
 
     #[test]
@@ -149,12 +202,27 @@ mod tests {
             pidfd: no(),
             bind_filter: no(),
             turns: no(),
-            cgroup: None,
+            cgroup: (Standing::Absent, false),
+            controllers: Controller::ALL.map(|one| (one, Standing::Absent)),
             yama: Some(2),
             root: false,
         };
-        assert_eq!(states(&bare), [Warning, Broken, Warning, Ok, Warning, Warning]);
-        assert_eq!(states(&Facts { root: true, ..bare })[5], Ok);
+        let expected = [Warning, Broken, Warning, Ok, Warning, Warning, Warning, Warning, Warning];
+        assert_eq!(states(&bare), expected);
+        assert_eq!(states(&Facts { root: true, ..bare })[8], Ok);
+    }
+
+    #[test]
+    fn each_obstacle_to_a_limit_is_told_with_its_place() {
+        let place = || "/sys/fs/cgroup/x".into();
+        let found = |standing| limit(Controller::Cpu, &standing).found;
+        assert_eq!(found(Standing::Ours(place())), "enforced, below /sys/fs/cgroup/x");
+        let not_ours = "not enforced: /sys/fs/cgroup/x is not ours";
+        assert_eq!(found(Standing::NotOurs(place())), not_ours);
+        let crowded = "not enforced: others live in /sys/fs/cgroup/x";
+        assert_eq!(found(Standing::Crowded(place())), crowded);
+        let old = cgroup(&(Standing::Ours(place()), false));
+        assert_eq!(old.state, State::Warning);
     }
 
     #[test]

@@ -8,9 +8,9 @@ use super::{
     table, units,
 };
 use comfy_table::Cell;
-use rpm_config::{AppSpec, Limits, Ready};
+use rpm_config::{Limits, Ready};
 use rpm_pm2_socket::repository::{self, Repository};
-use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView};
+use rpm_protocol::{ExitView, FrontView, InstanceDetail, InstanceView, UnenforcedView};
 use serde_json::Value;
 use std::{
     path::Path,
@@ -58,8 +58,9 @@ fn rows(detail: &InstanceDetail, now: u64) -> Vec<Row> {
     let mut rows = rows_of_pm2(detail, now);
     let listening = &detail.listening;
     rows.push(("slot", format!("{} of {}", detail.view.slot, detail.spec.instances)));
+    rows.extend(detail.view.needs_roll.clone().map(|reason| ("needs roll", reason)));
     rows.push(("listening", if listening.is_empty() { none() } else { listening.join(" ") }));
-    rows.extend(rows_of_wishes(&detail.spec));
+    rows.extend(rows_of_wishes(detail));
     rows.extend(rows_of_ports(detail));
     rows.extend(detail.view.last_exit.as_ref().map(|exit| ("last exit", exit_line(exit))));
     rows.extend(rows_of_logs(detail));
@@ -100,7 +101,8 @@ fn rows_of_pm2(detail: &InstanceDetail, now: u64) -> Vec<Row> {
 }
 
 /// What its keys say that PM2 does not know.
-fn rows_of_wishes(spec: &AppSpec) -> Vec<Row> {
+fn rows_of_wishes(detail: &InstanceDetail) -> Vec<Row> {
+    let spec = &detail.spec;
     let mut rows = Vec::new();
     match &spec.ready {
         Ready::Listening | Ready::Message => {}
@@ -121,6 +123,10 @@ fn rows_of_wishes(spec: &AppSpec) -> Vec<Row> {
     if spec.limits != Limits::default() {
         rows.push(("limits", spec.limits.to_string()));
     }
+    if let Some(UnenforcedView { limits, why }) = &detail.unenforced {
+        rows.push(("not enforced", format!("{}: {why}", limits.join(", "))));
+    }
+    rows.extend(detail.cgroup.as_deref().map(|group| ("cgroup", path(Some(group)))));
     rows
 }
 
@@ -248,7 +254,14 @@ fn exit_line(exit: &ExitView) -> String {
         (Some(code), None) => format!("with code {code}"),
         (None, None) => "in an unknown way".into(),
     };
-    format!("{how} at {}", units::timestamp(exit.at))
+    let at = units::timestamp(exit.at);
+    match exit.oom_kills {
+        0 => format!("{how} at {at}"),
+        1 => format!("{how}, killed at its memory limit (cgroup OOM), at {at}"),
+        count => {
+            format!("{how}, {count} processes killed at its memory limit (cgroup OOM), at {at}")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +276,7 @@ mod tests {
             signal: None,
             at: 951_782_400_000,
             stderr: vec!["Error: no database".into()],
+            oom_kills: 0,
         };
         let mut detail = sample::detail(0, "api");
         detail.view.last_exit = Some(exit.clone());
@@ -316,8 +330,17 @@ Ended: with code 1 at 2000-02-29T00:00:00.000Z
 
     #[test]
     fn signals_are_told_by_name() {
-        let exit =
-            ExitView { code: None, signal: Some("SIGKILL".into()), at: 0, stderr: Vec::new() };
-        assert_eq!(exit_line(&exit), "by SIGKILL at 1970-01-01T00:00:00.000Z");
+        let signal = Some("SIGKILL".to_owned());
+        let exit = |oom_kills| {
+            let (code, signal, stderr) = (None, signal.clone(), Vec::new());
+            exit_line(&ExitView { code, signal, at: 0, stderr, oom_kills })
+        };
+        assert_eq!(exit(0), "by SIGKILL at 1970-01-01T00:00:00.000Z");
+        let one =
+            "by SIGKILL, killed at its memory limit (cgroup OOM), at 1970-01-01T00:00:00.000Z";
+        assert_eq!(exit(1), one);
+        let two = "by SIGKILL, 2 processes killed at its memory limit (cgroup OOM), \
+                   at 1970-01-01T00:00:00.000Z";
+        assert_eq!(exit(2), two);
     }
 }

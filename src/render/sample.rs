@@ -27,6 +27,7 @@ pub(crate) fn instance(id: u32, name: &str) -> InstanceView {
         watching: false,
         queue: Some(0),
         log_trouble: false,
+        needs_roll: None,
         last_exit: None,
         leaving: Vec::new(),
     }
@@ -53,6 +54,8 @@ pub(crate) fn detail(id: u32, name: &str) -> InstanceDetail {
         dropped_log_bytes: 0,
         unshipped_log_lines: 0,
         offers: Default::default(),
+        unenforced: None,
+        cgroup: None,
     }
 }
 

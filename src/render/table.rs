@@ -11,6 +11,9 @@ use comfy_table::Cell;
 use rpm_protocol::{InstanceView, LeavingView};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What an instance has in each of [`COLUMNS`]. Made once: fleets have thousands.
+type Row = [String; COLUMNS.len()];
+
 /// The columns, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
@@ -72,12 +75,15 @@ fn at(instances: &[InstanceView], width: Option<u16>, colors: Colors, now: u64) 
     if instances.is_empty() {
         return "no apps; start one: rpm start app.js".into();
     }
-    let (columns, name_width) = fit(instances, width, now);
+    let rows: Vec<Row> =
+        instances.iter().map(|one| COLUMNS.map(|column| column.text(one, now))).collect();
+    let (columns, name_width) = fit(&widths(&rows), width);
     let heading = columns.iter().map(|column| colors.cell(Paint::Label, column.title()));
-    let row = |one: &InstanceView| -> Vec<Cell> {
-        columns.iter().map(|column| column.cell(one, now, name_width, colors)).collect()
+    let cells = |row: Row| -> Vec<Cell> {
+        let shown = COLUMNS.iter().zip(row).filter(|(column, _)| columns.contains(column));
+        shown.map(|(column, text)| column.cell(text, name_width, colors)).collect()
     };
-    let mut table = grid(colors, instances.iter().map(row).collect());
+    let mut table = grid(colors, rows.into_iter().map(cells).collect());
     table.set_header(heading.collect::<Vec<_>>());
     let leaving = instances.iter().flat_map(|one| one.leaving.iter().map(move |old| (one, old)));
     let mut lines = vec![table.to_string()];
@@ -91,12 +97,25 @@ fn leaving_line(instance: &InstanceView, old: &LeavingView) -> String {
     format!("{name} {id}: its former worker, pid {}, is {}", old.pid, leaving::state(old))
 }
 
+/// How wide each column is.
+fn widths(rows: &[Row]) -> Vec<(Column, usize)> {
+    let mut widths: Vec<_> =
+        COLUMNS.iter().map(|column| (*column, column.title().chars().count())).collect();
+    for row in rows {
+        for ((_, width), text) in widths.iter_mut().zip(row) {
+            *width = (*width).max(text.chars().count());
+        }
+    }
+    widths
+}
+
 /// The columns that fit, and how many characters a name may have.
-fn fit(instances: &[InstanceView], width: Option<u16>, now: u64) -> (Vec<Column>, usize) {
+fn fit(widths: &[(Column, usize)], width: Option<u16>) -> (Vec<Column>, usize) {
     let Some(width) = width.map(usize::from) else { return (COLUMNS.to_vec(), usize::MAX) };
     let mut columns = COLUMNS.to_vec();
     let needed = |columns: &[Column]| -> usize {
-        columns.iter().map(|column| column.width(instances, now).saturating_add(PADDING)).sum()
+        let shown = widths.iter().filter(|(column, _)| columns.contains(column));
+        shown.map(|(_, width)| width.saturating_add(PADDING)).sum()
     };
     for dropped in DROPPED {
         // One more line closes the box.
@@ -106,8 +125,8 @@ fn fit(instances: &[InstanceView], width: Option<u16>, now: u64) -> (Vec<Column>
         columns.retain(|column| *column != dropped);
     }
     let over = needed(&columns).saturating_add(1).saturating_sub(width);
-    let name = Column::Name.width(instances, now).saturating_sub(over).max(SHORTEST_NAME);
-    (columns, name)
+    let name = widths.iter().find(|(column, _)| *column == Column::Name).map_or(0, |one| one.1);
+    (columns, name.saturating_sub(over).max(SHORTEST_NAME))
 }
 
 impl Column {
@@ -130,11 +149,6 @@ impl Column {
         }
     }
 
-    fn width(self, instances: &[InstanceView], now: u64) -> usize {
-        let texts = instances.iter().map(|one| self.text(one, now).chars().count());
-        texts.chain([self.title().chars().count()]).max().unwrap_or(0)
-    }
-
     fn text(self, one: &InstanceView, now: u64) -> String {
         match self {
             Self::Id => one.id.to_string(),
@@ -153,8 +167,7 @@ impl Column {
         }
     }
 
-    fn cell(self, one: &InstanceView, now: u64, name_width: usize, colors: Colors) -> Cell {
-        let text = self.text(one, now);
+    fn cell(self, text: String, name_width: usize, colors: Colors) -> Cell {
         match self {
             Self::Id => colors.cell(Paint::Label, &text),
             Self::Name => Cell::new(cut(&text, name_width)),

@@ -1,5 +1,6 @@
 //! Programs of other people that run `pm2` and read what it says, with `rpm` under that name: a
-//! dashboard and log viewer, a manager's library, a build tool's plugin, a deploy script.
+//! dashboard and log viewer, a manager's library, a metrics exporter, a build tool's plugin, a deploy
+//! script.
 
 use crate::harness::{Home, Output, Rpm, get, node_modules, port, venv};
 use std::{fs, os::unix::fs::symlink, path::Path};
@@ -86,6 +87,36 @@ fn a_library_manages_apps() {
     let python = venv("python3").display().to_string();
     let output = run(&home, &path, &[&python, "-c", MANAGER]);
     assert_eq!(output.stdout, "all of it\n");
+}
+
+/// npm's `pm2-metrics`, an exporter for Prometheus: asks over PM2's sockets, and is an app itself.
+#[test]
+fn an_exporter_tells_prometheus_of_every_app() {
+    let (home, port) = (Home::new(), port());
+    home.modules();
+    home.copy("streams.js");
+    home.write("package.json", r#"{"name": "x", "version": "3.2.1"}"#);
+    home.rpm(["set", "pm2_socket", "true"]).success();
+    home.rpm(["start", "streams.js", "--name", "api"]).success();
+    home.rpm(["stop", "api"]).success();
+    let exporter = "node_modules/pm2-metrics/exporter.js";
+    let settings = format!("{{\"port\":{port}}}");
+    // It says that it listens before it does; with instances `start` waits for it.
+    home.rpm(["start", exporter, "--name", "pm2-metrics", "-i", "1"])
+        .env("PM2_HOME", home.path().display())
+        .env("pm2-metrics", settings)
+        .success();
+    let metrics = get(port, "/metrics").expect("/metrics").body;
+    let node = std::process::Command::new("node").arg("--version").output().unwrap().stdout;
+    let node = String::from_utf8(node).unwrap().trim().trim_start_matches('v').to_owned();
+    let api = format!(
+        "{{id=\"0\",name=\"api\",version=\"3.2.1\",instance=\"0\",\
+         interpreter=\"node\",node_version=\"{node}\"}}"
+    );
+    for line in [format!("pm2_up{api} 0\n"), format!("pm2_restarts{api} 0\n")] {
+        assert!(metrics.contains(&line), "no {line} in {metrics}");
+    }
+    assert!(metrics.contains("pm2_up{id=\"1\",name=\"pm2-metrics\""), "{metrics}");
 }
 
 /// npm's `nx-pm2-plugin`: runs `npx pm2 start` with long options, and takes anything on standard

@@ -139,7 +139,7 @@ fn crashes_are_told_to_a_command_once_and_the_end_to_a_url() {
         "ecosystem.toml",
         &format!(
             "[[apps]]\nname = \"app\"\nscript = \"crash.js\"\nmax_restarts = 3\n\
-             env = {{ CODE = 7, COLOR = \"red\" }}\n\
+             env = {{ CODE = 7, COLOR = \"red\", SAY = \"one\\ntwo\" }}\n\
              on = {{ crash = \"echo $RPM_EVENT $RPM_APP $RPM_INSTANCE $COLOR: $RPM_REASON \
              >>told && cat >>told\", errored = \"http://127.0.0.1:{port}/hook?x=1\" }}\n"
         ),
@@ -157,6 +157,7 @@ fn crashes_are_told_to_a_command_once_and_the_end_to_a_url() {
     assert_eq!(line, "crash app 0 red: exited with code 7");
     let json: Value = serde_json::from_str(json).unwrap();
     assert_eq!((&json["reason"], &json["left_out"]), (&"exited with code 7".into(), &0.into()));
+    assert_eq!(json["stderr"], serde_json::json!(["one", "two"]));
     assert_once(&told);
 }
 

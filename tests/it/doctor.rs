@@ -6,12 +6,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 /// Areas and names of all checks, in order.
-const CHECKS: [(&str, &str); 19] = [
+const CHECKS: [(&str, &str); 22] = [
     ("kernel", "release"),
     ("kernel", "pidfd"),
     ("kernel", "bind filter"),
     ("kernel", "port balancing"),
     ("kernel", "cgroup"),
+    ("kernel", "memory limit"),
+    ("kernel", "cpu limit"),
+    ("kernel", "pids limit"),
     ("kernel", "yama"),
     ("limits", "open files"),
     ("limits", "processes"),

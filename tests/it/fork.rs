@@ -1,6 +1,7 @@
 //! Fork mode: separate processes with ports of their own.
 
 use crate::harness::{App, Home, Load, Process, ask, port, ports};
+use std::time::{Duration, Instant};
 
 fn four_hellos(home: &Home, first: u16) {
     home.copy("hello.js");
@@ -61,6 +62,75 @@ fn instance_var_names_the_slot() {
     for (slot, app) in home.app("env").iter().enumerate() {
         let text = home.wait_for_line(&app.out_log(), "end of environment");
         assert!(text.contains(&format!("WORKER={slot}\n")), "{text}");
+    }
+}
+
+/// Listens on PORT, but not at once.
+const SLOW_START: &str = "import http.server, json, os, select\n\
+    class Who(http.server.BaseHTTPRequestHandler):\n\
+    \x20   def do_GET(self):\n\
+    \x20       body = json.dumps({'pid': os.getpid()}).encode()\n\
+    \x20       self.send_response(200)\n\
+    \x20       self.send_header('Content-Length', str(len(body)))\n\
+    \x20       self.end_headers()\n\
+    \x20       self.wfile.write(body)\n\
+    \x20   def log_message(self, *_): pass\n\
+    select.select([], [], [], float(os.environ['AFTER']))\n\
+    http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Who).serve_forever()\n";
+
+/// Two of it, which listen at once; if that were not seen, it would take 45 seconds.
+fn two_seen_to_listen(home: &Home, first: u16) {
+    home.write("slow.py", SLOW_START);
+    let text = format!(
+        "[[apps]]\nname = \"web\"\nscript = \"slow.py\"\ninstances = 2\n\
+         increment_var = \"PORT\"\nmin_uptime = \"45s\"\n[apps.env]\nPORT = {first}\n"
+    );
+    home.write("ecosystem.toml", &text);
+    let began = Instant::now();
+    home.rpm(["start", "ecosystem.toml"]).env("AFTER", "0").success();
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
+fn an_instance_is_online_as_soon_as_its_own_port_listens() {
+    let (home, first) = (Home::new(), ports(2));
+    two_seen_to_listen(&home, first);
+    for app in home.app("web") {
+        let port = first + u16::try_from(app.slot()).unwrap();
+        assert_eq!(ask(port).pid, app.pid());
+        let id = app.id().to_string();
+        let shown = home.rpm(["show", &id]).success().stdout;
+        assert!(shown.contains(&format!("127.0.0.1:{port}")), "{shown}");
+    }
+}
+
+#[test]
+fn an_app_that_was_seen_to_listen_is_waited_for_however_slowly_it_starts() {
+    let (home, first) = (Home::new(), ports(2));
+    two_seen_to_listen(&home, first);
+    let slowly = ["restart", "web", "--min-uptime", "100", "--update-env"];
+    for words in [&slowly[..], &["restart", "web"], &["reload", "web"]] {
+        home.rpm_under(&[], words).env("AFTER", "1.5").success();
+        for app in home.app("web") {
+            assert_eq!(ask(first + u16::try_from(app.slot()).unwrap()).pid, app.pid(), "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn an_instance_that_never_listens_on_its_port_is_online_after_min_uptime() {
+    let (home, first) = (Home::new(), ports(2));
+    home.copy("ticker.js");
+    let text = format!(
+        "[[apps]]\nname = \"job\"\nscript = \"ticker.js\"\ninstances = 2\n\
+         increment_var = \"PORT\"\nmin_uptime = 300\n[apps.env]\nPORT = {first}\n"
+    );
+    home.write("ecosystem.toml", &text);
+    home.rpm(["start", "ecosystem.toml"]).success();
+    for verb in ["restart", "reload"] {
+        let began = Instant::now();
+        home.rpm([verb, "job"]).success();
+        assert!(began.elapsed() < Duration::from_secs(10), "{verb}: {:?}", began.elapsed());
     }
 }
 

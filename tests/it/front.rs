@@ -306,3 +306,34 @@ fn what_cannot_be_is_refused_with_its_line() {
     refused(&format!("{port}proxy = {{ lisen = 1 }}"), &["`lisen`"]);
     refused(&format!("{port}proxy = \"udp:53\""), &["TCP or unix addresses"]);
 }
+
+/// An app went without a front for ever, and its clients without an answer, when the address that
+/// it was to have next was somebody else's.
+#[test]
+fn a_change_to_an_address_that_a_stranger_has_changes_nothing() {
+    let (home, port, first) = (Home::new(), port(), ports(2));
+    home.copy("hello.js");
+    let file = |listen: u16| {
+        let text = format!(
+            "[[apps]]\nname = \"shop\"\nscript = \"hello.js\"\ninstances = 2\n\
+             increment_var = \"PORT\"\nport = {first}\nproxy = \"127.0.0.1:{listen}\"\n"
+        );
+        home.write("ecosystem.toml", &text);
+    };
+    file(port);
+    home.rpm(["start", "ecosystem.toml"]).success();
+    let before = home.pids("shop");
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = stranger.local_addr().unwrap().port();
+    file(taken);
+    let holder = format!("(pid {})", std::process::id());
+    for words in [&["apply"][..], &["reload", "ecosystem.toml"]] {
+        let words = words.to_vec();
+        home.rpm_under(&[], &words).refused(&[&taken.to_string(), &holder, "`proxy`"]);
+        assert_eq!(home.pids("shop"), before);
+        assert!(before.contains(&ask(port).pid));
+    }
+    drop(stranger);
+    home.rpm(["apply"]).success();
+    assert!(home.pids("shop").contains(&ask(taken).pid));
+}

@@ -1,7 +1,9 @@
 //! `balance = "least_conn"` for instances that share a port: a front accepts at the address they
 //! bind, for Node, Python and a native program.
 
-use crate::harness::{App, Connection, Home, Load, Process, Who, ask, compiled, get, port, ports};
+use crate::harness::{
+    App, Connection, Home, Load, Process, Who, ask, compiled, get, pids_answering, port, ports,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -152,5 +154,28 @@ fn an_address_that_a_stranger_has_is_told() {
         let words = ["start", script, "--name", "web", "-i", "2", "--balance", "least_conn"];
         let told = format!("port {port} is in use by");
         home.rpm(words).env("PORT", port).refused(&[&told]);
+    }
+}
+
+/// Its workers have private sockets behind a front, others have public ones: after a change of one
+/// into the other nobody served the port any more.
+#[test]
+fn a_change_from_or_to_least_conn_while_it_runs_is_refused_and_harms_nobody() {
+    let (home, port) = (Home::new(), port());
+    home.copy("balanced.js");
+    let words = ["start", "balanced.js", "--name", "web", "-i", "2", "--balance", "least_conn"];
+    home.rpm(words).env("PORT", port).success();
+    for (from, to) in [("least_conn", "even"), ("even", "least_conn")] {
+        let before = home.pids("web");
+        for verb in ["restart", "reload"] {
+            home.rpm([verb, "web", "--balance", to])
+                .refused(&["`balance` can become or cease to be least_conn", "rpm stop web"]);
+        }
+        assert_eq!(home.app("web")[0].env("balance"), from);
+        assert_eq!(pids_answering(port, 2), before.iter().copied().collect());
+        home.rpm(["stop", "web"]).success();
+        home.rpm(["start", "web", "--balance", to]).success();
+        assert_eq!(home.app("web")[0].env("balance"), to);
+        assert_eq!(pids_answering(port, 2), home.pids("web").into_iter().collect());
     }
 }

@@ -233,13 +233,13 @@ fn wrong_words_are_wrong_usage() {
         (["logs", "--since", "yesterday"], "10m (ago)"),
         (["logs", "--until", "25:00"], "10m (ago)"),
         (["logs", "--grep", "("], "unclosed group"),
-        (["logs", "--raw", "--json"], "--json"),
-        (["logs", "--json", "--format"], "--format"),
     ] {
         let output = home.rpm(words).exits(2);
         assert!(output.stderr.contains(want), "{output:#?}");
     }
     home.rpm(["logs", "apj", "--nostream"]).refused(&["apj", "api"]);
+    home.rpm(["logs", "--since", "1h", "--until", "2h"])
+        .refused(&["--since is later than --until", "2h --until 1h"]);
 }
 
 #[test]

@@ -199,6 +199,10 @@ fn commands_that_are_not_here_say_so_in_two_lines() {
         assert_eq!(output.stderr.lines().count(), 2, "{output:?}");
     }
     home.rpm(["install", "pm2-logrotate"]).refused(&["modules"]);
+    for command in ["monit", "dash", "imonit", "dashboard", "deploy", "logrotate", "slist"] {
+        home.rpm([command]).refused(&[command, "does not exist", "hint:"]);
+    }
+    home.rpm(["start", "app.js", "--container"]).refused(&["--container", "--no-daemon"]);
     assert_eq!(home.processes(), [], "none of these needs a daemon");
 }
 
@@ -222,6 +226,10 @@ fn a_shell_completes_commands_and_apps() {
     let line = home.rpm(["completion", "bash"]).success().stdout;
     assert_eq!(line, "source <(COMPLETE=bash rpm)\n");
     home.rpm(["completion", "tcsh"]).refused(&["tcsh", "fish"]);
+    home.rpm(["completion"])
+        .env("SHELL", "/bin/zsh")
+        .stdout("source <(COMPLETE=zsh rpm)\n")
+        .success();
     // What the script that bash sources calls at a press of Tab.
     let asked = |words: &[&str], index: &str| {
         crate::harness::Rpm::new(&home, &[&[env!("CARGO_BIN_EXE_rpm"), "--"], words].concat())
@@ -241,4 +249,98 @@ fn the_manual_page_is_one_that_man_reads() {
     let home = Home::new();
     let page = home.rpm(["man"]).success().stdout;
     assert!(page.contains(".TH rpm 1") && page.contains("startOrRestart"), "{page}");
+}
+
+#[test]
+fn completions_are_installed_once_and_uninstalled() {
+    let home = Home::new();
+    let file = home.work().join(".bashrc");
+    let run = |word: &str| {
+        let command = home.rpm(["completion", word]);
+        command.env("HOME", home.work().display()).env("SHELL", "/bin/bash").success().stdout
+    };
+    fs::write(&file, "alias x=y").unwrap();
+    assert!(run("install").contains("added to $ROOT/work/.bashrc"));
+    assert!(run("install").contains("already"));
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(text, "alias x=y\nsource <(COMPLETE=bash rpm)\n");
+    assert!(run("uninstall").contains("removed"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "alias x=y\n");
+    let tcsh = home.rpm(["completion", "install"]).env("SHELL", "/bin/tcsh");
+    tcsh.env("HOME", home.work().display()).refused(&["tcsh"]);
+}
+
+#[test]
+fn repeated_options_are_lists_and_not_one_text() {
+    let home = Home::new();
+    home.copy("environment.js");
+    home.write("a.env", "FROM_A=1\n");
+    home.write("b.env", "FROM_B=2\n");
+    let words = "start environment.js --env-file a.env --env-file b.env --filter-env SECRET \
+                 --filter-env TOKEN -- FROM_A FROM_B MY_SECRET_X A_TOKEN PLAIN";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    home.rpm_under(&[], &words)
+        .env("MY_SECRET_X", "hush")
+        .env("A_TOKEN", "hush")
+        .env("PLAIN", "seen")
+        .success();
+    let text = home.wait_for_line(&home.single("environment").out_log(), "end of environment");
+    let seen: Vec<&str> = text.lines().take(5).collect();
+    assert_eq!(seen, ["FROM_A=1", "FROM_B=2", "MY_SECRET_X=", "A_TOKEN=", "PLAIN=seen"]);
+}
+
+#[test]
+fn what_start_writes_starts_the_same_app() {
+    let home = Home::new();
+    home.copy("streams.js");
+    let words = "start streams.js -n x -k 3000 --watch lib --no-autorestart --write -- a b";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    home.rpm_under(&[], &words).success();
+    let fields = |home: &Home| {
+        let app = home.single("x");
+        let of = |key: &str| app.env(key).clone();
+        ["args", "kill_timeout", "watch", "autorestart", "pm_exec_path", "pm_cwd"].map(of)
+    };
+    let before = fields(&home);
+    home.rpm(["delete", "x"]).success();
+    home.rpm(["start", "x-pm2.json"]).stderr("").success();
+    assert_eq!(fields(&home), before);
+}
+
+#[test]
+fn in_the_foreground_apps_end_with_the_command() {
+    let home = Home::new();
+    home.copy("streams.js");
+    let command = home.rpm(["start", "streams.js", "--no-daemon"]).spawn();
+    command.until("the app's line", |text| text.contains("to stdout"));
+    let app = home.single("streams");
+    command.process().signal(rustix::process::Signal::TERM);
+    assert_eq!(command.finish(crate::harness::LIMIT).code, 0);
+    assert!(!crate::harness::Process(app.pid()).is_alive());
+    assert_eq!(home.processes(), []);
+    // Who finds a daemon leaves it to its owner.
+    home.rpm(["ping"]).success();
+    let command = home.rpm(["start", "streams.js", "--no-daemon"]).spawn();
+    command.until("the app's line", |text| text.contains("to stdout"));
+    assert_eq!(command.interrupt().code, 130);
+    assert!(home.single("streams").is_online());
+    let command = home.rpm(["restart", "streams", "--attach"]).spawn();
+    command.until("the app's line", |text| text.contains("to stdout"));
+    assert_eq!(command.interrupt().code, 130);
+}
+
+#[test]
+fn only_files_with_these_extensions_are_watched() {
+    let home = Home::new();
+    home.copy("streams.js");
+    fs::create_dir(home.work().join("lib")).unwrap();
+    home.rpm(["start", "streams.js", "-n", "x", "--watch", "--ext", "js,ts"]).success();
+    home.wait_for_log(|log| log.contains("watching its files"));
+    home.write("style.css", "a {}");
+    home.write("lib/page.ts", "1");
+    home.wait_until("it was restarted", |apps| apps[0].restarts() == 1 && apps[0].is_online());
+    let events = home.rpm(["events", "--json", "--since", "0"]).spawn();
+    let text = events.until("the file is named", |text| text.contains("page.ts"));
+    assert!(!text.contains("style.css"), "{text}");
+    events.interrupt();
 }

@@ -21,33 +21,40 @@ fn all_replaced(home: &Home, before: &BTreeSet<u32>, port: u16, reloads: u64) {
     assert!(apps.iter().all(|app| app.is_online() && app.restarts() == reloads), "{apps:#?}");
 }
 
-#[test]
-fn ten_reloads_under_all_kinds_of_load_lose_nothing() {
-    let (home, port) = (Home::new(), port());
-    home.start_web("slow.js", "2", port);
-    let load = Load::on(port).fresh(4).keep_alive(8).slow(4);
-    load.more(100);
-    let before = pids(&home);
-    for _ in 0..10 {
-        home.rpm(["reload", "web"]).success();
-    }
-    load.more(100);
-    load.stop().is_clean(1000);
-    all_replaced(&home, &before, port, 10);
-}
-
-#[test]
-fn a_hundred_reloads_of_four_workers_lose_nothing() {
+/// slow.js, whose workers are all replaced at once.
+fn start_slow(instances: u32, slow: u32) -> (Home, u16) {
     let (home, port) = (Home::new(), port());
     home.copy("slow.js");
     home.write(
         "ecosystem.toml",
         &format!(
-            "[[apps]]\nname = \"web\"\nscript = \"slow.js\"\ninstances = 4\nmax_surge = 4\n\
-             [apps.env]\nPORT = {port}\nSLOW_MS = 100\n"
+            "[[apps]]\nname = \"web\"\nscript = \"slow.js\"\ninstances = {instances}\n\
+             max_surge = {instances}\n[apps.env]\nPORT = {port}\nSLOW_MS = {slow}\n"
         ),
     );
     home.rpm(["start", "ecosystem.toml"]).success();
+    (home, port)
+}
+
+/// Complaint A2, with its numbers: an app without any handler, answers that take two seconds.
+#[test]
+fn twenty_reloads_lose_none_of_twenty_thousand_requests() {
+    const REQUESTS: u64 = 20_000;
+    let (home, port) = start_slow(2, 2000);
+    let load = Load::on(port).fresh(4).keep_alive(8).slow(4);
+    load.more(100);
+    let before = pids(&home);
+    for _ in 0..20 {
+        home.rpm(["reload", "web"]).success();
+    }
+    load.reaches(REQUESTS);
+    load.stop().is_clean(REQUESTS);
+    all_replaced(&home, &before, port, 20);
+}
+
+#[test]
+fn a_hundred_reloads_of_four_workers_lose_nothing() {
+    let (home, port) = start_slow(4, 100);
     let load = Load::on(port).fresh(2).keep_alive(2).slow(2);
     load.more(100);
     let before = pids(&home);

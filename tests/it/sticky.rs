@@ -37,6 +37,13 @@ impl Chat {
         response.body
     }
 
+    /// Asks for a WebSocket of this session, which only its own worker can give.
+    fn upgrades(&self) {
+        let path = self.path().replace("=polling", "=websocket");
+        let status = self.connection().upgrade(&path).expect("an answer");
+        assert_eq!(status, 101, "127.0.0.{}: {path}", self.host);
+    }
+
     fn post(&self, packet: &str) -> String {
         let response = self.connection().post(&self.path(), packet).expect("an answer");
         assert_eq!(response.status, 200, "127.0.0.{}: {}", self.host, response.body);
@@ -63,9 +70,13 @@ fn socket_io_keeps_its_sessions_over_four_workers() {
     home.modules();
     let words = ["start", "chat.js", "--name", "web", "-i", "4", "--balance", "ip_hash"];
     home.rpm(words).env("PORT", port).success();
-    let chats: Vec<Chat> = (10..30).map(|host| Chat::open(host, port)).collect();
+    // 200 clients of 20 addresses, all at once; each of the last talks, and goes on to a WebSocket.
+    let chats: Vec<Chat> =
+        (0..10).flat_map(|_| (10..30).map(|host| Chat::open(host, port))).collect();
     let mut workers = BTreeSet::new();
-    for chat in &chats {
+    let (quiet, talking) = chats.split_at(180);
+    quiet.iter().for_each(Chat::upgrades);
+    for chat in talking {
         let who = chat.hear("\"who\"");
         let pid = who.trim_matches(|c: char| !c.is_ascii_digit()).rsplit(',').next().unwrap_or("");
         let pid: u32 = pid.trim().parse().unwrap_or_else(|_| panic!("{who:?}"));
@@ -76,6 +87,7 @@ fn socket_io_keeps_its_sessions_over_four_workers() {
                 format!(r#"43{turn}["{pid} heard x{turn}"]"#)
             );
         }
+        chat.upgrades();
         workers.insert(pid);
     }
     assert!(workers.len() > 1, "20 addresses met {workers:?} only");

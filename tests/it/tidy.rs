@@ -53,12 +53,11 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates of others that only some of ours may use.
-const RESERVED: [(&str, &[&str]); 8] = [
+const RESERVED: [(&str, &[&str]); 7] = [
     ("clap", &["rpm"]),
     ("interprocess", &["rpm", "rpm-daemon", "rpm-protocol"]),
     ("libc", &["rpm-unix"]),
     ("nix", &["rpm-cluster", "rpm-daemon", "rpm-front", "rpm-keeper", "rpm-logs", "rpm-unix"]),
-    ("sysinfo", &["rpm-daemon"]),
     ("toml", &["rpm-config"]),
     ("hyper", &["rpm-daemon", "rpm-serve"]),
     ("tracing-subscriber", &["rpm", "rpm-daemon"]),

@@ -94,6 +94,99 @@ fn the_tree_of_one_app_is_not_that_of_another() {
     assert!(home.jlist().iter().all(App::is_online));
 }
 
+/// A double-forked grandchild with a session of its own, no environment and no descriptors, that
+/// ignores every signal it can: nothing but its control group says whose it is.
+const HIDDEN: &str = "\
+import os, signal
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.chdir('/')
+    name = os.environ['PID_FILE']
+    with open(name + '.new', 'w') as file:
+        file.write(str(os.getpid()))
+    os.rename(name + '.new', name)
+    os.closerange(0, 256)
+    os.execve('/bin/sleep', ['sleep', '1000'], {})
+os.wait()
+signal.pause()
+";
+
+/// Starts it; its grandchild, `None` where this machine lets nobody make groups.
+fn hidden(home: &Home) -> Option<Process> {
+    if !crate::limits::can(home, "cgroup") {
+        return None;
+    }
+    home.write("hidden.py", HIDDEN);
+    let file = home.work().join("hidden.pid");
+    home.rpm(["start", "hidden.py", "--name", "app", "--kill-timeout", "300"])
+        .env("PID_FILE", file.display())
+        .success();
+    crate::harness::wait_for(&file, "a pid", |text| !text.is_empty());
+    let pid = fs::read_to_string(file).unwrap().parse().unwrap();
+    Some(Process(pid))
+}
+
+/// Fails if it does, and ends it, for nobody else would.
+fn must_not_outlive(process: Process, whom: &str) {
+    if !process.ends_within(LIMIT) {
+        process.kill();
+        panic!("it outlived {whom}");
+    }
+}
+
+#[test]
+fn who_hides_from_everything_else_is_killed_by_its_control_group() {
+    let home = Home::new();
+    let Some(process) = hidden(&home) else { return };
+    assert!(process.is_alive());
+    home.rpm(["stop", "app"]).success();
+    must_not_outlive(process, "its app");
+}
+
+/// Also where its leader is killed, and with a daemon that has never seen it.
+#[test]
+fn who_hides_goes_with_a_crash_of_its_leader_under_another_daemon() {
+    let home = Home::new();
+    let Some(process) = hidden(&home) else { return };
+    let (daemon, leader) = (home.daemon(), Process(home.single("app").pid()));
+    daemon.kill();
+    assert!(daemon.ends_within(LIMIT));
+    home.rpm(["ping"]).success();
+    leader.kill();
+    must_not_outlive(process, "its leader");
+}
+
+/// Each process forks the next and exits, in a session of its own: whoever looks sees only those
+/// that are gone already.
+const HYDRA: &str = "\
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print('up', flush=True)
+if os.fork() == 0:
+    while True:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+signal.pause()
+";
+
+#[test]
+fn a_tree_that_forks_for_ever_is_killed_at_once() {
+    let home = Home::new();
+    if !crate::limits::can(&home, "cgroup") {
+        return;
+    }
+    home.write("hydra.py", HYDRA);
+    home.rpm(["start", "hydra.py", "--name", "app", "--kill-timeout", "300"]).success();
+    home.wait_for_line(&home.single("app").out_log(), "up\n");
+    home.rpm(["stop", "app"]).success();
+    assert_eq!(home.app_processes(), []);
+    assert_eq!(home.single("app").status(), "stopped");
+}
+
 /// A9: npm leaves at the first signal while its server is still finishing.
 #[test]
 fn a_leader_that_leaves_at_once_does_not_end_the_drain_and_a_signal_comes_once() {

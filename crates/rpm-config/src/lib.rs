@@ -101,4 +101,4 @@ pub use spec::{
 pub use suggest::nearest;
 pub use units::{MAX_DURATION, MIN_BARE_SIZE, duration, size};
 pub use warning::Warning;
-pub use watch::{IGNORED_BY_DEFAULT, WatchFilter, WatchPaths, matches};
+pub use watch::{IGNORED_BY_DEFAULT, ONLY_EXTENSIONS, WatchFilter, WatchPaths, matches};

@@ -17,25 +17,12 @@ pub struct Limits {
     pub nofile: Option<u64>,
     /// Its niceness, -20 to 19 (setpriority(2)); less than rpm's own is for root.
     pub nice: Option<i8>,
-    /// Bytes of memory. Needs cgroup v2.
+    /// Bytes of memory of its whole tree. Needs a control group, as those below.
     pub memory: Option<u64>,
-    /// Thousandths of a CPU. Needs cgroup v2.
+    /// Thousandths of a CPU.
     pub cpu: Option<u32>,
-    /// Processes and threads. Needs cgroup v2.
+    /// Processes and threads.
     pub pids: Option<u32>,
-}
-
-impl Limits {
-    /// Those that are asked for and not enforced by this version: they need a cgroup for each
-    /// instance.
-    pub fn unenforced(&self) -> Vec<&'static str> {
-        let asked = [
-            ("memory", self.memory.is_some()),
-            ("cpu", self.cpu.is_some()),
-            ("pids", self.pids.is_some()),
-        ];
-        asked.iter().filter(|(_, asked)| *asked).map(|(name, _)| *name).collect()
-    }
 }
 
 /// Reads the table.
@@ -93,12 +80,25 @@ fn cpu(node: &Node) -> Result<u32, InvalidValue> {
 
 impl std::fmt::Display for Limits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let nofile = self.nofile.map(|files| format!("nofile {files}"));
-        let nice = self.nice.map(|nice| format!("nice {nice}"));
-        let unenforced = self.unenforced().into_iter().map(|name| format!("{name} (not enforced)"));
-        let all: Vec<String> = nofile.into_iter().chain(nice).chain(unenforced).collect();
-        f.write_str(&all.join(", "))
+        let all = [
+            self.memory.map(|bytes| format!("memory {}", size(bytes))),
+            self.cpu.map(|thousandths| format!("cpu {}", f64::from(thousandths) / 1000.0)),
+            self.pids.map(|count| format!("pids {count}")),
+            self.nofile.map(|files| format!("nofile {files}")),
+            self.nice.map(|nice| format!("nice {nice}")),
+        ];
+        f.write_str(&all.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
+}
+
+/// As it may be written: `1536M`.
+fn size(bytes: u64) -> String {
+    let units = [(30, "G"), (20, "M"), (10, "K")];
+    let whole = units.iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    whole.map_or_else(
+        || format!("{bytes} bytes"),
+        |(shift, unit)| format!("{}{unit}", bytes >> shift),
+    )
 }
 
 #[cfg(test)]
@@ -109,6 +109,23 @@ mod tests {
     fn one(key: &str, data: Data) -> Result<Limits, InvalidValue> {
         let entry = Entry { key: key.to_owned(), value: Node { line: None, data } };
         read(&Node { line: None, data: Data::Table(vec![entry]) })
+    }
+
+    #[test]
+    fn limits_read_as_they_are_written() {
+        let limits = Limits {
+            nofile: Some(777),
+            nice: Some(-7),
+            memory: Some(1536 << 20),
+            cpu: Some(500),
+            pids: Some(10),
+        };
+        let text = "memory 1536M, cpu 0.5, pids 10, nofile 777, nice -7";
+        assert_eq!(limits.to_string(), text);
+        assert_eq!(Limits::default().to_string(), "");
+        for (bytes, text) in [(1 << 30, "1G"), (1025, "1025 bytes"), (2048, "2K")] {
+            assert_eq!(size(bytes), text);
+        }
     }
 
     #[test]

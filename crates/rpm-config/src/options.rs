@@ -154,10 +154,23 @@ impl AppOptions {
     /// Sets `key` (or an alias of it) from the text of a command-line option, read as a file's
     /// string would be: numbers, durations, sizes, `true` and `false`, and lists split at blanks.
     pub fn set(&mut self, key: &str, text: &str) -> Result<(), InvalidValue> {
-        let Some(Key { read, .. }) = keys::find(key) else {
-            return Err(InvalidValue::text("the name of a key", key));
-        };
-        read(&Node { line: None, data: Data::Text(text.to_owned()) }, self)
+        self.set_data(key, Data::Text(text.to_owned()))
+    }
+
+    /// As [`Self::set`], from an option that was repeated: a file's list of strings.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_list(&mut self, key: &str, texts: &[String]) -> Result<(), InvalidValue> {
+        let item = |text: &String| Node { line: None, data: Data::Text(text.clone()) };
+        self.set_data(key, Data::List(texts.iter().map(item).collect()))
+    }
+
+    fn set_data(&mut self, key: &str, data: Data) -> Result<(), InvalidValue> {
+        match keys::find(key) {
+            Some(Key { read, .. }) => read(&Node { line: None, data }, self),
+            None => Err(InvalidValue::text("the name of a key", key)),
+        }
     }
 }
 

@@ -252,10 +252,6 @@ fn warnings(
     let args_given = options.interpreter_args.as_ref().is_some_and(|args| !args.is_empty());
     let unused = args_given && spec.launch.interpreter.is_none();
     let missing = missing.chain(unused.then(|| Warning::InterpreterArgsUnused { app: app() }));
-    let unenforced = spec.limits.unenforced();
-    let unenforced = (!unenforced.is_empty())
-        .then(|| Warning::LimitsUnenforced { app: app(), limits: unenforced });
-    let missing = missing.chain(unenforced);
     let inherits = spec.balance == Balance::LeastConn && !spec.listen.is_empty();
     missing.chain(inherits.then(|| Warning::LeastConnShared { app: app() })).collect()
 }

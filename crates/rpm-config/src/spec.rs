@@ -171,6 +171,15 @@ pub struct AppSpec {
     pub autostart: bool,
 }
 
+impl AppSpec {
+    /// Whether each instance is given a port of its own to listen on, which rpm does not hold.
+    pub fn has_own_ports(&self) -> bool {
+        let given = self.increment_var.is_some() || self.proxy.is_some();
+        let held = self.share_ports || !self.listen.is_empty();
+        self.mode == ExecMode::Fork && given && !held
+    }
+}
+
 /// Which inherited variables an app does not get (PM2's `filter_env`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

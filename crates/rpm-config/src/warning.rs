@@ -20,13 +20,6 @@ pub enum Warning {
         /// Which app.
         app: AppName,
     },
-    /// `limits` that need what this version does not do.
-    LimitsUnenforced {
-        /// Which app.
-        app: AppName,
-        /// Which of them.
-        limits: Vec<&'static str>,
-    },
     /// `balance = "least_conn"` with `listen`.
     LeastConnShared {
         /// Which app.
@@ -43,9 +36,6 @@ impl fmt::Display for Warning {
             }
             Self::InterpreterArgsUnused { app } => {
                 write!(f, "app {app}: `node_args` are not used, no interpreter runs it")
-            }
-            Self::LimitsUnenforced { app, limits } => {
-                write!(f, "app {app}: `limits` are not enforced for {}", limits.join(", "))
             }
             Self::LeastConnShared { app } => {
                 write!(

@@ -19,6 +19,10 @@ pub enum WatchPaths {
 /// Begins a pattern that was a regular expression in a JavaScript file; so are its letters meant.
 pub(crate) const REGEX: &str = "regex:";
 
+/// Begins an entry of `ignore_watch` that names extensions, parted by commas: files with any other
+/// one never count. It is what `start --ext` asks for.
+pub const ONLY_EXTENSIONS: &str = "ext:";
+
 /// What never counts unless `ignore_watch` says otherwise, as names anywhere below what is watched:
 /// PM2's `node_modules` and dot files, and what programs write while they run.
 pub const IGNORED_BY_DEFAULT: [&str; 4] = ["node_modules", ".*", "*.log", "*.pid"];
@@ -56,6 +60,8 @@ pub(crate) fn resolve(options: &AppOptions, search: &Search) -> Option<Watch> {
 pub struct WatchFilter {
     ignored: GlobSet,
     names: bool,
+    /// Only files with one of these extensions count.
+    extensions: Option<Vec<String>>,
     logs: Vec<PathBuf>,
 }
 
@@ -64,13 +70,20 @@ impl WatchFilter {
     /// taken for a name.
     pub fn new(watch: &Watch, cwd: &Path, logs: Vec<PathBuf>) -> Self {
         let mut set = GlobSetBuilder::new();
-        for pattern in watch.ignore.iter().flatten() {
+        let all = watch.ignore.iter().flatten();
+        let (only, patterns): (Vec<&String>, Vec<&String>) =
+            all.partition(|entry| entry.starts_with(ONLY_EXTENSIONS));
+        for pattern in &patterns {
             for glob in globs(pattern, cwd) {
                 set.add(glob);
             }
         }
         let ignored = set.build().unwrap_or_else(|_| GlobSet::empty());
-        Self { ignored, names: watch.ignore.is_none(), logs }
+        let only = only.last().and_then(|entry| entry.strip_prefix(ONLY_EXTENSIONS));
+        let extensions =
+            only.map(|list| list.split(',').map(|one| extension(one).into()).collect());
+        let names = watch.ignore.is_none() || (extensions.is_some() && patterns.is_empty());
+        Self { ignored, names, extensions, logs }
     }
 
     /// Whether a change of `path`, found below the watched `base`, counts for nothing; so does all
@@ -82,6 +95,22 @@ impl WatchFilter {
             || self.ignored.is_match(path)
             || (self.names && named())
     }
+}
+
+impl WatchFilter {
+    /// Whether a change of `path` itself can count, whatever is ignored; what is below it may count
+    /// where it does not.
+    pub fn wants(&self, path: &Path) -> bool {
+        let found = || path.extension().map(|found| found.to_string_lossy());
+        self.extensions.as_ref().is_none_or(|wanted| {
+            found().is_some_and(|found| wanted.iter().any(|one| *one == found))
+        })
+    }
+}
+
+/// `js` for `.js` and ` js`.
+fn extension(text: &str) -> &str {
+    text.trim().trim_start_matches('.')
 }
 
 /// Whether `path` is one that `pattern`, an absolute path of `watch`, means.
@@ -147,6 +176,21 @@ mod tests {
         for path in ["server.js", "lib/a.js", "logs.js", "outer"] {
             assert!(!ignored(&filter, path), "{path}");
         }
+    }
+
+    #[test]
+    fn only_some_extensions_count_beside_the_defaults() {
+        let filter = filter(Some(&["ext:js,.ts, json"]));
+        let wanted = |below: &str| {
+            !ignored(&filter, below) && filter.wants(&Path::new("/srv/.apps/api").join(below))
+        };
+        for path in ["a.js", "lib/b.ts", "c.json"] {
+            assert!(wanted(path), "{path}");
+        }
+        for path in ["a.css", "Makefile", "lib", "node_modules/a.js", ".git/a.js", "a.jsx"] {
+            assert!(!wanted(path), "{path}");
+        }
+        assert!(!ignored(&filter, "lib.d"), "what is below a directory may count");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rpm_unix::{
 use std::{collections::BTreeMap, io, time::Duration};
 
 /// Linux's numbers of EADDRINUSE and EACCES.
-const EADDRINUSE: i32 = 98;
+pub(crate) const EADDRINUSE: i32 = 98;
 const EACCES: i32 = 13;
 /// The first port that is everybody's, unless the system says otherwise.
 const PRIVILEGED: u16 = 1024;
@@ -125,8 +125,9 @@ pub(crate) fn unseen(port: u16, holder: (i32, String), instance: InstanceId) -> 
     let (pid, command) = holder;
     format!(
         "port {port} is held by instance {instance} of the same app ({command}, pid {pid}), whose \
-         bind rpm did not see, as of 32-bit programs and io_uring; give the app its socket with \
-         `listen`, or in fork mode a port each with `increment_var`"
+         bind rpm did not see, as of 32-bit programs, io_uring, and where a sandbox forbids it \
+         (rpm doctor); give the app its socket with `listen`, or in fork mode a port each with \
+         `increment_var`"
     )
 }
 

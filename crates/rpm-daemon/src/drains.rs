@@ -1,9 +1,9 @@
 //! What draining workers still have to do: their connections are counted while somebody looks, at a
 //! list or at the events, and never else.
 
-use crate::{clock, engine::Engine};
+use crate::{clock, engine::Engine, tree};
 use rpm_supervisor::{Leaving, LeavingPhase, Moment, Notice, NoticeKind, WorkerId};
-use rpm_unix::{procfd, socket::Endpoint};
+use rpm_unix::{procfd, procfs::Process, socket::Endpoint};
 use std::{collections::BTreeMap, time::Duration};
 
 /// How often a drain that is watched is looked at; the usual one is over before.
@@ -14,10 +14,13 @@ pub(crate) struct Drains(BTreeMap<WorkerId, Vec<Endpoint>>);
 
 impl Drains {
     /// The connections of each whose tree is here and that is known to have listened. Reads /proc.
-    pub(crate) fn count(&self, trees: &BTreeMap<WorkerId, Vec<i32>>) -> BTreeMap<WorkerId, u32> {
+    pub(crate) fn count(
+        &self,
+        trees: &BTreeMap<WorkerId, Vec<Process>>,
+    ) -> BTreeMap<WorkerId, u32> {
         let known = self.0.iter().filter(|(_, endpoints)| !endpoints.is_empty());
         let counted = known.filter_map(|(worker, endpoints)| {
-            let count = procfd::connections(trees.get(worker)?, endpoints);
+            let count = procfd::connections(&tree::pids(trees.get(worker)?), endpoints);
             Some((*worker, u32::try_from(count).unwrap_or(u32::MAX)))
         });
         counted.collect()
@@ -70,7 +73,7 @@ impl Engine {
         Some(Notice { app: place.app.clone(), instance: place.instance, kind })
     }
 
-    fn draining(&self) -> impl Iterator<Item = (Moment, WorkerId)> {
+    pub(crate) fn draining(&self) -> impl Iterator<Item = (Moment, WorkerId)> {
         let all = self.fleet.apps.values().flat_map(|app| app.instances.values());
         let leaving = |one: &Leaving| match one.phase {
             LeavingPhase::Draining { until } => Some((until, one.worker)),

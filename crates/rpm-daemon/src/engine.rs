@@ -21,11 +21,13 @@ use crate::{
     ledger::Ledger,
     listeners::Listeners,
     log_files::Logs,
+    package::Versions,
     pm2::Pm2,
     probes::Probes,
     replies::Replies,
-    sample::Sampler,
+    sample::{Sampler, Whom},
     sharing::Sharing,
+    stamp::Stamp,
     store::{self, Exits, Saving},
     succession::Succession,
     targets::Specs,
@@ -33,10 +35,14 @@ use crate::{
     update::Update,
     worker::Workers,
 };
+use rpm_config::AppName;
 use rpm_keeper::Request;
 use rpm_supervisor::{Effect, Event, Fleet};
-use rpm_unix::home::Home;
-use std::{collections::VecDeque, time::Duration};
+use rpm_unix::{cgroup::Groups, home::Home};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 use tokio::time::sleep;
 
 /// How often the memory of apps with a limit is looked at.
@@ -54,10 +60,15 @@ pub(crate) struct Engine {
     pub(crate) places: Places,
     pub(crate) fleet: Fleet,
     pub(crate) specs: Specs,
+    pub(crate) versions: Versions,
+    /// What a worker of each app would be started with.
+    pub(crate) stamps: BTreeMap<AppName, Stamp>,
     pub(crate) workers: Workers,
     pub(crate) exits: Exits,
     pub(crate) events: EventLog,
     pub(crate) keeper: KeeperLink,
+    /// Where workers' control groups are.
+    pub(crate) groups: Groups,
     pub(crate) succession: Succession,
     pub(crate) listeners: Listeners,
     pub(crate) logs: Logs,
@@ -119,9 +130,9 @@ impl Engine {
                 event = self.keeper.receive() => self.on_keeper_link(event).await?,
                 message = self.inbox.receive() => self.on_messages(message),
                 () = sleep(deadline) => self.queue.push_back(Event::Tick),
-                _ = memory_timer.tick(), if limited => self.start_sample(),
+                _ = memory_timer.tick(), if limited => self.start_sample(Whom::Watched),
                 () = sleep(unwritten.unwrap_or_default()), if unwritten.is_some() => {}
-                () = sleep(look), if looks => self.start_sample(),
+                () = sleep(look), if looks => self.start_sample(Whom::Watched),
             }
             self.settle();
             self.start_postponed();
@@ -199,6 +210,7 @@ impl Engine {
             Message::FrontDue { app } => self.respawn_front(&app),
             Message::Expired { ticket, after } => self.on_expired(ticket, after),
             Message::Logged { worker, spools } => self.on_logged(worker, spools),
+            Message::Flooded(flooded) => self.on_flooded(flooded),
             Message::Log(news) => self.on_log_news(news),
             Message::Reopen => self.reopen_logs(None),
             Message::Due { app } => self.on_due(&app),

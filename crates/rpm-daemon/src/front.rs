@@ -32,10 +32,12 @@ use rpm_keeper::{Child, ChildId, ExitStatus, Request, SpawnStage};
 use rpm_supervisor::{App, Event, Moment, State};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    os::fd::OwnedFd,
+    fs,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     time::Duration,
 };
 
+pub(crate) use child::taken_address;
 pub(crate) use identity::{FrontEntry, is_front, owner};
 pub(crate) use link::Said;
 
@@ -124,6 +126,11 @@ impl Fronts {
         })
     }
 
+    /// Whether an app's front runs another program than we do: it is older than an update.
+    pub(crate) fn is_of_another_program(&self, app: &AppName) -> bool {
+        self.all.get(app).is_some_and(Front::is_of_another_program)
+    }
+
     fn app_of(&self, child: ChildId) -> Option<AppName> {
         self.all.iter().find(|(_, front)| front.child == child).map(|(app, _)| app.clone())
     }
@@ -141,6 +148,15 @@ impl Front {
             Phase::Serving(running) => Some(running),
             Phase::Starting | Phase::Ending | Phase::Down => None,
         }
+    }
+
+    fn is_of_another_program(&self) -> bool {
+        let program = |of: &str| {
+            let found = fs::metadata(format!("/proc/{of}/exe")).ok()?;
+            Some((found.dev(), found.ino()))
+        };
+        let theirs = self.running().and_then(|running| program(&running.pid.to_string()));
+        theirs.is_some() && theirs != program("self")
     }
 }
 
@@ -344,9 +360,22 @@ impl Engine {
     /// An app has a new description, or its workers other addresses: where its `proxy` is another
     /// one, a new front takes over. The old one accepts no more and ends with its last connection.
     pub(crate) fn renew_front(&mut self, app: &AppName) {
-        let Some(front) = self.fronts.all.get(app) else { return };
         let wanted = self.wanted_proxy(app);
-        if wanted.as_ref() == Some(&front.proxy) || matches!(front.phase, Phase::Ending) {
+        if self.fronts.all.get(app).is_some_and(|front| wanted.as_ref() != Some(&front.proxy)) {
+            self.replace_front(app, wanted);
+        }
+    }
+
+    /// Its app is reloaded: a front of another rpm is replaced with the workers behind it.
+    pub(crate) fn renew_old_front(&mut self, app: &AppName) {
+        if self.fronts.is_of_another_program(app) {
+            self.replace_front(app, self.wanted_proxy(app));
+        }
+    }
+
+    fn replace_front(&mut self, app: &AppName, wanted: Option<Proxy>) {
+        let Some(front) = self.fronts.all.get(app) else { return };
+        if matches!(front.phase, Phase::Ending) {
             return;
         }
         let kept = child::addresses(wanted.as_ref());

@@ -10,11 +10,13 @@ use crate::{
     shell::{self, Extra, Tools},
 };
 use rpm_config::{AppName, Trouble, is_webhook};
-use rpm_supervisor::{Exit, Moment, Notice, NoticeKind, WorkerId};
+use rpm_supervisor::{Exit, InstanceId, Moment, Notice, NoticeKind, WorkerId};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use tokio::{sync::Semaphore, task::spawn_local, time::timeout};
 
+/// How many lines of standard error are told.
+const STDERR_LINES: usize = 20;
 /// How often the same trouble of an app is told.
 const EVERY: Duration = Duration::from_secs(60);
 /// How long telling may take.
@@ -83,13 +85,14 @@ impl Engine {
             return;
         };
         let codes = &spec.restart.stop_exit_codes;
-        let Some((trouble, reason)) = self.trouble(&notice.kind, codes) else { return };
+        let Some((trouble, reason)) = self.trouble(notice, codes) else { return };
         let Some(hook) = spec.on.get(&trouble).cloned() else { return };
         let Some(left_out) = self.hooks.admit(&notice.app, trouble, clock::now()) else { return };
         let slot = self.fleet.instance(notice.instance).map_or(0, |(_, slot, _)| slot);
         let body = json!({
             "event": trouble, "app": notice.app, "instance": notice.instance.0, "slot": slot,
             "reason": reason, "at": clock::epoch_millis(), "left_out": left_out,
+            "stderr": self.last_words(notice.instance),
         });
         let seat = Seat { instance: notice.instance, slot, worker: WorkerId(0) };
         let tools = Tools { spec, places: self.places.clone(), seat };
@@ -106,13 +109,25 @@ impl Engine {
         });
     }
 
+    /// The last lines of standard error of what ended last.
+    fn last_words(&self, instance: InstanceId) -> Vec<String> {
+        let mut lines = self.stderr_of(instance, None);
+        lines.split_off(lines.len().saturating_sub(STDERR_LINES))
+    }
+
     /// What kind of trouble it is, and how it came.
-    fn trouble(&mut self, kind: &NoticeKind, fine: &[i32]) -> Option<(Trouble, String)> {
-        match kind {
+    fn trouble(&mut self, notice: &Notice, fine: &[i32]) -> Option<(Trouble, String)> {
+        match &notice.kind {
             NoticeKind::Exited { asked: false, exit: Exit::Code(code) }
                 if *code == 0 || fine.contains(code) =>
             {
                 None
+            }
+            NoticeKind::Exited { asked: false, exit }
+                if self.last_oom_kills(notice.instance) > 0 =>
+            {
+                let ended = diagnose::ended(*exit);
+                Some((Trouble::Oom, format!("it {ended}: at its `limits.memory` (cgroup OOM)")))
             }
             NoticeKind::Exited { asked: false, exit: Exit::Signal(SIGKILL) }
                 if self.hooks.saw_oom_kill() =>

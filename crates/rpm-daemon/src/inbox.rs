@@ -15,8 +15,8 @@ pub(crate) type Responder = oneshot::Sender<Result<Response, RpcError>>;
 
 /// What a request is answered with.
 pub(crate) enum Response {
-    /// A result.
-    Value(serde_json::Value),
+    /// A result, as it goes over the wire.
+    Json(Box<serde_json::value::RawValue>),
     /// The event stream.
     Events(Telling),
 }
@@ -84,6 +84,8 @@ pub(crate) enum Message {
         /// Their held names, without the prefix.
         spools: Vec<String>,
     },
+    /// A stream floods: its bytes shall go by way of a transit.
+    Flooded(crate::output::Flooded),
     /// A log file takes nothing, or takes it again.
     Log(crate::output::LogNews),
     /// SIGUSR2: an outside logrotate has moved files.

@@ -4,7 +4,7 @@ use crate::{
     diagnose,
     engine::Engine,
     front::is_front,
-    log_files, package, store,
+    log_files, store,
     tree::{self, Leader},
     worker::Process,
 };
@@ -73,11 +73,12 @@ impl Engine {
         let worker = worker_of(child.child);
         self.attach(child);
         // Only now: looking for it shall not delay the start.
-        let version =
-            self.spec_of(worker).and_then(|spec| package::version_of(&spec.launch.script));
+        let spec = self.spec_of(worker);
+        let version = spec.and_then(|spec| self.versions.read(&spec.name, &spec.launch.script));
         if let Some(known) = self.workers.get_mut(worker) {
             known.record.version = version;
         }
+        self.check_limits(worker);
         self.step(Event::Spawned { worker });
     }
 
@@ -92,7 +93,8 @@ impl Engine {
         let sender = self.inbox.sender();
         let channel = child.channel.and_then(|fd| crate::channel::start(worker, fd, sender).ok());
         let token = crate::launch::token(&self.places, worker);
-        let leader = Leader { pid: child.pid, start_time: child.start_time, token, pipes };
+        let group = self.groups.find(worker.0, child.pid);
+        let leader = Leader { pid: child.pid, start_time: child.start_time, token, pipes, group };
         self.write_pid_file(&label, child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
             known.process = Some(Process { leader, exited: false, output, channel });
@@ -164,8 +166,9 @@ impl Engine {
     fn record_exit(&mut self, worker: WorkerId, status: ExitStatus, said: Option<Vec<String>>) {
         let stderr = said.unwrap_or_else(|| self.last_stderr(worker));
         let Some(known) = self.workers.get(worker) else { return };
+        let oom_kills = known.process.as_ref().map_or(0, |one| one.leader.group.oom_kills());
         let exits = self.exits.entry(known.label.instance).or_default();
-        exits.insert(0, exit_view(status, stderr));
+        exits.insert(0, ExitView { oom_kills, ..exit_view(status, stderr) });
         exits.truncate(EXITS_KEPT);
         self.dirty.exits = true;
     }
@@ -190,6 +193,9 @@ impl Engine {
             && is_private(path, &tree::pids(&self.tree_of(worker)))
         {
             return;
+        }
+        if let Some(known) = self.workers.get(worker) {
+            self.sharing.note_heard(&known.label.app);
         }
         self.note_listening(worker, crate::listeners::text(address));
         self.ask_for_private(worker, address);
@@ -217,7 +223,8 @@ impl Engine {
         }
     }
 
-    /// A worker runs without the filter that lets it share ports (traps B6).
+    /// A worker runs without the filter that lets it share ports (traps B6), or its calls cannot be
+    /// answered because the keeper may not look into it (A6).
     fn on_unfiltered(&mut self, worker: WorkerId, errno: i32) {
         let Some(known) = self.workers.get(worker) else { return };
         let app = known.label.app.clone();
@@ -271,7 +278,7 @@ fn exit_view(status: ExitStatus, stderr: Vec<String>) -> ExitView {
         ExitStatus::Signal(signal) => (None, Some(diagnose::signal_name(signal))),
         ExitStatus::Unknown => (None, None),
     };
-    ExitView { code, signal, at: crate::clock::epoch_millis(), stderr }
+    ExitView { code, signal, at: crate::clock::epoch_millis(), stderr, oom_kills: 0 }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rpm_config::{AppSpec, ExecMode, Ready, Runtime};
 use rpm_keeper::{Limits, Owner, SpawnSpec};
 use rpm_supervisor::{InstanceId, WorkerId};
 use rpm_unix::{
+    cgroup,
     spawn::{Credentials, Program},
     user::Account,
 };
@@ -86,8 +87,18 @@ pub(crate) fn spawn_spec(spec: &AppSpec, places: &Places, seat: Seat) -> Result<
         balance: crate::sharing::balance(spec),
         // As under PM2, where a worker of a cluster has no standard input.
         input: spec.mode == ExecMode::Fork,
-        limits: Limits { open_files: spec.limits.nofile, nice: spec.limits.nice },
+        limits: Limits {
+            open_files: spec.limits.nofile,
+            nice: spec.limits.nice,
+            group: Some(group_limits(spec)),
+        },
     })
+}
+
+/// What its control group is to limit.
+pub(crate) fn group_limits(spec: &AppSpec) -> cgroup::Limits {
+    let rpm_config::Limits { memory, cpu, pids, .. } = spec.limits;
+    cgroup::Limits { memory, cpu, pids }
 }
 
 /// The environment and user of a command that looks after this worker, as its probe does: the
@@ -132,7 +143,8 @@ pub(crate) fn owner(spec: &AppSpec, slot: u32) -> Owner {
     Owner { app: spec.name.to_string(), slot }
 }
 
-fn arguments(spec: &AppSpec, slot: u32) -> Result<Vec<CString>, String> {
+/// The command line of a worker, the program first.
+pub(crate) fn arguments(spec: &AppSpec, slot: u32) -> Result<Vec<CString>, String> {
     let launch = &spec.launch;
     let before_script = rpm_config::instance_interpreter_args(spec, slot);
     let interpreter = launch.interpreter.iter().chain(before_script.iter());

@@ -198,10 +198,19 @@ impl Logs {
             return Ok(found);
         }
         let memory = rpm_logs::spool::create()?;
-        let fd = memory.try_clone()?;
-        // At once, not with this turn: bytes must not come to a spool that dies with us.
-        keeper.send_now(Request::Hold { name: format!("{}{name}", store::SPOOL), fd });
+        self.hold(name, memory.try_clone()?, keeper);
         Ok(memory)
+    }
+
+    /// The transit of this name that a predecessor's stream was given.
+    pub(crate) fn held_transit(&mut self, name: &str) -> Option<OwnedFd> {
+        self.held.remove(name)
+    }
+
+    /// Has the keeper hold a new spool or transit: at once, not with this turn, for bytes must not
+    /// come to one that dies with us.
+    pub(crate) fn hold(&self, name: &str, fd: OwnedFd, keeper: &mut KeeperLink) {
+        keeper.send_now(Request::Hold { name: format!("{}{name}", store::SPOOL), fd });
     }
 
     /// Lets go of what no stream asked for: all of it was written.

@@ -11,17 +11,25 @@ use rpm_config::{AppSpec, WhenFull};
 use rpm_keeper::{ChildId, Request};
 use rpm_logs::{
     lane::{Stream, StreamHandle},
-    pump::{Alarm, Trouble},
+    pump::{Alarm, Flood, Trouble},
     ship::Origin,
 };
 use rpm_supervisor::WorkerId;
 use serde_json::json;
 use std::{os::fd::OwnedFd, time::Duration};
-use tokio::{sync::mpsc, task::spawn_local, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::spawn_local,
+    time::timeout,
+};
 
 /// How long an exit waits for the thread that takes a leader's last words; writing them takes
 /// milliseconds, unless the disk hangs.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// What ends the name of a held transit.
+const TRANSIT: &str = ":transit";
+/// So many streams have a transit at once; more floods than that are not faster by it.
+const MAX_TRANSITS: usize = 16;
 /// How long nobody waits for a thread after one did not answer, in milliseconds.
 const HUNG_MS: u64 = 10_000;
 
@@ -29,9 +37,20 @@ const HUNG_MS: u64 = 10_000;
 #[derive(Default)]
 pub(crate) struct Output {
     streams: Vec<StreamHandle>,
-    /// The held spools of the streams that have one, by their names without the prefix. A keeper
-    /// that replaces a dead one gets them with all that was held.
+    /// The held spools and transits of the streams that have one, by their names without the
+    /// prefix. A keeper that replaces a dead one gets them with all that was held.
     spools: Vec<String>,
+}
+
+/// A stream floods.
+#[derive(Debug)]
+pub(crate) struct Flooded {
+    worker: WorkerId,
+    /// Its transit's name, without the prefix.
+    name: String,
+    transit: OwnedFd,
+    /// Told when it is held.
+    held: oneshot::Sender<()>,
 }
 
 /// What a stream has to tell.
@@ -97,13 +116,16 @@ impl Engine {
         let name = format!("{worker}:{stream}");
         let spool = course.is_spooled().then(|| self.logs.spool(&name, &mut self.keeper));
         let spool = spool.transpose()?;
-        if spool.is_some() {
-            output.spools.push(name);
-        }
+        let passage = format!("{name}{TRANSIT}");
+        let transit = self.logs.held_transit(&passage);
+        output.spools.extend(spool.is_some().then_some(name));
+        output.spools.extend(transit.is_some().then(|| passage.clone()));
         let handle = self.logs.lanes.start(Stream {
             pipe,
             files: course.files,
+            flood: transit.is_none().then(|| flood(worker, passage, self.inbox.sender())),
             spool,
+            transit,
             frame: course.frame,
             when_full: match spec.logs.rules.when_full {
                 WhenFull::Drop => rpm_logs::WhenFull::Drop,
@@ -165,6 +187,22 @@ impl Engine {
         }
     }
 
+    /// A stream that floods has its transit held, if there are not too many.
+    pub(crate) fn on_flooded(&mut self, flooded: Flooded) {
+        let Flooded { worker, name, transit, held } = flooded;
+        let transits = self.workers.iter().filter_map(|(_, worker)| worker.process.as_ref());
+        let transits = transits.flat_map(|process| &process.output.spools);
+        if transits.filter(|name| name.ends_with(TRANSIT)).count() >= MAX_TRANSITS {
+            return;
+        }
+        let known = self.workers.get_mut(worker).and_then(|worker| worker.process.as_mut());
+        let Some(process) = known else { return };
+        self.logs.hold(&name, transit, &mut self.keeper);
+        process.output.spools.push(name);
+        // A stream that has ended needs none.
+        let _unheard = held.send(());
+    }
+
     /// A file takes nothing, or takes it again.
     pub(crate) fn on_log_news(&mut self, news: LogNews) {
         let LogNews { label: Label { app, instance, .. }, trouble } = news;
@@ -184,6 +222,14 @@ impl Engine {
         };
         self.events.tell(app, instance, event);
     }
+}
+
+/// Asks the engine; one that has too much to do has none held.
+fn flood(worker: WorkerId, name: String, engine: mpsc::Sender<Message>) -> Flood {
+    Box::new(move |transit, held| {
+        let flooded = Flooded { worker, name, transit, held };
+        let _none = engine.try_send(Message::Flooded(flooded));
+    })
 }
 
 /// Tells the engine; one that has too much to do finds it in the counters.

@@ -5,7 +5,9 @@ use crate::{
     activation,
     engine::Engine,
     launch::{self, Seat},
-    log_files, store,
+    log_files,
+    stamp::Stamp,
+    store,
     tree::{self, own_pid},
     worker::Worker,
 };
@@ -15,9 +17,6 @@ use rpm_protocol::Offers;
 use rpm_supervisor::{Effect, Event, InstanceId, WorkerId};
 use rpm_unix::procfs::{self, Process};
 use std::{os::fd::OwnedFd, sync::Arc};
-
-/// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
 
 impl Engine {
     /// Performs one effect. What fails becomes an event, never an error of the engine.
@@ -31,7 +30,7 @@ impl Engine {
             }
             Effect::Drain { worker } => self.drain(worker),
             Effect::Stop { worker } => self.stop(worker),
-            Effect::Kill { worker } => self.signal_to_end(worker, SIGKILL),
+            Effect::Kill { worker } => self.kill_worker(worker),
             Effect::Release { app, slot } => {
                 self.replies.hold_back();
                 let owner = Owner { app: app.to_string(), slot };
@@ -95,6 +94,9 @@ impl Engine {
             version: None,
             asked: Default::default(),
             private: Default::default(),
+            unenforced: None,
+            stamp: Some(Stamp::of(spec, &self.places)),
+            lost: None,
         }
     }
 
@@ -152,32 +154,36 @@ impl Engine {
         if spec.stop.with_message && channel.is_some_and(|one| one.tell(&"shutdown".into())) {
             return;
         }
-        self.signal_to_end(worker, spec.stop.signal);
+        tree::signal_all(&self.to_end(worker), spec.stop.signal);
     }
 
-    fn signal_to_end(&mut self, worker: WorkerId, signal: i32) {
-        tree::signal_all(&self.to_end(worker), signal);
+    fn kill_worker(&mut self, worker: WorkerId) {
+        match self.workers.process(worker) {
+            Some(process) if self.ends_tree(worker) => {
+                tree::kill(&process.leader, &self.tree_of(worker));
+            }
+            Some(_) | None => drop(tree::signal_all(&self.to_end(worker), tree::SIGKILL)),
+        }
     }
 
     /// What of a worker is to be ended, and waited for: its tree; without `treekill` its leader,
     /// and what that has started goes on.
     pub(crate) fn to_end(&self, worker: WorkerId) -> Vec<Process> {
-        if self.spec_of(worker).is_none_or(|spec| spec.stop.tree) {
+        if self.ends_tree(worker) {
             return self.tree_of(worker);
         }
         let leader = self.workers.process(worker).and_then(|process| process.leader.alive());
         leader.into_iter().collect()
     }
 
+    fn ends_tree(&self, worker: WorkerId) -> bool {
+        self.spec_of(worker).is_none_or(|spec| spec.stop.tree)
+    }
+
     /// The living processes of a worker's tree.
     pub(crate) fn tree_of(&self, worker: WorkerId) -> Vec<Process> {
         let Some(process) = self.workers.process(worker) else { return Vec::new() };
-        let orphans = self.orphans();
-        // The usual end of a program of one process: nothing to look for.
-        if process.exited && orphans.is_empty() {
-            return Vec::new();
-        }
-        tree::members(&process.leader, &orphans)
+        tree::members(&process.leader, &self.orphans())
     }
 
     /// The keeper's children that are neither a leader nor this daemon.
@@ -203,6 +209,8 @@ impl Engine {
 
     fn forget(&mut self, app: &AppName) {
         self.specs.remove(app);
+        self.versions.forget(app);
+        self.stamps.remove(app);
         self.ledger.touch_specs();
         self.tend();
         self.end_idle_front(app);

@@ -1,5 +1,6 @@
 //! Which workers are asked whether they work, and by which question: those that launch by their
-//! app's `ready`, those that are online by its `health`. A task a worker asks (`ask.rs`) and tells
+//! app's `ready`, those that are online by its `health`; and which are looked at, because each has
+//! a port of its own. A task a worker asks (`ask.rs`) and tells
 //! the engine. What follows from an answer is the supervisor's business.
 
 mod ask;
@@ -10,11 +11,12 @@ use crate::{
     inbox::Message,
     launch::{self, Seat},
     shell::Tools,
+    tree::{self, Leader},
 };
 use ask::Question;
 use rpm_config::{AppSpec, Health, Probe, Ready};
 use rpm_supervisor::{Event, Instance, State, WorkerId};
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, pin::Pin, rc::Rc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::{AbortHandle, spawn_local},
@@ -28,12 +30,17 @@ const READY_ANSWER: Duration = Duration::from_secs(5);
 /// answer, so it must be asked.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// So often it is looked whether a program listens on its own port: half a minute, as long as the
+/// supervisor waits for one that is known to.
+const LOOKS: u32 = 35;
 
 /// What came of asking a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// It is ready.
     Ready,
+    /// It listens on the port it was given, at this address.
+    Listens(SocketAddr),
     /// It is not ready yet, and why.
     NotYet(String),
     /// It failed as often as its `health` allows, the last time like this.
@@ -44,6 +51,8 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Purpose {
     Ready(Probe),
+    /// Whether it listens on this port; nothing is asked of it.
+    Listening(u16),
     Health(Health),
 }
 
@@ -52,6 +61,8 @@ pub(crate) struct Probes {
     tasks: BTreeMap<WorkerId, Task>,
     at_once: Rc<Semaphore>,
 }
+
+type LocalBoxFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A worker's task; ended when dropped.
 struct Task {
@@ -98,7 +109,8 @@ impl Engine {
         for (name, app) in &self.fleet.apps {
             let Some(spec) = self.specs.get(name).filter(|spec| is_probed(spec)) else { continue };
             for (slot, instance) in &app.instances {
-                for (worker, purpose) in purposes(spec, *slot, instance) {
+                let own = own_port(spec, *slot, instance, app.listens);
+                for (worker, purpose) in purposes(spec, *slot, instance).into_iter().chain(own) {
                     let seat = Seat { instance: instance.id, slot: *slot, worker };
                     wanted.insert(worker, (purpose, seat));
                 }
@@ -108,16 +120,17 @@ impl Engine {
     }
 
     /// `None`: it has no process yet.
-    fn start_probe(
-        &self,
-        purpose: &Purpose,
-        seat: Seat,
-    ) -> Option<impl Future<Output = ()> + 'static> {
+    fn start_probe(&self, purpose: &Purpose, seat: Seat) -> Option<LocalBoxFuture> {
         let process = self.workers.process(seat.worker)?;
         let spec = self.spec_of(seat.worker)?;
+        let (worker, engine) = (seat.worker, self.inbox.sender());
         let probe = match purpose {
             Purpose::Ready(probe) => probe.clone(),
             Purpose::Health(health) => health.probe.clone(),
+            Purpose::Listening(port) => {
+                let (leader, port) = (process.leader.clone(), *port);
+                return Some(Box::pin(until_listening(worker, leader, port, engine)));
+            }
         };
         let question = Question {
             probe,
@@ -125,22 +138,27 @@ impl Engine {
             tools: Tools { spec, places: self.places.clone(), seat },
         };
         let at_once = self.probes.at_once.clone();
-        let engine = self.inbox.sender();
-        let (worker, purpose) = (seat.worker, purpose.clone());
-        Some(async move {
+        let purpose = purpose.clone();
+        Some(Box::pin(async move {
             match purpose {
                 Purpose::Ready(_) => until_ready(worker, &question, &at_once, &engine).await,
                 Purpose::Health(health) => {
                     watch(worker, (&question, &health), &at_once, &engine).await;
                 }
+                // Told apart above.
+                Purpose::Listening(_) => {}
             }
-        })
+        }))
     }
 
     /// Takes what came of asking a worker.
     pub(crate) fn on_probed(&mut self, worker: WorkerId, outcome: Outcome) {
         match outcome {
             Outcome::Ready => self.step(Event::Ready { worker, listening: false }),
+            Outcome::Listens(address) => {
+                self.note_listening(worker, address.to_string());
+                self.step(Event::Ready { worker, listening: true });
+            }
             Outcome::NotYet(reason) => self.troubles.note(worker, reason),
             Outcome::Ill(reason) => self.step(Event::Unhealthy { worker, reason }),
         }
@@ -148,7 +166,34 @@ impl Engine {
 }
 
 fn is_probed(spec: &AppSpec) -> bool {
-    matches!(spec.ready, Ready::Probe(_)) || spec.health.is_some()
+    matches!(spec.ready, Ready::Probe(_)) || spec.health.is_some() || spec.has_own_ports()
+}
+
+/// The look whether an instance listens on its own port: while it launches, and until that was seen
+/// of any of its app, for one that is slow is taken for online before.
+fn own_port(
+    spec: &AppSpec,
+    slot: u32,
+    instance: &Instance,
+    listens: bool,
+) -> Option<(WorkerId, Purpose)> {
+    if !spec.has_own_ports() || spec.ready != Ready::Listening {
+        return None;
+    }
+    let port = rpm_config::instance_port(spec, slot)?;
+    let worker = match &instance.state {
+        State::Launching { worker, .. } => *worker,
+        State::Online { worker, .. } if !listens && spec.health.is_none() => *worker,
+        State::Online { .. }
+        | State::Stopped
+        | State::Draining { .. }
+        | State::Stopping { .. }
+        | State::Awaiting
+        | State::Waiting { .. }
+        | State::Errored
+        | State::Removing => return None,
+    };
+    Some((worker, Purpose::Listening(port)))
 }
 
 /// Which of an instance's workers are asked, and for what.
@@ -190,6 +235,28 @@ async fn until_ready(
         let outcome = answer.map_or_else(Outcome::NotYet, |()| Outcome::Ready);
         let told = engine.send(Message::Probed { worker, outcome }).await;
         if is_ready || told.is_err() {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Looks until it listens there, for as long as a slow program may take. Nothing tells of it: such
+/// a program is left alone by the filter.
+async fn until_listening(
+    worker: WorkerId,
+    leader: Leader,
+    port: u16,
+    engine: mpsc::Sender<Message>,
+) {
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..LOOKS {
+        let all = rpm_unix::procfd::listening(&tree::pids(&tree::members(&leader, &[])));
+        if let Some(address) = all.into_iter().find(|address| address.port() == port) {
+            let outcome = Outcome::Listens(address);
+            // An engine that has gone needs to know nothing.
+            let _ = engine.send(Message::Probed { worker, outcome }).await;
             return;
         }
         tokio::time::sleep(pause).await;

@@ -22,9 +22,6 @@ use std::{
     sync::Arc,
 };
 
-/// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
-
 /// So many crashes within a minute are a loop.
 const CRASH_LOOP: u32 = 3;
 
@@ -199,8 +196,10 @@ impl Engine {
         let token = crate::launch::token(&self.places, worker);
         let child = &found.child;
         let pipes = [&child.stdout, &child.stderr].map(|pipe| procfd::inode(pipe).unwrap_or(0));
-        let leader = tree::Leader { pid: child.pid, start_time: child.start_time, token, pipes };
-        tree::signal_all(&tree::members(&leader, &[]), SIGKILL);
+        let (pid, start_time) = (child.pid, child.start_time);
+        let group = self.groups.find(worker.0, pid);
+        let leader = tree::Leader { pid, start_time, token, pipes, group };
+        tree::kill(&leader, &tree::members(&leader, &[]));
         // Its exit is acknowledged when it comes, as that of any worker nobody knows.
         if found.status.is_none() {
             return;

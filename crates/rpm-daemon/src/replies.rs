@@ -5,7 +5,7 @@ use rpm_config::{AppName, AppSpec};
 use rpm_protocol::RpcError;
 use rpm_supervisor::{InstanceId, Ticket};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What a client that waits has asked for: decides the shape of its answer.
@@ -48,7 +48,7 @@ pub(crate) struct Replies {
     /// Releases of ports that the keeper has not answered.
     releases: usize,
     /// Answers that come after them: who is told that an app is stopped finds its port free.
-    held_back: Vec<(Responder, Result<Value, RpcError>)>,
+    held_back: Vec<(Responder, Result<Box<RawValue>, RpcError>)>,
 }
 
 impl Replies {
@@ -116,12 +116,11 @@ pub(crate) fn respond<T: Serialize>(to: Responder, result: Result<T, RpcError>) 
     send(to, in_json(result));
 }
 
-fn in_json<T: Serialize>(result: Result<T, RpcError>) -> Result<Value, RpcError> {
-    let value = result.map(serde_json::to_value)?;
-    value.map_err(|error| RpcError::internal(error.to_string()))
+fn in_json<T: Serialize>(result: Result<T, RpcError>) -> Result<Box<RawValue>, RpcError> {
+    to_raw_value(&result?).map_err(|error| RpcError::internal(error.to_string()))
 }
 
 /// That a client is gone meanwhile is its own affair.
-fn send(to: Responder, answer: Result<Value, RpcError>) {
-    let _ = to.send(answer.map(Response::Value));
+fn send(to: Responder, answer: Result<Box<RawValue>, RpcError>) {
+    let _ = to.send(answer.map(Response::Json));
 }

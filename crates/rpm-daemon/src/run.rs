@@ -16,6 +16,7 @@ use crate::{
     listeners::Listeners,
     log_files::Logs,
     notify,
+    package::Versions,
     pm2::{self, Pm2},
     probes::Probes,
     recover::{self, Inventory},
@@ -23,16 +24,19 @@ use crate::{
     sample::Sampler,
     server,
     sharing::Sharing,
+    stamp::Stamp,
     store::{self, Saved},
     succession::Succession,
     survivors,
+    targets::Specs,
     triggers::Triggers,
     worker::Workers,
 };
+use rpm_config::AppName;
 use rpm_keeper::{DaemonDescriptors, Legacy, Link, daemon_descriptors};
-use rpm_unix::{home::Home, spawn::Baseline};
+use rpm_unix::{cgroup::Groups, home::Home, spawn::Baseline};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -165,6 +169,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         .map_err(Error::Home)?;
     let pm2_sockets = pm2::held(&mut inventory);
     let succession = Succession::new(legacy, inventory.keeper)?;
+    let specs = inventory.specs();
     let written_at = saved.as_ref().map(|saved| saved.written_at).filter(|at| *at > 0);
     let mut engine = Engine {
         succession,
@@ -174,7 +179,9 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         pm2: Pm2::default(),
         hooks: Hooks::default(),
         fleet: saved.as_ref().map(|saved| saved.fleet.clone()).unwrap_or_default(),
-        specs: inventory.specs(),
+        stamps: stamps(&specs, &places),
+        specs,
+        versions: Versions::default(),
         exits: inventory.exits(),
         listeners: saved
             .as_ref()
@@ -196,6 +203,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         ending: false,
         safe,
         home: home.clone(),
+        groups: Groups::of_process(crate::tree::own_pid(), &places.hash),
         places,
         keeper,
         control,
@@ -207,6 +215,10 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     crate::pid_file::write(&engine.home.pid_file(), std::process::id()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)
+}
+
+fn stamps(specs: &Specs, places: &Places) -> BTreeMap<AppName, Stamp> {
+    specs.iter().map(|(name, spec)| (name.clone(), Stamp::of(spec, places))).collect()
 }
 
 /// What a daemon before knew: as the keeper holds it or, if keeper and daemon have died, as the

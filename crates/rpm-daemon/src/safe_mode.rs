@@ -98,6 +98,10 @@ impl Engine {
                 self.on_log_news(news);
                 false
             }
+            Message::Flooded(flooded) => {
+                self.on_flooded(flooded);
+                false
+            }
             Message::Reopen => {
                 self.reopen_logs(None);
                 false

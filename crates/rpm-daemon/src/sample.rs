@@ -1,42 +1,39 @@
-//! Memory and CPU of workers' trees: looked at when somebody asks, and every second while an app
-//! has a memory limit. Reading `/proc` happens on a thread of its own, never in the engine.
+//! Memory and CPU of workers' trees: looked at when somebody asks, and every second those of apps
+//! with a memory limit. Reading `/proc` happens on a thread of its own, never in the engine.
+
+mod usage;
+
+pub(crate) use usage::{Sample, Whom};
 
 use crate::{
-    drains::Drains,
     engine::Engine,
     inbox::{Message, Responder},
-    tree::{self, Leader},
-    worker::Workers,
+    tree::Leader,
+    worker::{Worker, Workers},
 };
 use rpm_supervisor::{Event, InstanceId, State, WorkerId};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+use usage::{Look, Usage};
 
-/// A sample this young answers a client without a new one.
+/// A sample this young answers a client without a new one; CPU is never reckoned over less, since
+/// the kernel counts it in ticks of 10 ms.
 const FRESH: Duration = Duration::from_millis(250);
+/// And one younger than so many times what it took: however many workers there are and however
+/// often somebody asks, samples take one part in so many of a core.
+const PART: u32 = 20;
+/// But one as old as this never.
+const STALE: Duration = Duration::from_secs(1);
 
-/// What one worker's tree uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Usage {
-    /// Resident bytes.
-    pub(crate) memory: u64,
-    /// CPU time since its processes began.
-    pub(crate) cpu_time: Duration,
-    /// Percent of one core since the former sample, or since it began.
-    pub(crate) cpu: f32,
-}
-
-/// What all workers use.
-pub(crate) struct Sample {
-    /// `None` where /proc cannot be read.
-    system: Option<System>,
-    usage: BTreeMap<WorkerId, Usage>,
-    /// What draining workers have left.
-    connections: BTreeMap<WorkerId, u32>,
-    taken: Instant,
+/// What a worker's tree was last seen to use.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    usage: Usage,
+    at: Instant,
+    /// Percent of one core since the reading before, or since it began.
+    cpu: f32,
 }
 
 /// A request that waits for a sample.
@@ -51,19 +48,26 @@ pub(crate) enum Waiting {
 /// The last sample, and who waits for the next.
 #[derive(Default)]
 pub(crate) struct Sampler {
-    /// sysinfo's memory between samples; away while a sample is being taken.
-    system: Option<System>,
-    running: bool,
-    last: BTreeMap<WorkerId, Usage>,
+    /// Whose is being taken.
+    running: Option<Whom>,
+    last: BTreeMap<WorkerId, Reading>,
     connections: BTreeMap<WorkerId, u32>,
+    /// When the last one was.
     taken: Option<Instant>,
+    /// Until when the last one of all workers is fresh.
+    fresh_until: Option<Instant>,
     waiting: Vec<Waiting>,
 }
 
 impl Sampler {
-    /// What a worker used when last looked at.
-    pub(crate) fn usage(&self, worker: WorkerId) -> Usage {
-        self.last.get(&worker).copied().unwrap_or_default()
+    /// Resident bytes of a worker when last looked at.
+    pub(crate) fn memory(&self, worker: WorkerId) -> u64 {
+        self.last.get(&worker).map_or(0, |reading| reading.usage.memory)
+    }
+
+    /// Percent of one core it used then.
+    pub(crate) fn cpu(&self, worker: WorkerId) -> f32 {
+        self.last.get(&worker).map_or(0.0, |reading| reading.cpu)
     }
 
     /// How many connections a draining worker had when last looked at.
@@ -78,8 +82,22 @@ impl Sampler {
 
     /// Whether the last sample is young and knows every worker.
     fn is_fresh(&self, workers: &Workers) -> bool {
-        let young = self.taken.is_some_and(|at| at.elapsed() < FRESH);
+        let young = self.fresh_until.is_some_and(|until| Instant::now() < until);
         young && workers.iter().all(|(id, _)| self.last.contains_key(&id))
+    }
+
+    /// What is now known of a worker that used `usage` at `at`; without a reading before, it has
+    /// lived for `lived`.
+    fn reading(&self, worker: WorkerId, usage: Usage, at: Instant, lived: Duration) -> Reading {
+        let (before, since) = match self.last.get(&worker) {
+            Some(former) if at.duration_since(former.at) < FRESH => {
+                let usage = Usage { memory: usage.memory, ..former.usage };
+                return Reading { usage, ..*former };
+            }
+            Some(former) => (former.usage.cpu_time, at.duration_since(former.at)),
+            None => (Duration::ZERO, lived),
+        };
+        Reading { usage, at, cpu: percent(usage.cpu_time, before, since) }
     }
 }
 
@@ -92,57 +110,73 @@ impl Engine {
         self.sampler.waiting.push(waiting);
         if !fresh {
             self.ask_for_slots();
-            self.start_sample();
+            self.start_sample(Whom::All);
         }
         self.answer_looks();
     }
 
     /// Takes a sample, unless one is being taken.
-    pub(crate) fn start_sample(&mut self) {
-        if std::mem::replace(&mut self.sampler.running, true) {
+    pub(crate) fn start_sample(&mut self, whom: Whom) {
+        if self.sampler.running.is_some() {
             return;
         }
-        let system = self.sampler.system.take();
-        let leaders: Vec<(WorkerId, Leader)> = self
-            .workers
-            .iter()
-            .filter_map(|(id, worker)| Some((id, worker.process.as_ref()?.leader.clone())))
-            .collect();
-        let orphans = self.orphans();
-        let drains = self.drains();
+        self.sampler.running = Some(whom);
+        let leaders = self.leaders(whom);
+        let look = Look { whom, leaders, orphans: self.orphans(), drains: self.drains() };
         let sender = self.inbox.sender();
         tokio::task::spawn_local(async move {
-            let take = move || take(system, &leaders, &orphans, &drains);
-            let taken = tokio::task::spawn_blocking(take).await;
+            let taken = tokio::task::spawn_blocking(|| look.take()).await;
             if let Ok(sample) = taken {
                 let _ = sender.send(Message::Sampled(Box::new(sample))).await;
             }
         });
     }
 
+    fn leaders(&self, whom: Whom) -> Vec<(WorkerId, Leader)> {
+        let watched = match whom {
+            Whom::All => None,
+            Whom::Watched => Some(self.watched()),
+        };
+        let wanted = |id: &WorkerId| watched.as_ref().is_none_or(|watched| watched.contains(id));
+        let leader = |worker: &Worker| Some(worker.process.as_ref()?.leader.clone());
+        let all = self.workers.iter().filter(|(id, _)| wanted(id));
+        all.filter_map(|(id, worker)| Some((id, leader(worker)?))).collect()
+    }
+
+    fn watched(&self) -> BTreeSet<WorkerId> {
+        let limited = self.limited().map(|(worker, _)| worker);
+        limited.chain(self.draining().map(|(_, worker)| worker)).collect()
+    }
+
     /// A sample was taken: who waited is answered, who uses too much is reloaded.
-    pub(crate) fn on_sample(&mut self, mut sample: Sample) {
-        let since = self.sampler.taken.map(|at| sample.taken.duration_since(at));
-        for (worker, usage) in &mut sample.usage {
-            let former = self.sampler.last.get(worker);
-            usage.cpu = match (former, since) {
-                (Some(former), Some(since)) => percent(usage.cpu_time, former.cpu_time, since),
-                _ => self.lifetime_percent(*worker, usage.cpu_time),
-            };
+    pub(crate) fn on_sample(&mut self, sample: Sample) {
+        let Sample { whom, usage, connections, taken, cost } = sample;
+        for (worker, usage) in usage {
+            let lived = self.lived(worker);
+            let reading = self.sampler.reading(worker, usage, taken, lived);
+            self.sampler.last.insert(worker, reading);
         }
-        self.sampler.running = false;
-        self.sampler.taken = Some(sample.taken);
-        self.sampler.last = sample.usage;
-        self.sampler.system = sample.system;
-        self.tell_drains(&sample.connections);
-        self.sampler.connections = sample.connections;
+        self.sampler.last.retain(|worker, _| self.workers.get(*worker).is_some());
+        self.sampler.running = None;
+        self.sampler.taken = Some(taken);
+        self.tell_drains(&connections);
+        self.sampler.connections = connections;
+        match whom {
+            Whom::All => {
+                let fresh = cost.saturating_mul(PART).clamp(FRESH, STALE);
+                self.sampler.fresh_until = Some(taken + fresh);
+            }
+            // Who asked meanwhile is to know of all.
+            Whom::Watched if !self.sampler.waiting.is_empty() => self.start_sample(Whom::All),
+            Whom::Watched => {}
+        }
         self.answer_looks();
         self.check_memory();
     }
 
     /// Answers those who wait, if all figures are there.
     pub(crate) fn answer_looks(&mut self) {
-        if self.sampler.running || self.sharing.is_asking() || self.fronts.are_asked() {
+        if self.sampler.running.is_some() || self.sharing.is_asking() || self.fronts.are_asked() {
             return;
         }
         for waiting in std::mem::take(&mut self.sampler.waiting) {
@@ -150,10 +184,9 @@ impl Engine {
         }
     }
 
-    fn lifetime_percent(&self, worker: WorkerId, cpu_time: Duration) -> f32 {
+    fn lived(&self, worker: WorkerId) -> Duration {
         let started = self.workers.get(worker).map_or(0, |worker| worker.record.started_at);
-        let lived = crate::clock::epoch_millis().saturating_sub(started);
-        percent(cpu_time, Duration::ZERO, Duration::from_millis(lived))
+        Duration::from_millis(crate::clock::epoch_millis().saturating_sub(started))
     }
 
     /// Whether any app has a limit to look after.
@@ -161,9 +194,9 @@ impl Engine {
         self.fleet.apps.values().any(|app| app.policy.restart.max_memory_restart.is_some())
     }
 
-    fn check_memory(&mut self) {
-        let over: Vec<(WorkerId, u64)> = self
-            .fleet
+    /// The workers with a limit that can be reloaded, and how many bytes they may use.
+    fn limited(&self) -> impl Iterator<Item = (WorkerId, u64)> {
+        self.fleet
             .apps
             .values()
             .filter_map(|app| Some((app, app.policy.restart.max_memory_restart?)))
@@ -172,7 +205,12 @@ impl Engine {
                 State::Online { worker, .. } => Some((worker, limit)),
                 _ => None,
             })
-            .map(|(worker, limit)| (worker, limit, self.sampler.usage(worker).memory))
+    }
+
+    fn check_memory(&mut self) {
+        let over: Vec<(WorkerId, u64)> = self
+            .limited()
+            .map(|(worker, limit)| (worker, limit, self.sampler.memory(worker)))
             .filter(|(_, limit, bytes)| bytes > limit)
             .map(|(worker, _, bytes)| (worker, bytes))
             .collect();
@@ -190,38 +228,32 @@ fn percent(now: Duration, before: Duration, elapsed: Duration) -> f32 {
     now.saturating_sub(before).as_secs_f32() / elapsed.as_secs_f32() * 100.0
 }
 
-fn take(
-    system: Option<System>,
-    leaders: &[(WorkerId, Leader)],
-    orphans: &[i32],
-    drains: &Drains,
-) -> Sample {
-    let trees: BTreeMap<WorkerId, Vec<i32>> =
-        leaders.iter().map(|(id, of)| (*id, tree::pids(&tree::members(of, orphans)))).collect();
-    let connections = drains.count(&trees);
-    let Some(mut system) = system.or_else(|| System::new().ok()) else {
-        return Sample { system: None, usage: BTreeMap::new(), connections, taken: Instant::now() };
-    };
-    let trees: Vec<(WorkerId, Vec<Pid>)> = trees
-        .into_iter()
-        .map(|(id, pids)| (id, pids.into_iter().filter_map(pid_of).collect()))
-        .collect();
-    let all: Vec<Pid> = trees.iter().flat_map(|(_, pids)| pids.iter().copied()).collect();
-    let what = ProcessRefreshKind::nothing().with_memory().with_cpu().without_tasks();
-    system.refresh_processes_specifics(ProcessesToUpdate::Some(&all), true, what);
-    let usage = trees.iter().map(|(id, pids)| (*id, total(&system, pids))).collect();
-    Sample { system: Some(system), usage, connections, taken: Instant::now() }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn pid_of(pid: i32) -> Option<Pid> {
-    u32::try_from(pid).ok().map(Pid::from_u32)
-}
-
-fn total(system: &System, pids: &[Pid]) -> Usage {
-    let mut sum = Usage::default();
-    for process in pids.iter().filter_map(|pid| system.process(*pid)) {
-        sum.memory += process.memory();
-        sum.cpu_time += Duration::from_millis(process.accumulated_cpu_time());
+    fn seen(sampler: &mut Sampler, at: Instant, cpu_ms: u64, memory: u64) -> (u64, f32) {
+        let worker = WorkerId(1);
+        let usage = Usage { memory, cpu_time: Duration::from_millis(cpu_ms) };
+        let reading = sampler.reading(worker, usage, at, Duration::from_secs(10));
+        sampler.last.insert(worker, reading);
+        (sampler.memory(worker), sampler.cpu(worker))
     }
-    sum
+
+    #[test]
+    fn cpu_is_that_since_the_reading_before_but_never_of_a_moment() {
+        let mut sampler = Sampler::default();
+        let begin = Instant::now();
+        let after = |ms| begin + Duration::from_millis(ms);
+        assert_eq!(seen(&mut sampler, begin, 1000, 7), (7, 10.0));
+        assert_eq!(seen(&mut sampler, after(5), 1010, 8), (8, 10.0));
+        assert_eq!(seen(&mut sampler, after(400), 1200, 9), (9, 50.0));
+        assert_eq!(seen(&mut sampler, after(1400), 1200, 9), (9, 0.0));
+    }
+
+    #[test]
+    fn who_was_never_looked_at_uses_nothing() {
+        let sampler = Sampler::default();
+        assert_eq!((sampler.memory(WorkerId(1)), sampler.cpu(WorkerId(1))), (0, 0.0));
+    }
 }

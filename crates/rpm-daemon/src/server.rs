@@ -2,7 +2,6 @@
 
 use crate::inbox::{Message, Response, Telling};
 use rpm_protocol::{Connection, EventView, Id, Request, RpcError, Sender, Server};
-use serde_json::Value;
 use std::rc::Rc;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc, oneshot},
@@ -75,14 +74,17 @@ async fn answer(
         Err(_) => Err(()),
     };
     match answer {
-        Ok(Ok(Response::Value(value))) => client.reply(id, Ok(value)),
+        Ok(Ok(Response::Json(result))) => client.reply(id, Ok(result)),
         Ok(Ok(Response::Events(telling))) => {
-            client.reply(id, Ok(Value::Null));
+            client.reply(id, Ok(()));
             drop(unanswered);
             return tell(telling, &client).await;
         }
-        Ok(Err(error)) => client.reply(id, Err(error)),
-        Err(()) => client.reply(id, Err(RpcError::failed("the daemon is shutting down", None))),
+        Ok(Err(error)) => client.reply(id, Err::<(), _>(error)),
+        Err(()) => {
+            let error = RpcError::failed("the daemon is shutting down", None);
+            client.reply(id, Err::<(), _>(error));
+        }
     }
     client.flushed().await;
 }

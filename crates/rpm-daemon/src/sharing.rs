@@ -61,6 +61,11 @@ impl Sharing {
         self.unfiltered.insert(app.to_string(), errno).is_none()
     }
 
+    /// An app's binds are answered, after all: by a keeper that may look into it.
+    pub(crate) fn note_heard(&mut self, app: &AppName) {
+        self.unfiltered.remove(app.as_str());
+    }
+
     /// An app is gone.
     pub(crate) fn forget(&mut self, app: &AppName) {
         self.unfiltered.remove(app.as_str());

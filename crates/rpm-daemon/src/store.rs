@@ -3,10 +3,14 @@
 //! Everything is written before the requests that follow from it go down the same ordered link, so
 //! a successor never meets a worker its state does not know to be coming.
 
-use crate::{listeners::ChosenPorts, log_files::Mark};
+use crate::{
+    listeners::ChosenPorts,
+    log_files::Mark,
+    stamp::{Lost, Stamp},
+};
 use rpm_cluster::key_data::KeyData;
 use rpm_config::{AppName, AppSpec};
-use rpm_protocol::{ExitView, Offers};
+use rpm_protocol::{ExitView, Offers, UnenforcedView};
 use rpm_supervisor::{Fleet, InstanceId, WorkerId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -89,6 +93,15 @@ pub(crate) struct WorkerRecord {
     /// Where its front reaches it, by the address that it serves.
     #[serde(default)]
     pub(crate) private: BTreeMap<SocketAddr, SocketAddr>,
+    /// Which of its limits it does not have.
+    #[serde(default)]
+    pub(crate) unenforced: Option<UnenforcedView>,
+    /// What it was started with; absent in states of older versions.
+    #[serde(default)]
+    pub(crate) stamp: Option<Stamp>,
+    /// What it cannot do any more.
+    #[serde(default)]
+    pub(crate) lost: Option<Lost>,
 }
 
 /// How the last workers of each instance ended, newest first.
@@ -156,6 +169,9 @@ mod tests {
                 "0.0.0.0:80".parse().unwrap(),
                 "127.0.0.1:40000".parse().unwrap(),
             )]),
+            unenforced: Some(UnenforcedView { limits: vec!["cpu".into()], why: "so".into() }),
+            stamp: None,
+            lost: Some(Lost::Binds),
         };
         let (keys, ports) = (BTreeMap::new(), BTreeMap::new());
         let saving = Saving {

@@ -83,6 +83,7 @@ impl Engine {
         let next = self.succession.start()?;
         self.keeper.hand_over(next);
         self.keeper.release()?;
+        self.note_lost_sharing();
         tracing::info!(pid = self.succession.pid, "the new keeper has everything");
         Ok(())
     }
@@ -94,6 +95,7 @@ impl Engine {
         let all = procfs::processes().unwrap_or_default();
         let has_token = |one: &procfs::Process| procfs::environment_has(one.pid, token.as_bytes());
         let left: Vec<_> = all.into_iter().filter(has_token).collect();
+        self.groups.group(child.0).kill();
         tree::signal_all(&left, SIGKILL);
     }
 

@@ -8,22 +8,23 @@ use crate::{
     launch, ledger,
     ledger::{Entries, ProcessEntry, SocketEntry},
     recover::{Found, Inventory},
-    sharing,
+    sharing, stamp,
     store::{self, Label},
-    tree,
+    tree::{self, TOKEN},
 };
 use rpm_config::AppSpec;
 use rpm_keeper::{Child, ChildId, Request, Share};
 use rpm_supervisor::{Fleet, WorkerId};
 use rpm_unix::{
     caller,
+    cgroup::{self, Group},
     home::Home,
     pidfd, pipe, procfd,
     procfs::{self, Process},
     socket::{self, Transport},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::{
         fd::{AsFd, OwnedFd},
@@ -33,15 +34,15 @@ use std::{
 
 /// Linux's number of SIGKILL.
 const SIGKILL: i32 = 9;
-/// Before the worker's number in the environment of each of its processes.
-const TOKEN: &str = "RPM_INSTANCE";
 
 /// All that a pair of keeper and daemon left that died together.
 pub(crate) struct Survivors {
     entries: Entries,
     specs: BTreeMap<String, AppSpec>,
-    /// Processes with a token of this home, by worker.
+    /// Processes in a control group of this home, or with a token of it, by worker.
     marked: BTreeMap<WorkerId, Vec<Process>>,
+    /// Those groups.
+    groups: Vec<(WorkerId, Group)>,
 }
 
 /// Finds what a former pair left; `None`: there was none since the machine was booted.
@@ -51,7 +52,8 @@ pub(crate) struct Survivors {
 pub(crate) fn find(home: &Home, emptied: bool) -> Option<Survivors> {
     let (entries, specs) = ledger::read(home)?;
     let specs = specs.into_iter().map(|spec| (spec.name.to_string(), spec)).collect();
-    let found = Survivors { entries, specs, marked: marked(&home.hash()) };
+    let groups = groups(home);
+    let found = Survivors { entries, specs, marked: marked(&home.hash(), &groups), groups };
     let rebooted = emptied && found.marked.is_empty() && found.leaders().is_empty();
     (!rebooted).then_some(found)
 }
@@ -69,6 +71,11 @@ impl Survivors {
                     let app = &entry.label.app;
                     tracing::warn!(%app, pid = entry.pid, "taking a survivor over");
                     keeper.send(request);
+                    if found.child.share.is_some() {
+                        let workers = &mut self.entries.state.workers;
+                        let lost = stamp::lost_by_survivor(entry.pid);
+                        workers.entry(entry.worker).or_default().lost = lost;
+                    }
                     inventory.children.push(found);
                 }
                 Err(error) => self.end(&entry, &error),
@@ -216,6 +223,9 @@ impl Survivors {
         let kept = |worker: WorkerId| {
             inventory.children.iter().any(|found| found.child.child.0 == worker.0)
         };
+        for (_, group) in self.groups.iter().filter(|(worker, _)| !kept(*worker)) {
+            group.kill();
+        }
         let marked = self.marked.iter().filter(|(worker, _)| !kept(**worker));
         let mut left: Vec<Process> = marked.flat_map(|(_, all)| all.iter().copied()).collect();
         for entry in self.entries.processes.iter().filter(|entry| !kept(entry.worker)) {
@@ -251,10 +261,25 @@ fn label_of(fleet: &Fleet, worker: WorkerId) -> Option<Label> {
     Some(Label { app: place.app.clone(), instance: place.instance, slot: place.slot })
 }
 
-/// Processes that carry a token of the home with this hash.
-fn marked(hash: &str) -> BTreeMap<WorkerId, Vec<Process>> {
+/// The control groups that were left, wherever the dead keeper had been started.
+fn groups(home: &Home) -> Vec<(WorkerId, Group)> {
+    let homes = cgroup::recorded(&home.cgroups());
+    let all = homes.iter().flat_map(|home| cgroup::workers_in(home));
+    all.map(|(number, directory)| (WorkerId(number), Group::at(directory))).collect()
+}
+
+/// Processes in these groups, and those outside that carry a token of the home with this hash.
+fn marked(hash: &str, groups: &[(WorkerId, Group)]) -> BTreeMap<WorkerId, Vec<Process>> {
     let mut found: BTreeMap<WorkerId, Vec<Process>> = BTreeMap::new();
-    for process in procfs::processes().unwrap_or_default() {
+    for (worker, group) in groups {
+        let of_worker = found.entry(*worker).or_default();
+        let others = group.others(&tree::pids(of_worker));
+        of_worker.extend(others);
+    }
+    found.retain(|_, processes| !processes.is_empty());
+    let grouped: BTreeSet<i32> = found.values().flatten().map(|process| process.pid).collect();
+    let all = procfs::processes().unwrap_or_default().into_iter();
+    for process in all.filter(|process| !grouped.contains(&process.pid)) {
         let value = procfs::environment_value(process.pid, TOKEN.as_bytes()).unwrap_or_default();
         let value = String::from_utf8_lossy(&value).into_owned();
         let number = value.strip_prefix(hash).and_then(|rest| rest.strip_prefix(':'));

@@ -76,13 +76,15 @@ fn unknown(word: &str, specs: &Specs) -> Unknown {
             hint: "start one: rpm start app.js".to_owned(),
         };
     }
-    let close = specs
-        .keys()
-        .map(|name| (strsim::jaro_winkler(word, name.as_str()), name))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = match close {
-        Some((_, name)) => format!("did you mean {name}?"),
+    let names = || specs.keys().map(AppName::as_str);
+    // A letter wrong, or two swapped; else whatever begins alike.
+    let alike = || {
+        let all = names().map(|name| (strsim::jaro_winkler(word, name), name));
+        let all = all.filter(|(likeness, _)| *likeness > 0.75);
+        all.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    };
+    let hint = match rpm_config::nearest(word, names()).or_else(alike) {
+        Some(name) => format!("did you mean {name}?"),
         None => "rpm ls shows what there is".to_owned(),
     };
     Unknown { message: format!("no app, id, namespace or pattern matches {word:?}"), hint }
@@ -129,6 +131,7 @@ mod tests {
         };
         let matches = |word| format!("no app, id, namespace or pattern matches {word:?}");
         assert_eq!(ids(&["appi"]), unknown(&matches("appi"), "did you mean api?"));
+        assert_eq!(ids(&["aip"]), unknown(&matches("aip"), "did you mean api?"));
         assert_eq!(ids(&["/(/"]), unknown(&matches("/(/"), "rpm ls shows what there is"));
         assert_eq!(ids(&["api", "77"]), unknown(&matches("77"), "rpm ls shows what there is"));
         let nothing = Targets { words: vec!["all".to_owned()], cwd: "/".into() };

@@ -1,20 +1,24 @@
 //! Which processes belong to a worker, and signalling all of them.
 //!
-//! A worker is its leader, the leader's descendants, and orphans that fell to the keeper (the child
-//! subreaper) and still carry the worker's session, its token in their environment, or its pipes
-//! (traps B11). A process is only ever signalled through a pidfd that was checked to be that of the
-//! process that was found, so a reused pid is never hit. Which orphans
-//! exist is the engine's knowledge and comes in as an argument.
+//! A worker is its leader, the leader's descendants, its control group where it has one, and
+//! orphans that fell to the keeper (the child subreaper), are in no other worker's group, and still
+//! carry the worker's session, its token in their environment, or its pipes (traps B11). A process
+//! is only ever signalled through a pidfd that was checked to be that of the process that was
+//! found, so a reused pid is never hit; a group is killed as a whole first. Which orphans exist is
+//! the engine's knowledge and comes in as an argument.
 
 use crate::inbox::Message;
 use rpm_supervisor::WorkerId;
 use rpm_unix::{
+    cgroup::Group,
     pidfd,
     procfs::{self, Process},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::{sync::mpsc, task::spawn_local};
 
+/// The variable that names a worker in the environment of all its processes.
+pub(crate) const TOKEN: &str = "RPM_INSTANCE";
 /// More processes than this are not followed: a fork bomb must not take the daemon with it.
 const MAX_TREE: usize = 4096;
 
@@ -29,6 +33,8 @@ pub(crate) struct Leader {
     pub(crate) token: String,
     /// The inodes of the pipes of its streams, which its descendants inherit; 0 is none.
     pub(crate) pipes: [u64; 2],
+    /// The control group in which it was started, if there is one.
+    pub(crate) group: Group,
 }
 
 impl Leader {
@@ -43,20 +49,67 @@ impl Leader {
 ///
 /// `orphans` are the keeper's children that are nobody's leader.
 pub(crate) fn members(leader: &Leader, orphans: &[i32]) -> Vec<Process> {
-    let mut roots: Vec<Process> = leader.alive().into_iter().collect();
-    roots.extend(orphans.iter().filter_map(|pid| orphan_of(leader, *pid)));
-    with_descendants(roots)
+    let mut found = roots_of(leader);
+    let known = pids(&found);
+    let orphans = orphans.iter().filter(|pid| !known.contains(pid));
+    let orphans = orphans.filter_map(|pid| Orphan::look(*pid));
+    found.extend(orphans.filter(|orphan| orphan.is_of(leader)).map(|orphan| orphan.process));
+    with_descendants(found)
 }
 
-/// An orphan that was once a descendant of this leader: it is in its session, carries its token, or
-/// still writes to its pipes.
-fn orphan_of(leader: &Leader, pid: i32) -> Option<Process> {
-    let found = procfs::process(pid).filter(|found| !found.zombie)?;
-    let ours = found.session == leader.pid
-        || procfs::environment_has(pid, leader.token.as_bytes())
-        || procfs::writes_to(pid, &leader.pipes);
-    // What was read of its environment and files was that of this process only if it is there yet.
-    (ours && is_same(&found)).then_some(found)
+/// The same of many trees. Each orphan is looked at once, not once for each tree.
+pub(crate) fn all_members(
+    leaders: &[(WorkerId, Leader)],
+    orphans: &[i32],
+) -> BTreeMap<WorkerId, Vec<Process>> {
+    let mut trees: BTreeMap<WorkerId, Vec<Process>> =
+        leaders.iter().map(|(id, leader)| (*id, roots_of(leader))).collect();
+    let known: BTreeSet<i32> = trees.values().flatten().map(|process| process.pid).collect();
+    let orphans = orphans.iter().filter(|pid| !known.contains(pid));
+    for orphan in orphans.filter_map(|pid| Orphan::look(*pid)) {
+        let owner = leaders.iter().find(|(_, leader)| orphan.is_of(leader));
+        if let Some(roots) = owner.and_then(|(id, _)| trees.get_mut(id)) {
+            roots.push(orphan.process);
+        }
+    }
+    trees.into_iter().map(|(id, roots)| (id, with_descendants(roots))).collect()
+}
+
+/// A leader, and what is in its control group.
+fn roots_of(leader: &Leader) -> Vec<Process> {
+    let mut found: Vec<Process> = leader.alive().into_iter().collect();
+    let others = leader.group.others(&pids(&found));
+    found.extend(others);
+    found
+}
+
+/// A process that fell to the keeper, and what tells whose it was.
+struct Orphan {
+    process: Process,
+    /// `RPM_INSTANCE=…`, as in its environment.
+    token: Option<Vec<u8>>,
+    pipes: [u64; 2],
+}
+
+impl Orphan {
+    fn look(pid: i32) -> Option<Self> {
+        let process = procfs::process(pid).filter(|found| !found.zombie)?;
+        let token = procfs::environment_value(pid, TOKEN.as_bytes());
+        let token = token.map(|value| [TOKEN.as_bytes(), b"=", &value].concat());
+        let orphan = Self { process, token, pipes: procfs::output_pipes(pid) };
+        // What was read was that of this process only if it is there yet.
+        is_same(&process).then_some(orphan)
+    }
+
+    /// Whether it was once a descendant of this leader: it is in its session, carries its token, or
+    /// still writes to its pipes; and is in no other worker's group.
+    fn is_of(&self, leader: &Leader) -> bool {
+        let writes = self.pipes.iter().any(|pipe| *pipe != 0 && leader.pipes.contains(pipe));
+        let ours = self.process.session == leader.pid
+            || self.token.as_deref() == Some(leader.token.as_bytes())
+            || writes;
+        ours && !leader.group.excludes(self.process.pid)
+    }
 }
 
 fn is_same(process: &Process) -> bool {
@@ -68,11 +121,11 @@ pub(crate) fn with_descendants(roots: Vec<Process>) -> Vec<Process> {
     let mut seen: BTreeSet<i32> = roots.iter().map(|root| root.pid).collect();
     let mut found = roots;
     let mut next = 0;
-    while let Some(parent) = found.get(next).map(|parent| parent.pid) {
+    while let Some(parent) = found.get(next).copied() {
         next += 1;
-        for child in procfs::children_of(parent).into_iter().filter_map(procfs::process) {
+        for child in procfs::children(&parent).into_iter().filter_map(procfs::process) {
             // A child that ended meanwhile may have left its pid to somebody of other parents.
-            let ours = child.ppid == parent && !child.zombie;
+            let ours = child.ppid == parent.pid && !child.zombie;
             if ours && found.len() < MAX_TREE && seen.insert(child.pid) {
                 found.push(child);
             }
@@ -91,6 +144,15 @@ pub(crate) fn signal_all(processes: &[Process], signal: i32) -> usize {
     let told = processes.iter().filter(|process| signal_one(process, signal));
     told.count()
 }
+
+/// Kills a tree: all of its group at once, where it has one, and these members one by one.
+pub(crate) fn kill(leader: &Leader, members: &[Process]) {
+    leader.group.kill();
+    signal_all(members, SIGKILL);
+}
+
+/// Linux's number of SIGKILL.
+pub(crate) const SIGKILL: i32 = 9;
 
 /// A pid can have gone to a stranger since the process was found, so the pidfd is asked whose it is
 /// after it was opened: what it refers to cannot change any more.
@@ -124,8 +186,6 @@ mod tests {
         fs,
         process::{Child, Command, Stdio},
     };
-
-    const SIGKILL: i32 = 9;
 
     fn cat() -> (Child, Process) {
         let mut command = Command::new("cat");
@@ -161,6 +221,7 @@ mod tests {
                 start_time: found.start_time,
                 token: "RPM_INSTANCE=none".into(),
                 pipes: [0; 2],
+                group: Group::default(),
             };
             end(child);
             // The clock by which processes are told apart has to go on: 10 ms.

@@ -4,6 +4,7 @@ use crate::{clock, diagnose, engine::Engine, launch, log_files};
 use rpm_config::{AppName, AppSpec, ExecMode};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView, LeavingView};
 use rpm_supervisor::{Exit, Instance, Leaving, LeavingPhase, Moment, WorkerId};
+use std::path::Path;
 
 /// One instance, as a list shows it.
 pub(crate) fn instance(
@@ -16,14 +17,13 @@ pub(crate) fn instance(
     let worker = instance.current();
     let process = worker.and_then(|id| engine.workers.process(id)).filter(|p| !p.exited);
     let record = worker.and_then(|id| engine.workers.get(id)).map(|worker| &worker.record);
-    let usage = worker.map(|id| engine.sampler.usage(id)).unwrap_or_default();
     Some(InstanceView {
         id: instance.id.0,
         name: app.clone(),
         namespace: spec.namespace.clone(),
         version: match record {
             Some(record) => record.version.clone(),
-            None => crate::package::version_of(&spec.launch.script),
+            None => engine.versions.of(app, &spec.launch.script),
         },
         slot,
         mode: mode_word(spec.mode).to_owned(),
@@ -33,14 +33,18 @@ pub(crate) fn instance(
         created_at: clock::epoch_of(instance.created),
         restarts: instance.restarts,
         unstable_restarts: instance.unstable,
-        cpu: usage.cpu,
-        memory: usage.memory,
+        cpu: worker.map_or(0.0, |id| engine.sampler.cpu(id)),
+        memory: worker.map_or(0, |id| engine.sampler.memory(id)),
         user: user(spec),
         watching: spec.watch.is_some(),
         log_trouble: process.is_some_and(|process| process.output.is_troubled()),
-        last_exit: instance.last_exit.map(|(exit, at)| exit_view(exit, at)),
+        last_exit: instance.last_exit.map(|(exit, at)| ExitView {
+            oom_kills: engine.last_oom_kills(instance.id),
+            ..exit_view(exit, at)
+        }),
         queue: engine.sharing.waiting(&launch::owner(spec, slot)),
         leaving: leaving_of(instance).filter_map(|one| leaving(engine, &one)).collect(),
+        needs_roll: engine.needs_roll(app, instance),
     })
 }
 
@@ -79,6 +83,11 @@ pub(crate) fn detail(
             .and_then(|worker| worker.process.as_ref())
             .map_or(0, |process| process.output.unshipped()),
         offers: known.map(|worker| worker.record.offers.clone()).unwrap_or_default(),
+        unenforced: known.and_then(|worker| worker.record.unenforced.clone()),
+        cgroup: known
+            .and_then(|worker| worker.process.as_ref()?.leader.group.directory())
+            .filter(|directory| directory.exists())
+            .map(Path::to_owned),
     })
 }
 
@@ -103,7 +112,7 @@ fn exit_view(exit: Exit, at: Moment) -> ExitView {
         Exit::Signal(signal) => (None, Some(diagnose::signal_name(signal))),
         Exit::Unknown => (None, None),
     };
-    ExitView { code, signal, at: clock::epoch_of(at), stderr: Vec::new() }
+    ExitView { code, signal, at: clock::epoch_of(at), stderr: Vec::new(), oom_kills: 0 }
 }
 
 /// Workers on their way out; behind a front the current one can be among them.

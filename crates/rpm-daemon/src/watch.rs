@@ -63,6 +63,9 @@ async fn watch(
         if path.is_dir() {
             places = walk(places, path.clone(), base).await?;
         }
+        if !places.scope.filter.wants(&path) {
+            continue;
+        }
         tokio::time::sleep(wanted.delay.max(SETTLE)).await;
         // What changed meanwhile belongs to the same restart.
         while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {

@@ -53,6 +53,8 @@ impl Keeper {
             |child: ChildId| children.get(child).is_some_and(|entry| entry.child.channel.is_some());
         let events = self.ports.adopted(by_channel);
         self.tell_all(events);
+        let children = &self.children;
+        self.groups.adopted(|child| children.get(child).is_some());
     }
 
     /// A child of a former keeper has ended.

@@ -104,6 +104,7 @@ impl Daemon {
             inherited: &inherited,
             pid_variable: None,
             filter: false,
+            group: None,
             baseline,
         };
         self.foster = false;

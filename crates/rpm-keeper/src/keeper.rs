@@ -3,6 +3,7 @@
 use crate::{
     children::{Children, Outcome},
     daemon::{Daemon, LINK_BUFFER, StartFailure},
+    groups::WorkerGroups,
     holder::Holder,
     log::note,
     message::{ChildId, Event},
@@ -35,6 +36,7 @@ pub(crate) struct Keeper {
     pub(crate) children: Children,
     pub(crate) holder: Holder,
     pub(crate) ports: Ports,
+    pub(crate) groups: WorkerGroups,
     pub(crate) daemon: Daemon,
     /// Our end; `None` between two daemons.
     pub(crate) link: Option<OwnedFd>,
@@ -122,6 +124,7 @@ impl Keeper {
 
     pub(crate) fn spawn_failed(&mut self, child: ChildId, failure: Failure) {
         let Failure { stage, errno } = failure;
+        self.groups.remove(child);
         self.tell(Event::SpawnFailed { child, stage, errno });
     }
 
@@ -150,10 +153,15 @@ impl Keeper {
         loop {
             match wait::reap_any() {
                 Ok(Some((pid, end))) => self.ended(pid, end),
-                Ok(None) => return,
-                Err(error) => return note(format_args!("cannot reap: {error}")),
+                Ok(None) => break,
+                Err(error) => {
+                    note(format_args!("cannot reap: {error}"));
+                    break;
+                }
             }
         }
+        // The last of a group may have been among them.
+        self.groups.remove_left();
     }
 
     fn ended(&mut self, pid: i32, end: End) {

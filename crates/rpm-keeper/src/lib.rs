@@ -12,6 +12,7 @@ mod client;
 mod codec;
 mod daemon;
 mod estate;
+mod groups;
 mod heir;
 mod holder;
 mod inventory;

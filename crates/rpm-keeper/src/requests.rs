@@ -69,6 +69,7 @@ impl Keeper {
             Request::Acknowledge { child } => {
                 self.children.forget(child);
                 self.ports.remove_child(child);
+                self.groups.remove(child);
             }
             Request::Settled { child } => self.ports.settled(child),
             Request::Listen { request, owner, address, only_v6, backlog, balance } => {
@@ -173,7 +174,8 @@ impl Keeper {
             self.tell_all(events);
         }
         let sockets = self.activated(child, &spec)?;
-        let (starting, kept) = self.spawner.start(spec, &sockets)?;
+        let group = self.groups.enter(child, spec.limits.group)?;
+        let (starting, kept) = self.spawner.start(spec, &sockets, group.as_ref())?;
         Ok(Start { starting, kept, label, share, balance })
     }
 }

@@ -1,6 +1,7 @@
 //! The poll loop: what it waits for, and whose turn it is then. It never waits anywhere else.
 
 use crate::{
+    groups::WorkerGroups,
     keeper::{Keeper, Life},
     log::note,
     message::ChildId,
@@ -35,15 +36,15 @@ enum Ready {
 }
 
 impl Keeper {
-    /// Runs until the keeper is to exit, and says with what code.
-    pub(crate) fn run(mut self) -> i32 {
+    /// Runs until the keeper is to exit; with what code, and what there is to clear away then.
+    pub(crate) fn run(mut self) -> (i32, WorkerGroups) {
         loop {
             self.replace_daemon();
             self.tell_shared();
             let flushed = self.flush();
             self.upgrade_if_wanted();
             if let Life::Done(code) = self.life {
-                return code;
+                return (code, self.groups);
             }
             for ready in self.wait(flushed) {
                 self.turn(ready);

@@ -7,7 +7,7 @@ use crate::{
     spec::SpawnSpec,
 };
 use rpm_unix::{
-    fd, fdpass,
+    cgroup, fd, fdpass,
     limits::OpenFiles,
     pipe::{self, Pipe},
     spawn::{self, Baseline, Setup, SpawnError, Spawned, Stage, Starting},
@@ -68,11 +68,12 @@ impl Spawner {
         &self.baseline
     }
 
-    /// Forks a child for this spec, which inherits these sockets.
+    /// Forks a child for this spec, which inherits these sockets, into this control group.
     pub(crate) fn start(
         &self,
         mut spec: SpawnSpec,
         sockets: &[OwnedFd],
+        group: Option<&cgroup::Entry>,
     ) -> Result<(Starting, Kept), Failure> {
         let grants = [self.pipes.take(), self.pipes.take()];
         let [stdout, stderr] = grants
@@ -97,6 +98,7 @@ impl Spawner {
             &spec,
             [input.as_fd(), stdout.write.as_fd(), stderr.write.as_fd()],
             &inherited,
+            group,
         )?;
         let channel = channel.map(|channel| channel.ours);
         let (stdout, stderr) = (stdout.read, stderr.read);
@@ -108,6 +110,7 @@ impl Spawner {
         spec: &SpawnSpec,
         [input, output, error]: [BorrowedFd<'_>; 3],
         inherited: &[(BorrowedFd<'_>, i32)],
+        group: Option<&cgroup::Entry>,
     ) -> Result<Starting, Failure> {
         let mut baseline = self.baseline;
         if let Some(files) = spec.limits.open_files {
@@ -121,6 +124,7 @@ impl Spawner {
             inherited,
             pid_variable: spec.activation.as_ref().map(|_| c"LISTEN_PID"),
             filter: spec.share.is_some(),
+            group,
             baseline: &baseline,
         };
         Ok(spawn::start(&spec.program, &setup)?)

@@ -8,7 +8,7 @@ use crate::{
     message::{MAX_NAME, Owner},
 };
 use rpm_unix::{
-    memfd,
+    cgroup, memfd,
     spawn::{Credentials, Program},
 };
 use std::{
@@ -21,8 +21,9 @@ use std::{
     path::PathBuf,
 };
 
-/// The version of the bytes. Those before had no `limits`, and no `input`.
-const FORMAT: u8 = 4;
+/// The version of the bytes. Those before had no control groups, no `limits`, and no `input`.
+const FORMAT: u8 = 5;
+const FORMAT_WITHOUT_GROUP: u8 = 4;
 const FORMAT_WITHOUT_LIMITS: u8 = 3;
 const FORMAT_WITHOUT_INPUT: u8 = 2;
 /// The kernel's NGROUPS_MAX.
@@ -57,6 +58,9 @@ pub struct Limits {
     pub open_files: Option<u64>,
     /// Niceness, -20 to 19.
     pub nice: Option<i8>,
+    /// A control group of its own with these limits, where one can be made; `None`: it stays in
+    /// the keeper's.
+    pub group: Option<cgroup::Limits>,
 }
 
 impl Limits {
@@ -65,13 +69,31 @@ impl Limits {
         writer.u64(self.open_files.unwrap_or_default());
         writer.bool(self.nice.is_some());
         writer.u8(self.nice.unwrap_or_default().cast_unsigned());
+        let group = self.group.unwrap_or_default();
+        writer.bool(self.group.is_some());
+        writer.bool(group.memory.is_some());
+        writer.u64(group.memory.unwrap_or_default());
+        for number in [group.cpu, group.pids] {
+            writer.bool(number.is_some());
+            writer.u32(number.unwrap_or_default());
+        }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+    fn read(reader: &mut Reader<'_>, grouped: bool) -> Result<Self, WireError> {
         let (limited, files) = (reader.bool("open files")?, reader.u64()?);
         let (niced, nice) = (reader.bool("nice")?, reader.u8()?.cast_signed());
-        Ok(Self { open_files: limited.then_some(files), nice: niced.then_some(nice) })
+        let group = if grouped { read_group(reader)? } else { None };
+        Ok(Self { open_files: limited.then_some(files), nice: niced.then_some(nice), group })
     }
+}
+
+fn read_group(reader: &mut Reader<'_>) -> Result<Option<cgroup::Limits>, WireError> {
+    let grouped = reader.bool("group")?;
+    let (limited, memory) = (reader.bool("memory")?, reader.u64()?);
+    let memory = limited.then_some(memory);
+    let mut number = |what| Ok(reader.bool(what)?.then_some(reader.u32()?));
+    let (cpu, pids) = (number("cpu")?, number("pids")?);
+    Ok(grouped.then_some(cgroup::Limits { memory, cpu, pids }))
 }
 
 impl SpawnSpec {
@@ -126,7 +148,7 @@ impl SpawnSpec {
         let mut reader = Reader::new(bytes);
         let format = reader.u8()?;
         match format {
-            FORMAT | FORMAT_WITHOUT_LIMITS | FORMAT_WITHOUT_INPUT => {}
+            FORMAT | FORMAT_WITHOUT_GROUP | FORMAT_WITHOUT_LIMITS | FORMAT_WITHOUT_INPUT => {}
             version => return Err(WireError::Version(version)),
         }
         let program = read_program(&mut reader)?;
@@ -140,7 +162,11 @@ impl SpawnSpec {
         let activation = activated.then(|| Activation::read(&mut reader)).transpose()?;
         let balance = Balance::of_code(reader.u8()?)?;
         let input = if format >= FORMAT_WITHOUT_LIMITS { reader.bool("input")? } else { false };
-        let limits = if format >= FORMAT { Limits::read(&mut reader)? } else { Limits::default() };
+        let limits = if format >= FORMAT_WITHOUT_GROUP {
+            Limits::read(&mut reader, format >= FORMAT)?
+        } else {
+            Limits::default()
+        };
         reader.finish()?;
         Ok(Self { program, channel, share, activation, balance, input, limits })
     }
@@ -262,12 +288,14 @@ mod tests {
         let activation = (owner(), prop::collection::vec(address, 0..3))
             .prop_map(|(owner, addresses)| Activation { owner, addresses });
         let (share, activation) = (prop::option::of(owner()), prop::option::of(activation));
-        (program(), any::<bool>(), share, activation).prop_map(
-            |(program, channel, share, activation)| {
+        (program(), any::<[bool; 2]>(), share, activation).prop_map(
+            |(program, [channel, input], share, activation)| {
                 let balance = if channel { Balance::IpHash } else { Balance::Even };
                 let nice = channel.then_some(-3);
-                let limits = Limits { open_files: nice.map(|_| 4096), nice };
-                SpawnSpec { program, channel, share, activation, balance, input: channel, limits }
+                let group = cgroup::Limits { memory: Some(1 << 20), cpu: None, pids: Some(9) };
+                let group = input.then_some(group);
+                let limits = Limits { open_files: nice.map(|_| 4096), nice, group };
+                SpawnSpec { program, channel, share, activation, balance, input, limits }
             },
         )
     }

@@ -3,6 +3,7 @@
 use crate::{
     children::Children,
     daemon::{Daemon, History},
+    groups::WorkerGroups,
     holder::Holder,
     keeper::{Keeper, Life},
     outbox::Outbox,
@@ -82,8 +83,9 @@ pub fn keeper_main(home: &Home, ready: RawFd) -> i32 {
 impl Keeper {
     /// Runs to its end, and takes the socket away if nobody is to come after it.
     pub(crate) fn run_for(self, home: &Home) -> i32 {
-        let code = self.run();
+        let (code, groups) = self.run();
         if code == 0 {
+            groups.end();
             // The lock is still ours, so the file is.
             let _gone = fs::remove_file(home.socket());
         }
@@ -192,6 +194,7 @@ impl Parts {
             children: Children::default(),
             holder: Holder::default(),
             ports: Ports::new(),
+            groups: WorkerGroups::new(home),
             daemon,
             link: None,
             outbox: Outbox::default(),

@@ -1,8 +1,9 @@
 //! The daemon's part of the kill tests: moves the pipes whose descriptors it inherited into files.
 //!
 //! `pump MODE DIRECTORY PIPE SPOOL [PIPE SPOOL]`: descriptors by number. `raw` writes the pipe into
-//! `out.log`, `json` and `stamped` by way of the spool; `merged` writes both streams into files of
-//! their own and into `both.log`.
+//! `out.log`, `flood` does so by way of a transit, which it gets in place of a spool; `json` and
+//! `stamped` go by way of the spool; `merged` writes both streams into files of their own and into
+//! `both.log`.
 
 use rpm_logs::{
     WhenFull,
@@ -50,7 +51,12 @@ async fn pump(mode: &str, directory: &str, numbers: &[String]) {
 }
 
 fn stream(mode: &str, directory: &Path, number: usize, fds: (OwnedFd, OwnedFd)) -> Stream {
-    let (pipe, spool) = fds;
+    let (pipe, held) = fds;
+    let (spool, transit) = match mode {
+        "raw" => (None, None),
+        "flood" => (None, Some(held)),
+        _ => (Some(held), None),
+    };
     let rotate = (mode != "merged").then_some(Plan {
         max_size: Some(2 << 20),
         keep: 1000,
@@ -65,7 +71,9 @@ fn stream(mode: &str, directory: &Path, number: usize, fds: (OwnedFd, OwnedFd)) 
     Stream {
         pipe,
         files: std::iter::once(own).chain(both).collect(),
-        spool: (mode != "raw").then_some(spool),
+        spool,
+        transit,
+        flood: None,
         frame: match mode {
             "json" => Frame::Json(source),
             "stamped" => Frame::Stamped(DateFormat::new("YYYY")),

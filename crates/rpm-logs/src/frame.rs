@@ -2,6 +2,7 @@
 //! each; and where in a run of bytes lines end. Pure.
 
 use crate::date_format::{DateFormat, iso};
+use memchr::{memchr, memrchr};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -58,7 +59,7 @@ pub(crate) struct Run {
 /// How much of `bytes` is written now. `all` of it, where no more can be waited for; `ended`: and
 /// none will come.
 pub(crate) fn run(bytes: &[u8], all: bool, ended: bool) -> Option<Run> {
-    match bytes.iter().rposition(|byte| *byte == b'\n') {
+    match memrchr(b'\n', bytes) {
         Some(last) if !all => Some(Run { length: last + 1, cut: false }),
         _ if bytes.is_empty() => None,
         _ if all || bytes.len() >= MAX_LINE_BYTES => {
@@ -112,7 +113,13 @@ impl Source {
 
 /// Each line with its newline; the last may have none.
 pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split_inclusive(|byte| *byte == b'\n')
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, after) = rest.split_at_checked(end)?;
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 #[cfg(test)]

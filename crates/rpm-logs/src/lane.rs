@@ -7,9 +7,9 @@ mod unsettled;
 
 use crate::{
     frame::Frame,
-    peek::Peek,
-    pump::{Alarm, Counters, Drained, MAX_COMMANDS, Order, Pump, Route},
+    pump::{Alarm, Counters, Drained, Flood, MAX_COMMANDS, Order, Pump, Route},
     rotate::total::Totals,
+    scratch::Tools,
     ship::{Address, Origin, Shipper},
     sink::{LogFile, Rules},
     spooled::{Spooled, WhenFull},
@@ -45,6 +45,10 @@ pub struct Stream {
     /// The memory of [`crate::spool::create`], held by somebody who outlives us. Without it bytes
     /// go straight into the first file.
     pub spool: Option<OwnedFd>,
+    /// The memory of [`crate::transit::create`] that a predecessor was given, if it was.
+    pub transit: Option<OwnedFd>,
+    /// Who has one held if it floods.
+    pub flood: Option<Flood>,
     /// What is done to its lines, if they are spooled.
     pub frame: Frame,
     /// What is done when a file takes nothing.
@@ -268,11 +272,10 @@ impl Files {
 fn spawn(files: Arc<Files>) -> io::Result<mpsc::Sender<Command>> {
     let (commands, inbox) = mpsc::channel(MAX_WAITING);
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let peek = Rc::<RefCell<Peek>>::new;
     let run = move || {
         let work = async {
-            let Ok(looker) = Peek::new() else { return };
-            serve(inbox, &files, &peek(RefCell::new(looker))).await;
+            let Ok(tools) = Tools::new() else { return };
+            serve(inbox, &files, &Rc::new(RefCell::new(tools))).await;
         };
         LocalSet::new().block_on(&runtime, work);
     };
@@ -280,10 +283,10 @@ fn spawn(files: Arc<Files>) -> io::Result<mpsc::Sender<Command>> {
     Ok(commands)
 }
 
-async fn serve(mut inbox: mpsc::Receiver<Command>, files: &Files, peek: &Rc<RefCell<Peek>>) {
+async fn serve(mut inbox: mpsc::Receiver<Command>, files: &Files, tools: &Rc<RefCell<Tools>>) {
     while let Some(command) = inbox.recv().await {
         match command {
-            Command::Start(starting) => start(*starting, files, peek),
+            Command::Start(starting) => start(*starting, files, tools),
             Command::Reopen(answer) => {
                 let reopened = files.all().into_iter().filter_map(|file| {
                     file.reopen().err().map(|error| (file.path().to_owned(), error))
@@ -298,10 +301,11 @@ async fn serve(mut inbox: mpsc::Receiver<Command>, files: &Files, peek: &Rc<RefC
     }
 }
 
-fn start(starting: Starting, files: &Files, peek: &Rc<RefCell<Peek>>) {
+fn start(starting: Starting, files: &Files, tools: &Rc<RefCell<Tools>>) {
     let announced = starting.paths();
     let Starting { stream, unsettled, orders, counters, unshipped } = starting;
-    let Stream { pipe, files: paths, spool, frame, when_full, ship, origin, mut alarm } = stream;
+    let Stream { pipe, files: paths, spool, transit, flood, .. } = stream;
+    let Stream { frame, when_full, ship, origin, mut alarm, .. } = stream;
     let all = paths.iter().map(|(path, _)| path.clone()).collect();
     let mut open: Vec<_> =
         paths.into_iter().map(|(path, rules)| files.get(&path, rules, &origin.app)).collect();
@@ -318,11 +322,12 @@ fn start(starting: Starting, files: &Files, peek: &Rc<RefCell<Peek>>) {
     };
     // What the journal says is done, or this stream will never write.
     unsettled.settled(&announced);
-    let pump = route.and_then(|route| Pump::new(pipe, route, peek.clone()));
+    let pump = route.and_then(|route| Pump::new(pipe, route, tools.clone()));
     match pump {
         Ok(pump) => drop(spawn_local(async move {
             unsettled.wait(all).await;
-            pump.with(when_full, counters, alarm).run(orders).await;
+            let pump = pump.with(when_full, counters, alarm).by_way_of(transit, flood);
+            pump.run(orders).await;
         })),
         Err(error) => alarm(crate::pump::Trouble::Blocked(error)),
     }

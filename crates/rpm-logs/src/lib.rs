@@ -18,11 +18,13 @@ mod peek;
 pub mod pump;
 mod range;
 pub mod rotate;
+mod scratch;
 pub mod ship;
 pub mod sink;
 pub mod spool;
 mod spooled;
 pub mod tail;
 pub mod times;
+pub mod transit;
 
 pub use spooled::WhenFull;

@@ -26,7 +26,7 @@ impl Splitter {
 
     /// Hands every piece that `bytes` completes to `out`.
     pub(crate) fn push(&mut self, bytes: &[u8], mut out: impl FnMut(Piece)) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+        for part in crate::frame::lines(bytes) {
             let (text, ends) = match part.strip_suffix(b"\n") {
                 Some(text) => (text, true),
                 None => (part, false),

@@ -39,7 +39,7 @@ impl Peek {
         let seen = peek(pipe, &self.write, limit.min(MAX_BYTES))?;
         self.bytes.resize(seen, 0);
         self.read.read_exact(&mut self.bytes)?;
-        let newline = self.bytes.iter().rposition(|byte| *byte == b'\n');
+        let newline = memchr::memrchr(b'\n', &self.bytes);
         Ok(Lines { seen, whole: newline.map_or(0, |at| at + 1) })
     }
 }

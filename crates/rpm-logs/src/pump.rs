@@ -4,18 +4,21 @@
 //! spool. What a full or broken disk refuses is thrown away and counted, or left in the pipe, as
 //! its owner wants; every new attempt begins with the file, so it resumes by itself.
 
+mod flood;
 mod inlet;
 mod told;
 
+pub use flood::Flood;
 pub use told::{Alarm, Counters, Trouble};
 
 use crate::{
-    peek::Peek,
+    scratch::Tools,
     sink::{LogFile, Outcome, Portion, outcome},
     spooled::{Spooled, Urge, WhenFull, Written},
+    transit::Transit,
 };
-use inlet::Inlet;
-use nix::fcntl::{FcntlArg, fcntl};
+use flood::Asked;
+use inlet::{Inlet, capacity};
 use rpm_unix::pipe::{null, splice};
 use std::{
     cell::RefCell,
@@ -31,9 +34,7 @@ use tokio::{
 };
 
 /// Bytes moved in one call: the largest pipe rpm makes.
-const PIECE_BYTES: usize = 1 << 20;
-/// Used where a pipe does not tell its size: the kernel's default.
-const PIPE_BYTES: usize = 64 << 10;
+pub(crate) const PIECE_BYTES: usize = 1 << 20;
 /// Commands that may wait for a pump.
 pub(crate) const MAX_COMMANDS: usize = 8;
 /// How long the beginning of a line waits for its end.
@@ -71,9 +72,12 @@ pub(crate) enum Route {
 /// One pipe and where it goes.
 pub(crate) struct Pump {
     pipe: Inlet,
+    /// What is in it comes before what is in the pipe.
+    transit: Option<Transit>,
+    asked: Asked,
     route: Route,
     when_full: WhenFull,
-    peek: Rc<RefCell<Peek>>,
+    tools: Rc<RefCell<Tools>>,
     null: OwnedFd,
     counters: Arc<Counters>,
     alarm: Alarm,
@@ -110,12 +114,14 @@ impl Pump {
     ///
     /// # Errors
     /// `InvalidInput` if `pipe` is no pipe's read end.
-    pub(crate) fn new(pipe: OwnedFd, route: Route, peek: Rc<RefCell<Peek>>) -> io::Result<Self> {
+    pub(crate) fn new(pipe: OwnedFd, route: Route, tools: Rc<RefCell<Tools>>) -> io::Result<Self> {
         let pump = Self {
             pipe: Inlet::new(pipe)?,
+            transit: None,
+            asked: Asked::default(),
             route,
             when_full: WhenFull::Drop,
-            peek,
+            tools,
             null: null()?,
             counters: Arc::default(),
             alarm: Box::new(|_| ()),
@@ -136,6 +142,13 @@ impl Pump {
         alarm: Alarm,
     ) -> Self {
         (self.when_full, self.counters, self.alarm) = (when_full, counters, alarm);
+        self
+    }
+
+    /// With the transit a predecessor left, or with whom to ask for one if the stream floods.
+    pub(crate) fn by_way_of(mut self, transit: Option<OwnedFd>, flood: Option<Flood>) -> Self {
+        let flood = flood.filter(|_| matches!(self.route, Route::Direct(_)));
+        (self.transit, self.asked) = (transit.map(Transit::open), Asked::to_be(flood));
         self
     }
 
@@ -224,7 +237,10 @@ impl Pump {
     /// One step, by which the pipe knows when to look again.
     fn step_ready(&mut self) -> io::Result<()> {
         match self.step(Urge::Lines)? {
-            Step::Bytes(bytes) => self.pipe.took(bytes),
+            Step::Bytes(bytes) => {
+                self.pipe.took(bytes);
+                self.tend_flood();
+            }
             Step::Empty => self.pipe.found_nothing(),
             Step::End => self.ended = true,
             Step::Blocked => {}
@@ -235,17 +251,23 @@ impl Pump {
     fn step(&mut self, urge: Urge) -> io::Result<Step> {
         let step = match &mut self.route {
             Route::Nowhere => self.discard()?,
+            Route::Direct(file) if self.transit.is_some() => {
+                let file = Arc::clone(file);
+                self.through_transit(&file, urge != Urge::Lines)?
+            }
             Route::Direct(file) => {
-                let mut peek = self.peek.borrow_mut();
+                let mut tools = self.tools.borrow_mut();
                 let unfinished = urge != Urge::Lines;
-                let portion = Portion { limit: PIECE_BYTES, unfinished, peek: &mut peek };
+                let portion = Portion { limit: PIECE_BYTES, unfinished, peek: &mut tools.peek };
                 let outcome = file.take(self.pipe.as_fd(), portion);
-                drop(peek);
+                drop(tools);
                 self.on_direct(outcome)?
             }
             Route::Spooled(spooled) => {
-                let filled = spooled.fill(self.pipe.as_fd());
-                let written = spooled.write(urge, self.when_full)?;
+                let filled = flood::fill(spooled, self.transit.as_mut(), self.pipe.as_fd());
+                let mut tools = self.tools.borrow_mut();
+                let written = spooled.write(urge, self.when_full, &mut tools.scratch)?;
+                drop(tools);
                 let (waiting, full) = (spooled.waiting(), spooled.is_full());
                 self.on_spooled(filled, written, waiting, full)?
             }
@@ -352,7 +374,11 @@ impl Pump {
         }
     }
 
-    fn discard(&self) -> io::Result<Step> {
+    /// Throws away what has come: what is in transit, or else what the pipe has.
+    fn discard(&mut self) -> io::Result<Step> {
+        if let Some(step) = self.discard_transit() {
+            return Ok(step);
+        }
         match outcome(splice(&self.pipe, &self.null, PIECE_BYTES)) {
             Outcome::Moved(bytes) => Ok(Step::Bytes(bytes as u64)),
             Outcome::Empty | Outcome::Unfinished => Ok(Step::Empty),
@@ -372,11 +398,6 @@ impl fmt::Debug for Pump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pump").field("route", &self.route).field("told", &self.told).finish()
     }
-}
-
-fn capacity(pipe: &impl AsFd) -> u64 {
-    let bytes = fcntl(pipe, FcntlArg::F_GETPIPE_SZ).unwrap_or(0);
-    u64::try_from(bytes).ok().filter(|bytes| *bytes > 0).unwrap_or(PIPE_BYTES as u64)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(crate) use portion::Portion;
 use portion::Size;
 use std::{
     io::{self, ErrorKind},
-    os::{fd::BorrowedFd, unix::fs::MetadataExt},
+    os::fd::BorrowedFd,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -252,8 +252,8 @@ impl LogFile {
             let _later = open.rotate(&self.log);
             offset = open.prepare(&self.log)?;
         }
-        let metadata = open.file.metadata()?;
-        before(Place { device: metadata.dev(), inode: metadata.ino(), offset })?;
+        let (device, inode) = open.identity;
+        before(Place { device, inode, offset })?;
         let written = open.write(bytes, offset);
         match &written {
             Ok(()) => open.times.note(offset, now_ms()),
@@ -270,7 +270,7 @@ impl LogFile {
         let mut state = self.lock();
         let open = self.opened(&mut state).ok()?;
         let metadata = open.file.metadata().ok()?;
-        if (metadata.dev(), metadata.ino()) != (place.device, place.inode) || !metadata.is_file() {
+        if open.identity != (place.device, place.inode) || !metadata.is_file() {
             return None;
         }
         let whole = metadata.len() >= place.offset + length;

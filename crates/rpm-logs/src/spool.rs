@@ -24,6 +24,9 @@ const BEGIN: u64 = 4096;
 pub(crate) const MAX_BYTES: u64 = 2 << 20;
 /// Memory that was dealt with is given back in such portions while more is coming.
 const GIVE_BACK: u64 = 1 << 20;
+/// What a spool without waiting bytes keeps at most: giving back each line's memory would cost more
+/// than writing it.
+const KEPT_BYTES: u64 = 16 << 10;
 /// Numbers in the journal.
 const FIELDS: usize = 10;
 /// `rpmspol1`: the version of this layout.
@@ -104,11 +107,9 @@ impl Spool {
         self.intent
     }
 
-    /// Reads waiting bytes into `buffer`, as many as it holds; how many there are.
-    pub(crate) fn read(&self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<()> {
-        let length = usize::try_from(self.waiting()).unwrap_or(usize::MAX).min(limit);
-        buffer.resize(length, 0);
-        self.file.read_exact_at(buffer, self.done)
+    /// Reads the first of the waiting bytes, of which there must be as many.
+    pub(crate) fn read(&self, room: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(room, self.done)
     }
 
     /// Where the spool is when `bytes` more are dealt with.
@@ -134,7 +135,7 @@ impl Spool {
         self.intent = None;
         write(&self.file, self.done, None)?;
         let all = self.done == self.filled;
-        if all || self.done - self.given_back >= GIVE_BACK {
+        if self.done - self.given_back >= if all { KEPT_BYTES } else { GIVE_BACK } {
             // Kept memory is bounded all the same: the next portion gives back this one, too.
             let _kept = memfd::punch(self.file.as_fd(), BEGIN.max(self.given_back), self.done);
             // The page of the last byte may have been given back in part.
@@ -197,7 +198,7 @@ mod tests {
         writer.write_all(b"a\nb").unwrap();
         let mut spool = Spool::open(memory.try_clone().unwrap()).unwrap();
         assert!(matches!(spool.fill(ours.read.as_fd()), Outcome::Moved(3)));
-        let mut bytes = Vec::new();
+        let mut bytes = [0; 2];
         spool.begin(INTENT).unwrap();
         drop(spool);
         let mut spool = Spool::open(memory.try_clone().unwrap()).unwrap();
@@ -207,8 +208,9 @@ mod tests {
         assert!(matches!(spool.fill(ours.read.as_fd()), Outcome::Moved(1)));
         drop(spool);
         let spool = Spool::open(memory).unwrap();
-        spool.read(&mut bytes, 99).unwrap();
-        assert_eq!((bytes.as_slice(), spool.intent()), (&b"bc"[..], None));
+        assert_eq!(spool.waiting(), 2);
+        spool.read(&mut bytes).unwrap();
+        assert_eq!((&bytes, spool.intent()), (b"bc", None));
     }
 
     #[test]

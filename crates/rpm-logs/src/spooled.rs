@@ -3,6 +3,7 @@
 
 use crate::{
     frame::{Frame, MAX_LINE_BYTES, Run, lines, run},
+    scratch::Scratch,
     ship::Shipper,
     sink::{LogFile, Outcome, Place},
     spool::{Intent, Spool},
@@ -30,9 +31,6 @@ pub(crate) struct Spooled {
     files: Vec<Arc<LogFile>>,
     ships: Vec<Shipper>,
     last: VecDeque<Vec<u8>>,
-    /// Memory, kept while bytes flow.
-    bytes: Vec<u8>,
-    framed: Vec<u8>,
 }
 
 /// What to do with a file that takes nothing.
@@ -75,15 +73,8 @@ impl Spooled {
         files: Vec<Arc<LogFile>>,
         ships: Vec<Shipper>,
     ) -> io::Result<Self> {
-        let mut spooled = Self {
-            spool: Spool::open(memory)?,
-            frame,
-            files,
-            ships,
-            last: VecDeque::new(),
-            bytes: Vec::new(),
-            framed: Vec::new(),
-        };
+        let spool = Spool::open(memory)?;
+        let mut spooled = Self { spool, frame, files, ships, last: VecDeque::new() };
         spooled.settle()?;
         Ok(spooled)
     }
@@ -119,10 +110,10 @@ impl Spooled {
 
     /// The last lines of the stream, as they came, with what is not a whole line yet.
     pub(crate) fn last_lines(&self) -> Vec<Vec<u8>> {
-        let mut rest = Vec::new();
+        let mut rest = Scratch::default();
         // Where the rest cannot be read there is only less to show.
-        let _unread = self.spool.read(&mut rest, LAST_LINE_BYTES);
-        let rest = lines(&rest).map(<[u8]>::to_vec);
+        let read = rest.load(&self.spool, LAST_LINE_BYTES);
+        let rest = lines(rest.bytes()).filter(|_| read.is_ok()).map(<[u8]>::to_vec);
         let mut all: Vec<_> = self.last.iter().cloned().chain(rest).collect();
         all.drain(..all.len().saturating_sub(LAST_LINES));
         all
@@ -132,38 +123,44 @@ impl Spooled {
     ///
     /// # Errors
     /// The spool itself fails; nothing of that is a file's fault.
-    pub(crate) fn write(&mut self, urge: Urge, when_full: WhenFull) -> io::Result<Written> {
+    pub(crate) fn write(
+        &mut self,
+        urge: Urge,
+        when_full: WhenFull,
+        scratch: &mut Scratch,
+    ) -> io::Result<Written> {
         let mut all = Written::default();
         if let Some(intent) = self.spool.intent() {
-            self.load(self.spool.until(intent.to), intent.cut, intent.at)?;
-            if !self.deliver(intent, when_full, &mut all)? {
+            scratch.load(&self.spool, self.spool.until(intent.to))?;
+            self.frame(intent.cut, intent.at, scratch);
+            if !self.deliver(intent, when_full, scratch, &mut all)? {
                 return Ok(all);
             }
         }
-        while let Some(intent) = self.next(urge)? {
-            if !self.deliver(intent, when_full, &mut all)? {
+        while let Some(intent) = self.next(urge, scratch)? {
+            if !self.deliver(intent, when_full, scratch, &mut all)? {
                 return Ok(all);
             }
-            self.publish(intent.at);
+            self.publish(intent.at, scratch.bytes());
         }
-        // An idle stream keeps no memory.
-        if self.spool.waiting() == 0 {
-            (self.bytes, self.framed) = (Vec::new(), Vec::new());
-        }
+        scratch.done();
         Ok(all)
     }
 
     /// The next run of lines, framed.
-    fn next(&mut self, urge: Urge) -> io::Result<Option<Intent>> {
+    fn next(&mut self, urge: Urge, scratch: &mut Scratch) -> io::Result<Option<Intent>> {
+        if self.spool.waiting() == 0 {
+            return Ok(None);
+        }
         for limit in [BATCH_BYTES, MAX_LINE_BYTES] {
-            self.spool.read(&mut self.bytes, limit)?;
+            scratch.load(&self.spool, limit)?;
             let is_all = self.spool.waiting() <= limit as u64;
             let force = urge != Urge::Lines && is_all;
-            if let Some(run) = run(&self.bytes, force, urge == Urge::Ended) {
+            if let Some(run) = run(scratch.bytes(), force, urge == Urge::Ended) {
                 let at = now_ms();
-                let run = self.load_what_fits(run, at)?;
+                let run = self.frame_what_fits(run, at, scratch);
                 let to = self.spool.after(run.length);
-                let (place, length) = (Place::NONE, self.framed.len() as u64);
+                let (place, length) = (Place::NONE, scratch.framed.len() as u64);
                 return Ok(Some(Intent { to, at, target: 0, place, length, cut: run.cut }));
             }
             if is_all {
@@ -174,22 +171,23 @@ impl Spooled {
     }
 
     /// Frames a run of lines, or so many of them as a file may have.
-    fn load_what_fits(&mut self, mut run: Run, at: u64) -> io::Result<Run> {
+    fn frame_what_fits(&self, mut run: Run, at: u64, scratch: &mut Scratch) -> Run {
         let room = self.files.iter().filter_map(|file| file.max_size()).min();
         let room = room.map_or(usize::MAX, |room| usize::try_from(room).unwrap_or(usize::MAX));
         loop {
-            self.load(run.length, run.cut, at)?;
-            let fewer = (self.framed.len() > room).then(|| half(&self.bytes)).flatten();
-            let Some(length) = fewer else { return Ok(run) };
+            scratch.keep(run.length);
+            self.frame(run.cut, at, scratch);
+            let fewer = (scratch.framed.len() > room).then(|| half(scratch.bytes())).flatten();
+            let Some(length) = fewer else { return run };
             run = Run { length, cut: false };
         }
     }
 
-    fn load(&mut self, length: usize, cut: bool, at: u64) -> io::Result<()> {
-        self.spool.read(&mut self.bytes, length)?;
-        self.framed.clear();
-        self.frame.write(&self.bytes, cut, at, &mut self.framed);
-        Ok(())
+    fn frame(&self, cut: bool, at: u64, scratch: &mut Scratch) {
+        let mut framed = std::mem::take(&mut scratch.framed);
+        framed.clear();
+        self.frame.write(scratch.bytes(), cut, at, &mut framed);
+        scratch.framed = framed;
     }
 
     /// Writes what is framed to each file from the intent's on; false: one of them lets us wait.
@@ -197,14 +195,15 @@ impl Spooled {
         &mut self,
         intent: Intent,
         when_full: WhenFull,
+        scratch: &Scratch,
         all: &mut Written,
     ) -> io::Result<bool> {
-        let length = self.framed.len() as u64;
+        let length = scratch.framed.len() as u64;
         let mut whole = true;
         for (number, file) in self.files.iter().enumerate().skip(first(intent.target)) {
             let target = number as u64;
             let spool = &mut self.spool;
-            let written = file.append(&self.framed, |place| {
+            let written = file.append(&scratch.framed, |place| {
                 spool.begin(Intent { target, place, length, ..intent })
             });
             if let Err(error) = written {
@@ -215,21 +214,21 @@ impl Spooled {
                 whole = false;
             }
         }
-        let bytes = self.bytes.len() as u64;
+        let bytes = scratch.bytes().len() as u64;
         *(if whole { &mut all.bytes } else { &mut all.dropped }) += bytes;
         self.spool.finish(intent.to)?;
         Ok(true)
     }
 
     /// Tells the senders, and remembers the last lines.
-    fn publish(&mut self, at: u64) {
+    fn publish(&mut self, at: u64, bytes: &[u8]) {
         for ship in &mut self.ships {
-            lines(&self.bytes).for_each(|line| ship.send(line, at));
+            lines(bytes).for_each(|line| ship.send(line, at));
         }
-        let newest = self.bytes.rsplitn(LAST_LINES + 1, |byte| *byte == b'\n');
+        let newest = bytes.rsplitn(LAST_LINES + 1, |byte| *byte == b'\n');
         let length: usize = newest.take(LAST_LINES).map(|line| line.len() + 1).sum();
-        let from = self.bytes.len().saturating_sub(length);
-        for line in lines(self.bytes.get(from..).unwrap_or_default()) {
+        let from = bytes.len().saturating_sub(length);
+        for line in lines(bytes.get(from..).unwrap_or_default()) {
             if self.last.len() == LAST_LINES {
                 self.last.pop_front();
             }

@@ -1,10 +1,12 @@
 //! The promise: the daemon is killed at any moment, and no log byte is lost or repeated (traps A7):
-//! straight into a file, line by line with frames, into merged files, and across rotations.
+//! straight into a file, by way of a transit, line by line with frames, into merged files, and
+//! across rotations.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use flate2::read::GzDecoder;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use rpm_logs::spool;
 use rpm_unix::pipe::pipe;
 use std::{
     fs::File,
@@ -37,7 +39,9 @@ impl World {
         let (mut fds, mut writes) = (Vec::new(), Vec::new());
         for _ in 0..streams {
             let ours = pipe(None).unwrap();
-            fds.extend([ours.read, rpm_logs::spool::create().unwrap()]);
+            let held =
+                if mode == "flood" { rpm_logs::transit::create(64 << 10) } else { spool::create() };
+            fds.extend([ours.read, held.unwrap()]);
             writes.push(ours.write.into());
         }
         for fd in &fds {
@@ -155,6 +159,15 @@ fn expect<'a>(lines: impl Iterator<Item = &'a str>, name: &str, count: u64) {
 #[test]
 fn a_hundred_kills_lose_and_repeat_nothing_across_rotations() {
     let mut world = World::new("raw", 1);
+    let written = world.run(10_000);
+    let files = world.directory.path().read_dir().unwrap().count();
+    assert!(files > 6, "{files} files");
+    expect(world.text("out.log").lines(), "a", written[0]);
+}
+
+#[test]
+fn a_hundred_kills_lose_and_repeat_nothing_in_transit() {
+    let mut world = World::new("flood", 1);
     let written = world.run(10_000);
     let files = world.directory.path().read_dir().unwrap().count();
     assert!(files > 6, "{files} files");

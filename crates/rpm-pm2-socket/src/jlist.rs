@@ -1,10 +1,10 @@
 //! `jlist`: PM2's JSON, field by field, for the programs that read it.
 
 use crate::{own_keys, repository};
-use rpm_config::{AppSpec, ExecMode, FilterEnv, Ready, RestartPolicy};
+use rpm_config::{AppSpec, ExecMode, FilterEnv, LogFile, Ready, RestartPolicy, RunAs};
 use rpm_protocol::{ExitView, InstanceDetail, InstanceView};
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The array `jlist` prints: an item for each instance, in the order given.
 pub fn value(details: &[InstanceDetail]) -> Value {
@@ -92,11 +92,14 @@ fn launch(detail: &InstanceDetail) -> Value {
 fn files(detail: &InstanceDetail) -> Value {
     let nowhere = Path::new("/dev/null");
     let rules = &detail.spec.logs.rules;
+    let streams = [&detail.spec.logs.out, &detail.spec.logs.error];
+    let is_discarded = streams.iter().all(|file| **file == LogFile::Discard);
     json!({
         "pm_out_log_path": detail.out_log.as_deref().unwrap_or(nowhere),
         "pm_err_log_path": detail.error_log.as_deref().unwrap_or(nowhere),
         "pm_pid_path": detail.pid_file,
         "pm_log_path": detail.log,
+        "disable_logs": is_discarded.then_some(true),
         "merge_logs": detail.spec.logs.merge.then_some(true),
         "log_type": rules.json.then_some("json"),
         "log_date_format": rules.date_format,
@@ -107,18 +110,19 @@ fn files(detail: &InstanceDetail) -> Value {
 /// What restarts it by itself, whom it runs as, and what it does not inherit.
 fn by_itself(spec: &AppSpec) -> Value {
     let rules = spec.watch.as_ref().or(spec.unwatched.as_ref());
-    let user = spec.user.as_ref();
+    let written = |path: &PathBuf| path.strip_prefix(&spec.cwd).unwrap_or(path).to_owned();
+    let ids = spec.user.as_ref().and_then(numbers);
     json!({
         "watch": match &spec.watch {
             None => json!(false),
             Some(watch) if watch.paths == [spec.cwd.clone()] => json!(true),
-            Some(watch) => json!(watch.paths),
+            Some(watch) => json!(watch.paths.iter().map(written).collect::<Vec<_>>()),
         },
         "ignore_watch": rules.and_then(|watch| watch.ignore.as_ref()),
         "watch_delay": rules.map(|watch| watch.delay.as_millis()).filter(|delay| *delay > 0),
         "cron_restart": spec.cron_restart,
-        "uid": user.and_then(|user| user.user.as_ref()),
-        "gid": user.and_then(|user| user.group.as_ref()),
+        "uid": ids.map(|(uid, _)| uid),
+        "gid": ids.map(|(_, gid)| gid),
         "env_file": (!spec.env_files.is_empty()).then_some(&spec.env_files),
         "filter_env": match &spec.filter_env {
             FilterEnv::Nothing => json!([]),
@@ -127,6 +131,12 @@ fn by_itself(spec: &AppSpec) -> Value {
             FilterEnv::Containing(texts) => json!(texts),
         },
     })
+}
+
+/// User and group by number, as PM2 has them; `None`: this machine knows them no more.
+fn numbers(user: &RunAs) -> Option<(u32, u32)> {
+    let account = rpm_unix::user::account(user.user.as_deref(), user.group.as_deref()).ok()?;
+    Some((account.credentials.uid, account.credentials.gid))
 }
 
 fn policy(detail: &InstanceDetail) -> Value {
@@ -174,8 +184,11 @@ fn state(detail: &InstanceDetail) -> Value {
         "queue": view.queue,
         "queue_state": detail.queue_state,
         "front": detail.front,
+        "needs_roll": view.needs_roll,
         "leaving": (!view.leaving.is_empty()).then_some(&view.leaving),
         "exit_code": view.last_exit.as_ref().and_then(exit_code),
+        "limits_unenforced": detail.unenforced.as_ref().map(|lacking| &lacking.limits),
+        "exit_oom_kills": view.last_exit.as_ref().map(|exit| exit.oom_kills).filter(|n| *n > 0),
         "exit_signal": view.last_exit.as_ref().and_then(|exit| exit.signal.as_ref()),
     })
 }
@@ -195,8 +208,13 @@ mod tests {
     #[test]
     fn a_whole_item() {
         let mut detail = sample::detail(0, "api");
-        detail.view.last_exit =
-            Some(ExitView { code: None, signal: Some("SIGKILL".into()), at: 1, stderr: vec![] });
+        detail.view.last_exit = Some(ExitView {
+            code: None,
+            signal: Some("SIGKILL".into()),
+            at: 1,
+            stderr: vec![],
+            oom_kills: 0,
+        });
         let want = r#"[{
             "pid": 4711, "name": "api", "pm_id": 0,
             "monit": { "memory": 54083584, "cpu": 2.2 },

@@ -17,6 +17,7 @@ mod feed;
 pub mod jlist;
 mod listener;
 mod names;
+mod node_version;
 mod own_keys;
 mod prepare;
 pub mod repository;
@@ -31,6 +32,7 @@ pub use amp::AmpError;
 pub use client::{MAX_ANSWER, Pm2, Pm2Error};
 pub use description::{Described, Origin, Variables, describe};
 pub use listener::Sockets;
+pub use node_version::whole_list;
 pub use server::{MAX_CALLS, MAX_CLIENTS, MAX_REQUEST, MAX_SUBSCRIBERS, Place, serve};
 pub use takeover::{Entry, Group, Taken, groups};
 

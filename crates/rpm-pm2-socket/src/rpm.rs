@@ -1,9 +1,10 @@
 //! [`Rpm`]: asking the daemon over `rpm.sock`, and its answers as PM2's clients know them.
 
-use crate::jlist;
+use crate::{jlist, whole_list};
 use rpm_protocol::{Acted, Client, ClientError, InstanceDetail, Request, RpcError, Targets};
+use rpm_unix::home::Home;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a call is answered with: its results, or why not.
 pub(crate) type Answer = Result<Vec<Value>, String>;
@@ -47,7 +48,11 @@ impl Rpm {
 
     /// All instances, as `jlist` has them.
     pub(crate) async fn list(&self) -> Answer {
-        Ok(vec![jlist::value(&self.details(Vec::new()).await?)])
+        let details = self.details(Vec::new()).await?;
+        let home = Home::new(self.socket.parent().unwrap_or(Path::new("/")));
+        // It may execute a program and wait.
+        let list = tokio::task::spawn_blocking(move || whole_list(&details, &home)).await;
+        Ok(vec![list.map_err(|error| error.to_string())?])
     }
 }
 

@@ -12,8 +12,7 @@ use interprocess::{
     local_socket::{ConnectOptions, GenericFilePath, ToFsName as _},
     os::unix::uds_local_socket::tokio::Stream,
 };
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -130,7 +129,7 @@ impl Client {
         // Reading goes on while writing does: neither side's buffer can fill up for good. What the
         // daemon said before it hung up tells more than the failed write.
         let (_, answers) = tokio::join!(write, read);
-        answers?.into_iter().map(typed).collect()
+        answers
     }
 
     /// Asks for the event stream, from `since` on, or from now on.
@@ -143,9 +142,7 @@ impl Client {
         since: Option<u64>,
         targets: Targets,
     ) -> Result<Events, ClientError> {
-        let Value::Null = self.call(Request::Events { since, targets }).await? else {
-            return Err(ClientError::Closed);
-        };
+        let () = self.call(Request::Events { since, targets }).await?;
         Ok(Events { client: self })
     }
 
@@ -173,7 +170,7 @@ impl Events {
     /// The connection failed, or what came is none of this protocol.
     pub async fn next(&mut self) -> Result<Option<EventView>, ClientError> {
         while let Some(line) = self.client.lines.next().await.map_err(ClientError::of_frame)? {
-            match rpc::parse_answer(&line).map_err(ClientError::Malformed)? {
+            match rpc::parse_answer::<IgnoredAny>(&line).map_err(ClientError::Malformed)? {
                 Incoming::Event(event) => return Ok(Some(*event)),
                 Incoming::Answer(..) | Incoming::Unknown => {}
             }
@@ -182,15 +179,15 @@ impl Events {
     }
 }
 
-type Answer = Result<Value, RpcError>;
+type Answer<T> = Result<T, RpcError>;
 
 /// The answers to the requests `first..first + count`, which come in any order.
-async fn read_answers(
+async fn read_answers<T: DeserializeOwned>(
     lines: &mut LineReader<Shared>,
     first: u64,
     count: usize,
-) -> Result<Vec<Answer>, ClientError> {
-    let mut answers: Vec<Option<Answer>> = (0..count).map(|_| None).collect();
+) -> Result<Vec<Answer<T>>, ClientError> {
+    let mut answers: Vec<Option<Answer<T>>> = (0..count).map(|_| None).collect();
     let mut missing = count;
     while missing > 0 {
         let line = lines.next().await.map_err(ClientError::of_frame)?.ok_or(ClientError::Closed)?;
@@ -212,21 +209,14 @@ async fn read_answers(
 }
 
 /// Where the answer to `id` belongs, if it is asked for and not there yet.
-fn slot<'a>(
+fn slot<'a, T>(
     id: &Id,
     first: u64,
-    answers: &'a mut [Option<Answer>],
-) -> Option<&'a mut Option<Answer>> {
+    answers: &'a mut [Option<Answer<T>>],
+) -> Option<&'a mut Option<Answer<T>>> {
     let Id::Number(number) = id else { return None };
     let index = usize::try_from(number.as_u64()?.checked_sub(first)?).ok()?;
     answers.get_mut(index).filter(|slot| slot.is_none())
-}
-
-fn typed<T: DeserializeOwned>(answer: Answer) -> Result<Result<T, RpcError>, ClientError> {
-    match answer {
-        Ok(value) => serde_json::from_value(value).map(Ok).map_err(ClientError::Malformed),
-        Err(error) => Ok(Err(error)),
-    }
 }
 
 impl ClientError {

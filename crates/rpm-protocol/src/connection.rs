@@ -12,7 +12,7 @@ use crate::{
     stream::Shared,
 };
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
-use serde_json::Value;
+use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -66,14 +66,14 @@ impl Connection {
             }
             Err(refused) => {
                 let error = refused.error;
-                self.sender.send(&refused.id, &Err(error.clone()));
+                self.sender.refuse(&refused.id, error.clone());
                 Some(Err(error))
             }
         }
     }
 
     /// Answers through the connection itself: see [`Sender::reply`].
-    pub fn reply(&self, id: Id, answer: Result<Value, RpcError>) {
+    pub fn reply<T: Serialize>(&self, id: Id, answer: Result<T, RpcError>) {
         self.sender.reply(id, answer);
     }
 
@@ -107,7 +107,7 @@ impl Connection {
             Err(FrameError::TooLong(limit)) => {
                 let message = format!("a request may have at most {limit} bytes");
                 let error = RpcError::new(RpcError::PARSE, message);
-                self.sender.send(&Id::Null, &Err(error));
+                self.sender.refuse(&Id::Null, error);
                 None
             }
             Err(FrameError::Cut | FrameError::Io(_)) => None,
@@ -123,7 +123,7 @@ async fn serve_outlet(outlet: Outlet, stream: Shared, permit: Option<OwnedSemaph
 
 impl Sender {
     /// Answers request `id`, once. A client that is gone is no error: nobody waits.
-    pub fn reply(&self, id: Id, answer: Result<Value, RpcError>) {
+    pub fn reply<T: Serialize>(&self, id: Id, answer: Result<T, RpcError>) {
         let line = Self::line(&id, &answer);
         // A client that is gone needs no answer.
         let _ = self.outbox.push_answer(line, Arc::clone(&self.pipeline));
@@ -162,17 +162,17 @@ impl Sender {
         }
     }
 
-    fn send(&self, id: &Id, answer: &Result<Value, RpcError>) {
+    fn refuse(&self, id: &Id, error: RpcError) {
         // As in `reply`.
-        let _ = self.outbox.push(Self::line(id, answer));
+        let _ = self.outbox.push(Self::line(id, &Err::<(), _>(error)));
     }
 
-    fn line(id: &Id, answer: &Result<Value, RpcError>) -> Vec<u8> {
+    fn line<T: Serialize>(id: &Id, answer: &Result<T, RpcError>) -> Vec<u8> {
         let mut line = rpc::answer_line(id, answer);
         if line.len() > MAX_RESPONSE {
             let message = format!("the answer has more than {MAX_RESPONSE} bytes");
             let error = RpcError::failed(message, Some("ask for fewer instances".into()));
-            line = rpc::answer_line(id, &Err(error));
+            line = rpc::answer_line(id, &Err::<(), _>(error));
         }
         line
     }

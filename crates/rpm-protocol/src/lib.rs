@@ -45,5 +45,5 @@ pub use request::{Action, Request, StartOrigin, Targets, Way};
 pub use rpc::{Id, Incoming, Refused, parse_answer, parse_request, request_line};
 pub use view::{
     Acted, EventView, ExitView, FailureView, FrontView, InstanceDetail, InstanceView, LeavingView,
-    LogSource, Offers, Started, Told, Triggered, Welcome,
+    LogSource, Offers, Started, Told, Triggered, UnenforcedView, Welcome,
 };

@@ -96,7 +96,7 @@ fn own_user() -> io::Result<u32> {
 
 /// Says why and closes. A new socket has room for one line, so that nobody waits here.
 fn turn_away(stream: Stream, error: RpcError) {
-    let line = rpc::answer_line(&rpc::Id::Null, &Err(error));
+    let line = rpc::answer_line(&rpc::Id::Null, &Err::<(), _>(error));
     let Ok(stream) = OwnedFd::try_from(stream) else { return };
     // A client that is gone already need not be told.
     let _ = UnixStream::from(stream).write(&line);

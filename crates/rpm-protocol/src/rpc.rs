@@ -2,8 +2,8 @@
 //! answers on the client's. No bytes from outside make anything here panic.
 
 use crate::{EventView, Request, RpcError, version};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json, value::RawValue};
 use std::fmt;
 
 /// What pairs an answer with its request: the client's choice.
@@ -27,11 +27,11 @@ pub struct Refused {
     pub error: RpcError,
 }
 
-/// What a client reads.
+/// What a client reads; `T` is what it asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Incoming {
+pub enum Incoming<T = Value> {
     /// The answer to a request.
-    Answer(Id, Result<Value, RpcError>),
+    Answer(Id, Result<T, RpcError>),
     /// Something happened.
     Event(Box<EventView>),
     /// A notification of a newer daemon.
@@ -136,13 +136,24 @@ pub fn request_line(id: u64, request: &Request) -> Result<Vec<u8>, serde_json::E
     line(&value)
 }
 
-/// The line that answers request `id`, with its end.
-pub(crate) fn answer_line(id: &Id, answer: &Result<Value, RpcError>) -> Vec<u8> {
-    let value = match answer {
-        Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-        Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+#[derive(Serialize)]
+struct AnswerEnvelope<'a, T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a RpcError>,
+    id: &'a Id,
+    jsonrpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a T>,
+}
+
+/// The line that answers request `id`, with its end. The result is written once and never copied:
+/// that of a large fleet has megabytes.
+pub(crate) fn answer_line<T: Serialize>(id: &Id, answer: &Result<T, RpcError>) -> Vec<u8> {
+    let (result, error) = match answer {
+        Ok(result) => (Some(result), None),
+        Err(error) => (None, Some(error)),
     };
-    line(&value).unwrap_or_default()
+    line(&AnswerEnvelope { error, id, jsonrpc: "2.0", result }).unwrap_or_default()
 }
 
 /// The line that tells of `event`, with its end.
@@ -150,38 +161,43 @@ pub(crate) fn event_line(event: &EventView) -> Vec<u8> {
     line(&json!({ "jsonrpc": "2.0", "method": "event", "params": event })).unwrap_or_default()
 }
 
-fn line(value: &Value) -> Result<Vec<u8>, serde_json::Error> {
-    let mut line = serde_json::to_vec(value)?;
+fn line(message: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     Ok(line)
 }
 
 /// All that a daemon may send; what it is, is told by what is there.
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<'a> {
     id: Option<Id>,
     method: Option<String>,
     #[serde(default)]
     params: Value,
-    #[serde(default)]
-    result: Value,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
     error: Option<RpcError>,
 }
 
-/// Reads one line a daemon sent.
+/// Reads one line a daemon sent; of an answer, what a `T` needs.
 ///
 /// # Errors
 ///
-/// It is none of this protocol.
-pub fn parse_answer(line: &[u8]) -> Result<Incoming, serde_json::Error> {
+/// It is none of this protocol, or the answer is no `T`.
+pub fn parse_answer<T: DeserializeOwned>(line: &[u8]) -> Result<Incoming<T>, serde_json::Error> {
     let envelope: Envelope = serde_json::from_slice(line)?;
+    let id = envelope.id.unwrap_or(Id::Null);
     match (envelope.method, envelope.error) {
         (Some(method), _) if method == "event" => {
             Ok(Incoming::Event(Box::new(serde_json::from_value(envelope.params)?)))
         }
         (Some(_), _) => Ok(Incoming::Unknown),
-        (None, Some(error)) => Ok(Incoming::Answer(envelope.id.unwrap_or(Id::Null), Err(error))),
-        (None, None) => Ok(Incoming::Answer(envelope.id.unwrap_or(Id::Null), Ok(envelope.result))),
+        (None, Some(error)) => Ok(Incoming::Answer(id, Err(error))),
+        (None, None) => {
+            // `null` is a result, too.
+            let result = envelope.result.map_or("null", RawValue::get);
+            Ok(Incoming::Answer(id, Ok(serde_json::from_str(result)?)))
+        }
     }
 }
 
@@ -321,7 +337,10 @@ mod tests {
                 answer_line(&Id::from(1), &Ok(json!([1]))),
                 Incoming::Answer(Id::from(1), Ok(json!([1]))),
             ),
-            (answer_line(&Id::Null, &Err(error.clone())), Incoming::Answer(Id::Null, Err(error))),
+            (
+                answer_line(&Id::Null, &Err::<(), _>(error.clone())),
+                Incoming::Answer(Id::Null, Err(error)),
+            ),
             (event_line(&event), Incoming::Event(Box::new(event))),
             (br#"{"jsonrpc":"2.0","method":"new","params":{}}"#.to_vec(), Incoming::Unknown),
         ];
@@ -334,7 +353,7 @@ mod tests {
         #[test]
         fn no_bytes_can_panic_the_parser(line in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_request(&line);
-            let _ = parse_answer(&line);
+            let _ = parse_answer::<Value>(&line);
         }
 
         #[test]
@@ -364,7 +383,7 @@ mod tests {
         fn no_changed_answer_can_panic_the_parser(
             line in rpm_corpus::changed(rpm_corpus::lines("answer")),
         ) {
-            let _ = parse_answer(&line);
+            let _ = parse_answer::<Value>(&line);
         }
     }
 }

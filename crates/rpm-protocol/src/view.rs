@@ -30,6 +30,9 @@ pub struct Started {
     pub instances: Vec<u32>,
     /// The first instance that failed, if one did; the restart policy goes on regardless.
     pub failure: Option<FailureView>,
+    /// What a person should know, though it runs: limits that are not enforced.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// The answer to `act`, `scale` and `resurrect`.
@@ -103,6 +106,9 @@ pub struct InstanceView {
     pub last_exit: Option<ExitView>,
     /// Former workers that are still finishing.
     pub leaving: Vec<LeavingView>,
+    /// Why a reload is due: what runs is not what its description, or this rpm, would start now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_roll: Option<String>,
 }
 
 /// How a worker ended.
@@ -116,6 +122,19 @@ pub struct ExitView {
     pub at: u64,
     /// The last lines of its standard error, oldest first, at most 50; only in details.
     pub stderr: Vec<String>,
+    /// How many of its processes the kernel had killed because it was at its `limits.memory`
+    /// (`oom_kill` of its control group).
+    #[serde(default)]
+    pub oom_kills: u64,
+}
+
+/// Limits that a worker was to have and does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnenforcedView {
+    /// `memory`, `cpu`, `pids`.
+    pub limits: Vec<String>,
+    /// Why, and what would help.
+    pub why: String,
 }
 
 /// A worker that was replaced and has not gone yet.
@@ -174,6 +193,12 @@ pub struct InstanceDetail {
     /// What it offers over its channel.
     #[serde(default)]
     pub offers: Offers,
+    /// Which of its limits are not enforced.
+    #[serde(default)]
+    pub unenforced: Option<UnenforcedView>,
+    /// The directory of its control group in version 2.
+    #[serde(default)]
+    pub cgroup: Option<PathBuf>,
 }
 
 /// What an app said of itself over its channel, as PM2's `axm:` messages have it.

@@ -210,7 +210,7 @@ async fn a_hundred_megabytes_without_a_line_end_are_refused_early() {
     assert!(sent < 5, "{sent} MB were taken");
     let mut refusal = String::new();
     BufReader::new(read).read_line(&mut refusal).await.unwrap();
-    let Incoming::Answer(_, Err(error)) = parse_answer(refusal.as_bytes()).unwrap() else {
+    let Incoming::Answer(_, Err(error)) = parse_answer::<Value>(refusal.as_bytes()).unwrap() else {
         panic!("{refusal}")
     };
     assert_eq!(error.message, format!("a request may have at most {MAX_REQUEST} bytes"));

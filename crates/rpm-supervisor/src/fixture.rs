@@ -28,6 +28,7 @@ pub(crate) fn policy() -> Policy {
         overlap: false,
         activated: false,
         proxied: false,
+        own_port: false,
         depends_on: Default::default(),
         max_surge: 1,
     }

@@ -23,6 +23,9 @@ pub struct Policy {
     /// A front takes its connections, so that an instance can be without any before it stops.
     #[serde(default)]
     pub proxied: bool,
+    /// Each instance is given a port of its own, so it can be seen whether it listens there.
+    #[serde(default)]
+    pub own_port: bool,
     /// Which apps it waits for before it is started.
     #[serde(default)]
     pub depends_on: Dependencies,
@@ -40,6 +43,7 @@ impl From<&AppSpec> for Policy {
             overlap: spec.share_ports || spec.mode == ExecMode::Cluster || !spec.listen.is_empty(),
             activated: !spec.listen.is_empty(),
             proxied: spec.proxy.is_some(),
+            own_port: spec.has_own_ports(),
             depends_on: spec.depends_on.clone(),
             max_surge: spec.max_surge.max(1),
         }

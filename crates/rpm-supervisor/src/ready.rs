@@ -37,6 +37,10 @@ fn patience(policy: &Policy, listens: bool) -> (Duration, Verdict) {
     match &policy.ready {
         Ready::Message => strict(given.unwrap_or(FIRST_LOOK)),
         Ready::Notify | Ready::Probe(_) => strict(given.unwrap_or(KNOWN_LISTENER)),
+        // It is only slow; but some of an app's instances may have nothing to listen for.
+        Ready::Listening if !policy.overlap && policy.own_port && listens => {
+            (given.unwrap_or(KNOWN_LISTENER), Verdict::Ready)
+        }
         Ready::Listening if !policy.overlap => (policy.restart.min_uptime, Verdict::Ready),
         Ready::Listening if listens => strict(given.unwrap_or(KNOWN_LISTENER)),
         // Its sockets accept already. Whether it calls listen on them, as most do, is learnt from
@@ -75,6 +79,18 @@ mod tests {
             let early = verdict(&policy, listens, since, Moment(due.0 - 1));
             assert_eq!(early, Verdict::Wait(due));
             assert_eq!(verdict(&policy, listens, since, due), expected);
+        }
+    }
+
+    #[test]
+    fn an_app_that_was_seen_on_its_own_ports_is_waited_for_and_never_failed() {
+        let rows = [(false, None, 1000), (true, None, 30_000), (true, Some(2500), 2500)];
+        for (listens, given, ms) in rows {
+            let listen_timeout = given.map(Duration::from_millis);
+            let policy = Policy { own_port: true, listen_timeout, ..fixture::policy() };
+            let due = Moment(10 + ms);
+            assert_eq!(deadline(&policy, listens, Moment(10)), due);
+            assert_eq!(verdict(&policy, listens, Moment(10), due), Verdict::Ready);
         }
     }
 

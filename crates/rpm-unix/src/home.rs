@@ -77,6 +77,11 @@ impl Home {
         self.state().join("node-versions.json")
     }
 
+    /// Where control groups of this home are, a directory a line.
+    pub fn cgroups(&self) -> PathBuf {
+        self.state().join("cgroups")
+    }
+
     /// Locked as long as a keeper or daemon of this home lives.
     pub fn lock(&self) -> PathBuf {
         self.state().join("lock")

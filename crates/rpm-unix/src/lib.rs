@@ -4,6 +4,7 @@
 
 pub mod atomic;
 pub mod caller;
+pub mod cgroup;
 pub mod epoll;
 pub mod fd;
 pub mod fdpass;

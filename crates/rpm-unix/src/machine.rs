@@ -2,11 +2,9 @@
 //! `rpm doctor`. What they mean for rpm, and what to do about them, is for the caller.
 
 mod bind_filter;
-mod cgroup;
 mod disk;
 
 pub use bind_filter::bind_filter;
-pub use cgroup::{Cgroup, cgroup};
 pub use disk::{Disk, disk};
 
 use crate::pidfd;

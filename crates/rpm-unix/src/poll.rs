@@ -26,6 +26,11 @@ impl<'fd> Entry<'fd> {
         Self(PollFd::new(fd, PollFlags::empty()))
     }
 
+    /// Waits for what is exceptional: that a file of the kernel's has changed, for instance.
+    pub fn urgent(fd: BorrowedFd<'fd>) -> Self {
+        Self(PollFd::new(fd, PollFlags::POLLPRI))
+    }
+
     /// There is something to read, or the other end is gone.
     pub fn can_read(&self) -> bool {
         let ended = PollFlags::POLLHUP | PollFlags::POLLERR;

@@ -5,10 +5,12 @@
 //! calling process must have a single thread.
 
 mod child;
+mod fork;
 mod report;
 mod search;
 
-use crate::{fdpass, limits::OpenFiles, pidfd, process, procfs, wait};
+use crate::{cgroup, fdpass, limits::OpenFiles, pidfd, process, procfs, wait};
+use fork::Forked;
 use report::Report;
 use std::{
     ffi::{CStr, CString},
@@ -61,6 +63,8 @@ pub struct Setup<'a> {
     pub pid_variable: Option<&'a CStr>,
     /// Install the bind filter (`seccomp.rs`).
     pub filter: bool,
+    /// The control group it is in from its first instruction on; `None`: the caller's.
+    pub group: Option<&'a cgroup::Entry>,
     /// What it gets back of what we changed for ourselves.
     pub baseline: &'a Baseline,
 }
@@ -130,7 +134,7 @@ pub enum Stage {
     Descriptors,
     /// fork(2), or the child was lost before exec.
     Fork,
-    /// Limits, mask, priority, session.
+    /// Limits, control group, mask, priority, session.
     Limits,
     /// Handing over the filter.
     Filter,
@@ -230,11 +234,13 @@ pub fn start(program: &Program, setup: &Setup<'_>) -> Result<Starting, SpawnErro
         fdpass::pair(true).map_err(|error| SpawnError::new(Stage::Descriptors, &error))?;
     // SAFETY: the caller's process has one thread (documented), so the child may do what any
     // process may; `child::run` never returns into the copy of our caller.
-    match unsafe { nix::unistd::fork() } {
-        Ok(nix::unistd::ForkResult::Child) => child::run(program, &mut image, setup, &theirs),
-        Ok(nix::unistd::ForkResult::Parent { child }) => {
+    match unsafe { fork::fork(setup.group.and_then(cgroup::Entry::unified)) } {
+        Ok(Forked::Child { in_group }) => {
+            child::run(program, &mut image, (setup, in_group), &theirs)
+        }
+        Ok(Forked::Parent { child }) => {
             drop(theirs);
-            Ok(Starting { spawned: identify(child.as_raw())?, report })
+            Ok(Starting { spawned: identify(child)?, report })
         }
         Err(error) => Err(SpawnError { stage: Stage::Fork, errno: error as i32 }),
     }

@@ -48,6 +48,18 @@ impl Events {
         assert!(matches!(next, Next::Event(_)), "nothing happened: {next:?}");
     }
 
+    /// Waits for a message that `wanted` likes.
+    pub(crate) fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match self.next(deadline) {
+                Next::Event(message) if wanted(&message) => return message,
+                Next::Event(_) => {}
+                next @ (Next::Ended | Next::TimedOut) => panic!("never: {what}: {next:?}"),
+            }
+        }
+    }
+
     /// Waits for the next message.
     pub(crate) fn next(&mut self, deadline: Instant) -> Next {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -246,9 +246,17 @@ impl Home {
         }
     }
 
+    /// The directories of this home's control groups that are there.
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
+        let lines = files::text(&self.path().join("state/cgroups"));
+        lines.lines().map(PathBuf::from).filter(|group| group.exists()).collect()
+    }
+
     /// Ends everything; the commands of what had to be killed by force.
     fn leave(&self) -> Vec<String> {
-        if self.path().join("rpm.sock").exists() {
+        let told = self.path().join("rpm.sock").exists();
+        let groups = self.cgroups();
+        if told {
             let output = self.rpm(["kill"]).output();
             if output.code != 0 {
                 return vec![format!("{output:?}")];
@@ -261,6 +269,9 @@ impl Home {
                 survivors.push(format!("{} {command}", process.0));
             }
         }
+        let left = groups.iter().filter(|group| told && group.exists());
+        survivors.extend(left.map(|group| group.display().to_string()));
+        remove_groups(&groups);
         survivors
     }
 
@@ -275,11 +286,25 @@ impl Home {
     }
 }
 
+/// Removes what a keeper that was killed left of its control groups.
+fn remove_groups(homes: &[PathBuf]) {
+    for home in homes {
+        for worker in fs::read_dir(home).into_iter().flatten().flatten() {
+            // Files of the kernel's cannot be removed, and need not be.
+            let _ = fs::write(worker.path().join("cgroup.kill"), "1");
+            let _ = fs::remove_dir(worker.path());
+        }
+        let _ = fs::remove_dir(home);
+    }
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("--- rpm.log\n{}", self.log());
+            let groups = self.cgroups();
             self.kill_all();
+            remove_groups(&groups);
             return;
         }
         let survivors = self.leave();

@@ -93,6 +93,19 @@ impl<S: Read + Write> Connection<S> {
         self.read_response()
     }
 
+    /// Asks for a WebSocket (RFC 6455, 4.1); the status of the answer.
+    pub(crate) fn upgrade(&mut self, path: &str) -> io::Result<u16> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        let start = self.read_line()?;
+        let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());
+        status.ok_or_else(|| broken(format!("no HTTP answer: {start:?}")))
+    }
+
     /// The first half of [`Self::get`].
     pub(crate) fn send(&mut self, path: &str, last: bool) -> io::Result<()> {
         let connection = if last { "close" } else { "keep-alive" };

@@ -120,12 +120,18 @@ impl Load {
 
     /// Waits until `count` more requests were answered.
     pub(crate) fn more(&self, count: u64) {
+        let now = self.shared.0.lock().expect("lock").requests;
+        self.reaches(now + count);
+    }
+
+    /// Waits until so many were since the beginning.
+    pub(crate) fn reaches(&self, wanted: u64) {
         let (report, changed) = &*self.shared;
         let mut report = report.lock().expect("lock");
-        let (wanted, deadline) = (report.requests + count, Instant::now() + LIMIT);
+        let deadline = Instant::now() + LIMIT;
         while report.requests < wanted {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no {count} requests in {LIMIT:?}: {report:#?}");
+            assert!(!left.is_zero(), "no {wanted} requests in {LIMIT:?}: {report:#?}");
             report = changed.wait_timeout(report, left).expect("lock").0;
         }
     }

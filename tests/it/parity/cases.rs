@@ -1,11 +1,9 @@
-//! What is asked of both, and what of the answers is looked at.
+//! What is asked of both; how it is looked at is in `case.rs`.
 
-use super::Seen;
-use super::manager::Manager;
-use serde_json::Value;
+use super::case::{Case, Step, Step::*};
 
 /// The file `eco.json` of every case.
-pub(super) const ECOSYSTEM: &str = r#"{ "apps": [
+const ECOSYSTEM: &str = r#"{ "apps": [
     { "name": "a", "script": "streams.js", "namespace": "back", "args": "one two",
       "max_memory_restart": "200M", "kill_timeout": 3000, "env": { "WHO": "a" },
       "env_production": { "WHO": "production" } },
@@ -14,85 +12,38 @@ pub(super) const ECOSYSTEM: &str = r#"{ "apps": [
 ] }"#;
 
 /// The file `later.json`: what is not started with the rest.
-pub(super) const LATER: &str =
-    r#"{ "apps": [{ "name": "b", "script": "streams.js", "autostart": false }] }"#;
+const LATER: &str = r#"{ "apps": [{ "name": "b", "script": "streams.js", "autostart": false }] }"#;
 
-/// Commands in turn; all is deleted before them.
-pub(super) struct Case {
-    pub(super) name: &'static str,
-    pub(super) steps: &'static [&'static str],
-}
+/// `one.json`: a file whose app has nothing to it.
+const ONE: &str = r#"{ "apps": [{ "name": "one", "script": "streams.js" }] }"#;
 
-/// Fields of `pm2_env` that are compared.
-const FIELDS: [&str; 22] = [
-    "NODE_APP_INSTANCE",
-    "args",
-    "autorestart",
-    "autostart",
-    "exec_interpreter",
-    "exec_mode",
-    "exp_backoff_restart_delay",
-    "instances",
-    "kill_timeout",
-    "max_memory_restart",
-    "max_restarts",
-    "namespace",
-    "node_args",
-    "pm_cwd",
-    "pm_err_log_path",
-    "pm_exec_path",
-    "pm_out_log_path",
-    "pm_pid_path",
-    "restart_time",
-    "status",
-    "version",
-    "WHO",
+/// Says its variable, and which signals it gets.
+const SIGNALS: &str = "console.log(`who ${process.env.WHO}`);
+process.on('SIGUSR2', () => console.log('signalled'));
+setInterval(() => {}, 60000);
+";
+
+/// Files of the work folder.
+pub(super) const WRITTEN: &[(&str, &str)] = &[
+    ("package.json", r#"{"name": "parity", "version": "3.2.1"}"#),
+    ("eco.json", ECOSYSTEM),
+    ("later.json", LATER),
+    ("one.json", ONE),
+    ("broken.json", "{ apps: ["),
+    ("my.app", "#!/bin/sh\nexec sleep 1000\n"),
+    ("signals.js", SIGNALS),
+    ("index.html", "the first page"),
+    ("page.txt", "a page"),
 ];
 
-const DEFAULTS: [(&str, u64); 2] = [("kill_timeout", 1600), ("max_restarts", 16)];
-
-impl Case {
-    /// The exit code of each step, and the list at the end.
-    pub(super) fn observe(&self, manager: &Manager) -> Seen {
-        manager.run(&["delete", "all"]);
-        let mut seen = Seen::new();
-        for (number, step) in (1..).zip(self.steps) {
-            let words: Vec<&str> = step.split(' ').collect();
-            let output = manager.run(&words);
-            seen.insert(format!("{number} {step}"), format!("exit {}", output.code));
-            if matches!(words[0], "id" | "pid") && output.code == 0 {
-                let is_pid = words[0] == "pid" && output.stdout.trim().len() > 1;
-                let text = if is_pid { "a pid" } else { output.stdout.trim() };
-                seen.insert(format!("{number} stdout"), text.to_owned());
-            }
-        }
-        let list = manager.jlist();
-        seen.insert("count".into(), list.len().to_string());
-        for item in &list {
-            seen.extend(of_item(item));
-        }
-        seen
-    }
-}
-
-fn of_item(item: &Value) -> Seen {
-    let id = &item["pm_id"];
-    let env = &item["pm2_env"];
-    let mut seen = Seen::new();
-    seen.insert(format!("{id} name"), item["name"].to_string());
-    let runs = item["pid"].as_u64().unwrap_or(0) > 0;
-    seen.insert(format!("{id} runs"), runs.to_string());
-    for field in FIELDS {
-        // PM2 leaves out what nobody asked for.
-        let default = DEFAULTS.iter().any(|(name, value)| *name == field && env[name] == *value);
-        let value = if default { "null".to_owned() } else { env[field].to_string() };
-        seen.insert(format!("{id} {field}"), value);
-    }
-    seen
-}
-
 macro_rules! case {
-    ($name:literal, $($step:literal),*) => { Case { name: $name, steps: &[$($step),*] } };
+    ($name:literal, $($step:literal),*) => {
+        Case { name: $name, steps: &[$(Step::Run($step)),*] }
+    };
+}
+
+const fn looks(name: &'static str, steps: &'static [Step]) -> Case {
+    Case { name, steps }
 }
 
 pub(super) const START: &[Case] = &[
@@ -166,16 +117,308 @@ pub(super) const FILES: &[Case] = &[
 ];
 
 pub(super) const LOOK: &[Case] = &[
-    case!("lists", "list", "ls", "l", "ps", "status", "jlist", "prettylist", "ls --sort name:desc"),
+    case!("lists", "list", "ls", "l", "ps", "status", "jlist", "ls --sort name:desc"),
+    looks(
+        "pretty",
+        &[
+            Run("start streams.js -n x"),
+            Run("prettylist"),
+            Has(&["name: 'x'", "restart_time: 0", "status: 'online'", "args: ", "node_args: []"]),
+            Run("list -m"),
+            Has(&[
+                "+--- x",
+                "namespace : default",
+                "version : 3.2.1",
+                "pid : ",
+                "pm2 id : 0",
+                "status : online",
+                "mode : fork",
+                "restarted : 0",
+                "uptime : ",
+                "memory usage : ",
+                "error log : ",
+                "watching : no",
+                "PID file : ",
+            ]),
+            Run("-m list"),
+            Run("ls --mini-list"),
+        ],
+    ),
+    looks(
+        "env",
+        &[
+            With("WHO", "me", "start streams.js -n x"),
+            Run("env 0"),
+            Printed("WHO: "),
+            Run("env 77"),
+        ],
+    ),
+    looks("ping", &[Run("ping"), Stdout]),
+    looks(
+        "nothing",
+        &[Run("jlist"), Stdout, Run("prettylist"), Stdout, Run("id x"), Run("pid"), Run("ls")],
+    ),
     case!("ids", "start hello.js -n x -i 2", "id x", "id y", "pid y"),
-    case!("stopped_pid", "start streams.js -n x", "pid x", "stop x", "pid x"),
+    case!("stopped_pid", "start streams.js -n x", "pid x", "stop x", "pid x", "pid"),
     case!("describe", "start streams.js -n x", "describe x", "show 0", "desc x", "info x"),
-    case!("env", "start streams.js -n x", "env 0", "env 77"),
-    case!("flush", "start streams.js -n x", "flush", "flush x"),
-    case!("logs", "start streams.js -n x", "logs x --nostream --lines 2", "logs --nostream --raw"),
-    case!("dump", "save", "save --force", "start streams.js -n x", "save", "delete x", "resurrect"),
-    case!("cleardump", "cleardump", "resurrect"),
-    case!("settings", "set a:b 1", "unset a:b", "set c 2", "get c", "get nothing", "unset c"),
-    case!("ping", "ping", "report", "--version", "-h", "start --help"),
+    case!("report", "report", "--version", "-v", "-V", "-h", "start --help"),
     case!("usage", "nonsense", "stop", "scale x", "id"),
+];
+
+/// Each option that describes an app in its long form and its short one, wherever it may stand.
+pub(super) const OPTIONS: &[Case] = &[
+    case!(
+        "long",
+        "start streams.js --name x --namespace ns --instances 2 --execute-command \
+          --output o.log --error e.log --log both.log --log-type json \
+          --log-date-format YYYY --merge-logs --kill-timeout 3000 --listen-timeout 4000 \
+          --restart-delay 100 --max-restarts 5 --max-memory-restart 200M --cron-restart 0 \
+          --stop-exit-codes 3 --shutdown-with-message --no-treekill --no-autorestart -- a b"
+    ),
+    case!("short", "-n x -i 2 -x -o o.log -e e.log -k 3000 -f start streams.js -- -n y"),
+    case!("equals", "start streams.js --name=x --kill-timeout=3000 --namespace=ns"),
+    case!("without_value", "start hello.js -n y --log"),
+    case!("pid_file", "start streams.js -n x -p x.pid"),
+    looks(
+        "cron",
+        &[
+            Words(&["start", "streams.js", "-n", "x", "-c", "0 3 * * *"]),
+            Run("restart x --cron-restart 0"),
+            Words(&["start", "hello.js", "-n", "y", "--cron-restart", "61 3 * * *"]),
+        ],
+    ),
+    case!(
+        "watch",
+        "start streams.js -n x --watch",
+        "start hello.js -n y --watch=lib --ignore-watch tmp --watch-delay 4",
+        "start stdin.js -n z --watch-delay 500ms --watch"
+    ),
+    case!("watch_off", "start streams.js -n x --watch", "stop x --watch", "start x"),
+    case!("watch_toggled", "start streams.js -n x", "restart x --watch"),
+    case!("wait_ready", "start streams.js -n x --wait-ready --listen-timeout 300 --no-autostart"),
+    case!("times", "start streams.js -n x --time", "start hello.js -n y --time --log-type json"),
+    case!("no_logs", "start streams.js -n x --disable-logs"),
+    case!("filter_env", "start streams.js -n x --filter-env AA --filter-env BB"),
+    case!("source_maps", "start streams.js -n x --source-map-support"),
+    case!("user", "start streams.js -n x --uid root --gid root", "start hello.js -u nobody2"),
+    case!(
+        "monitoring",
+        "start streams.js -n x --no-vizion --no-pmx --no-automation --v8 \
+          --event-loop-inspector --disable-source-map-support --disable-trace"
+    ),
+    case!("interpreter", "start page.txt --interpreter python3 --no-autostart"),
+    case!("none", "start /bin/sleep --interpreter none -n m -- 1000", "restart m"),
+    case!("write", "start streams.js -n x --write", "start streams.js -n y -w"),
+    // Options that mean nothing to a command are no mistake there.
+    case!(
+        "elsewhere",
+        "start streams.js -n x --parallel 2",
+        "list --no-color --force",
+        "jlist -s -a",
+        "stop x --parallel 2 -f --update-env",
+        "restart x -s --sort name -m",
+        "reload x --parallel 1 --force",
+        "describe x --no-color -m",
+        "id x -n y",
+        "save -f -a",
+        "flush x --name y",
+        "delete x --force --watch"
+    ),
+    looks(
+        "environment",
+        &[
+            With("WHO", "one", "start signals.js -n x"),
+            Says("x", "who one"),
+            With("WHO", "two", "restart x"),
+            With("WHO", "three", "restart x --update-env"),
+            Says("x", "who three"),
+            With("WHO", "four", "reload x -a"),
+            Says("x", "who four"),
+        ],
+    ),
+];
+
+pub(super) const TALK: &[Case] = &[
+    looks(
+        "trigger",
+        &[
+            Run("start messages.js -n m"),
+            Says("m", "listening"),
+            Run("trigger m add 1,2,3"),
+            Printed("[m:0"),
+            Run("trigger 0 add"),
+            Printed("[m:0"),
+            Run("trigger all add 4"),
+            Printed("[m:0"),
+            Run("trigger default add 5"),
+            Printed("[m:0"),
+            Run("trigger nobody add"),
+            Run("trigger m"),
+        ],
+    ),
+    looks(
+        "send",
+        &[
+            Run("start stdin.js -n s"),
+            Says("s", "listening"),
+            Run("send 0 hello"),
+            Says("s", "told hello"),
+            Run("send 77 hello"),
+            Run("send 0"),
+        ],
+    ),
+    looks(
+        "signals",
+        &[
+            Run("start signals.js -n x"),
+            Says("x", "who"),
+            Run("sendSignal SIGUSR2 x"),
+            Says("x", "signalled"),
+            Run("sendSignal SIGUSR2 0"),
+            Says("x", "signalled\nsignalled"),
+            Run("sendSignal SIGUSR2 nobody"),
+            Run("sendSignal SIGUSR2 77"),
+            Run("sendSignal SIGNONE x"),
+        ],
+    ),
+    looks(
+        "logs",
+        &[
+            Run("start lines.js -n x --no-autorestart -- 30"),
+            Says("x", "line 30"),
+            Run("logs x --nostream --raw"),
+            Printed("line "),
+            Run("logs x --nostream --raw --lines 2 --out"),
+            Printed("line "),
+            Run("logs --nostream --lines 2 --raw"),
+            Printed("line "),
+            Run("logs 0 --nostream --lines 1"),
+            Printed("line "),
+            Run("logs /x/ --nostream --lines 1"),
+            Printed("line "),
+            Run("logs x --nostream --err"),
+            Printed("line "),
+            Run("log x --nostream --lines 1 --raw"),
+            Printed("line "),
+            Run("logs x --nostream --lines=-1 --highlight line"),
+            Printed("line "),
+            Run("logs nobody --nostream"),
+        ],
+    ),
+    looks(
+        "files",
+        &[
+            Run("start lines.js -n x --no-autorestart -- 1"),
+            Says("x", "line 1"),
+            Run("start stdin.js -n s"),
+            Says("s", "listening"),
+            Run("flush x"),
+            File("~/logs/x-out.log"),
+            File("~/logs/s-out.log"),
+            Run("flush"),
+            File("~/logs/s-out.log"),
+            Run("flush nobody"),
+            Move("~/logs/s-out.log", "~/logs/old.log"),
+            Run("reloadLogs"),
+            Run("send 1 again"),
+            Says("s", "told again"),
+            File("~/logs/old.log"),
+            File("~/logs/s-out.log"),
+        ],
+    ),
+    looks(
+        "written",
+        &[
+            Run("start lines.js -n x --log-date-format [at] --no-autorestart -- 2"),
+            Says("x", "line 2"),
+            File("~/logs/x-out.log"),
+            Run("start stdin.js -n y --log both.log"),
+            Says("y", "listening"),
+            File("both.log"),
+        ],
+    ),
+];
+
+pub(super) const KEEP: &[Case] = &[
+    looks(
+        "dump",
+        &[
+            Run("save"),
+            Run("save --force"),
+            Run("start streams.js -n x"),
+            Run("start streams.js -n y"),
+            Run("stop y"),
+            Run("dump"),
+            Dump,
+            Run("delete x"),
+            Run("resurrect"),
+            Run("delete all"),
+            Run("save"),
+            Dump,
+            Run("resurrect"),
+        ],
+    ),
+    looks(
+        "cleardump",
+        &[Run("start streams.js -n x"), Run("save"), Run("cleardump"), Dump, Run("resurrect")],
+    ),
+    looks(
+        "settings",
+        &[
+            Run("set a:b 1"),
+            Run("set c.d.e 2"),
+            Run("set f 3"),
+            File("~/module_conf.json"),
+            Words(&["multiset", "a:b 4 g 5"]),
+            File("~/module_conf.json"),
+            Run("get f"),
+            Run("get nothing"),
+            Run("get"),
+            Run("conf"),
+            Run("conf f"),
+            Run("config f"),
+            Run("config nothing"),
+            Run("unset f"),
+            Run("unset a:b"),
+            File("~/module_conf.json"),
+            Run("unset all"),
+            File("~/module_conf.json"),
+        ],
+    ),
+    looks(
+        "stdin",
+        &[
+            Told("start -", r#"{"apps": [{"name": "i", "script": "streams.js"}]}"#),
+            Told("restart -", r#"{"apps": [{"name": "i", "script": "streams.js"}]}"#),
+            Told("stop -", r#"{"apps": [{"name": "i", "script": "streams.js"}]}"#),
+            Run("start one.json"),
+            Told("delete -", r#"{"apps": [{"name": "i", "script": "streams.js"}]}"#),
+        ],
+    ),
+    looks(
+        "kill",
+        &[
+            Run("start streams.js -n x"),
+            Run("kill"),
+            Run("kill"),
+            Run("ping"),
+            Run("start one.json"),
+        ],
+    ),
+    looks(
+        "serve",
+        &[Run("serve . $PORT --name site"), Get("/"), Get("/page.txt"), Get("/none.html")],
+    ),
+];
+
+/// All of them, as known.txt and docs/pm2-parity.md call them.
+pub(super) const GROUPS: &[(&str, &[Case])] = &[
+    ("start", START),
+    ("targets", TARGETS),
+    ("change", CHANGE),
+    ("files", FILES),
+    ("look", LOOK),
+    ("options", OPTIONS),
+    ("talk", TALK),
+    ("keep", KEEP),
 ];

@@ -101,7 +101,7 @@ fn observe(kind: Kind) -> Seen {
         let place = format!("{name}{number}");
         *number += 1;
         seen.insert(format!("{place} name"), name.to_owned());
-        let port = manager.own_port().to_string();
+        let port = manager.port().to_string();
         let plain = |text: String| text.replace(&port, "$PORT");
         seen.extend(fields(item).map(|(key, value)| (format!("{place} {key}"), plain(value))));
         let work = manager.work();

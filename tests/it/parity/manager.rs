@@ -1,7 +1,9 @@
 //! [`Manager`]: `pm2` or `rpm` with a home of its own, ended with its test.
 
-use crate::harness::{Home, Output, Rpm, copy, fixture, node_modules, port};
+use super::daemon::Daemon;
+use crate::harness::{Home, Output, Rpm, copy, fixture, node_modules, port, wait_for};
 use serde_json::Value;
+use std::path::PathBuf;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Kind {
@@ -19,42 +21,72 @@ impl Manager {
     /// A manager whose daemon runs: the first answer of PM2's has a banner in it.
     pub(super) fn new(kind: Kind) -> Self {
         let manager = Self { kind, home: Home::new(), port: port() };
-        for name in ["streams.js", "hello.js", "server.py"] {
+        for name in ["streams.js", "hello.js", "server.py", "stdin.js", "messages.js", "lines.js"] {
             copy(&fixture(name), &manager.home.work().join(name));
         }
-        let write = |name, text| manager.home.write(name, text);
-        write("package.json", r#"{"name": "parity", "version": "3.2.1"}"#);
-        write("eco.json", super::cases::ECOSYSTEM);
-        write("later.json", super::cases::LATER);
-        write("broken.json", "{ apps: [");
-        write("my.app", "#!/bin/sh\nexec sleep 1000\n");
+        for (name, text) in super::cases::WRITTEN {
+            manager.home.write(name, text);
+        }
         manager.run(&["ping"]);
         manager
     }
 
+    /// Whose program this is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What is served is served here.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder that holds logs and what was saved: `PM2_HOME` or `RPM_HOME`.
+    pub(super) fn folder(&self) -> PathBuf {
+        match self.kind {
+            Kind::Pm2 => self.home.root().join("pm2"),
+            Kind::Rpm => self.home.path(),
+        }
+    }
+
+    /// `~/NAME` is in [`Self::folder`], anything else where commands run.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        match name.strip_prefix("~/") {
+            Some(name) => self.folder().join(name),
+            None => self.home.work().join(name),
+        }
+    }
+
     /// Runs a command.
     pub(super) fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output()
+    }
+
+    /// A command to run. `$PORT` is this manager's.
+    pub(super) fn command(&self, words: &[&str]) -> Rpm {
+        self.command_under(&[], words)
+    }
+
+    /// The same below another program.
+    pub(super) fn command_under(&self, wrapper: &[&str], words: &[&str]) -> Rpm {
+        let port = self.port.to_string();
+        let words = words.iter().map(|word| if *word == "$PORT" { &port } else { *word });
         let pm2 = node_modules().join(".bin/pm2").display().to_string();
         let program = match self.kind {
             Kind::Pm2 => &pm2[..],
             Kind::Rpm => env!("CARGO_BIN_EXE_rpm"),
         };
         let pm2_home = self.home.root().join("pm2").display().to_string();
-        Rpm::new(&self.home, &[&[program], words].concat())
+        let words: Vec<&str> = wrapper.iter().copied().chain([program]).chain(words).collect();
+        Rpm::new(&self.home, &words)
             .env("PM2_HOME", pm2_home)
             .env("NO_COLOR", "1")
             .env("PORT", self.port)
-            .output()
     }
 
     /// Writes a file where its commands run.
     pub(super) fn write(&self, name: &str, text: &str) {
         self.home.write(name, text);
-    }
-
-    /// What is served is served here.
-    pub(super) fn own_port(&self) -> u16 {
-        self.port
     }
 
     /// Where its commands run.
@@ -64,9 +96,50 @@ impl Manager {
 
     /// The list, with this manager's folders by other names.
     pub(super) fn jlist(&self) -> Vec<Value> {
-        let output = self.run(&["jlist"]);
-        let text = output.stdout.replace("$ROOT/pm2", "$HOME").replace("$ROOT/home", "$HOME");
+        let text = match self.kind {
+            // What `pm2 jlist` prints as it is, without half a second of Node's for the asking.
+            Kind::Pm2 => Daemon::of(&self.folder()).list().to_string(),
+            Kind::Rpm => self.run(&["jlist"]).stdout,
+        };
+        let text = self.neutral(&text);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// `text` without the names of this manager's folders.
+    pub(super) fn neutral(&self, text: &str) -> String {
+        let text = text.replace(&self.home.root().display().to_string(), "$ROOT");
+        let text = text.replace("$ROOT/pm2", "$HOME").replace("$ROOT/home", "$HOME");
+        let text = text.replace(&node_modules().join("pm2").display().to_string(), "$PM2");
+        let text = text.replace(env!("CARGO_BIN_EXE_rpm"), "$RPM");
+        text.replace(&format!("\"{}\"", self.port), "\"$PORT\"")
+    }
+
+    /// Deletes all apps.
+    pub(super) fn clear(&self) {
+        match self.kind {
+            Kind::Pm2 => Daemon::of(&self.folder()).delete_all(),
+            Kind::Rpm => drop(self.run(&["delete", "all"])),
+        }
+    }
+
+    /// Waits until the static server of the only app listens: PM2's `serve` returns before.
+    pub(super) fn wait_for_server(&self) {
+        let list = self.jlist();
+        let log = list[0]["pm2_env"]["pm_out_log_path"].as_str().expect("a log").to_owned();
+        if self.kind == Kind::Pm2 {
+            let log = self.path(&log.replace("$HOME/", "~/"));
+            wait_for(&log, "what it says when it listens", |text| !text.is_empty());
+        }
+    }
+
+    /// Waits until the list is as wanted, and returns it.
+    pub(super) fn wait_for(&self, what: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        match self.kind {
+            // It writes a line for whatever happens to an app.
+            Kind::Pm2 => drop(wait_for(&self.path("~/pm2.log"), what, |_| wanted(&self.jlist()))),
+            Kind::Rpm => drop(self.home.wait_until(what, |_| wanted(&self.jlist()))),
+        }
+        self.jlist()
     }
 }
 

@@ -2,14 +2,19 @@
 //! is not. What differs is in `known.txt`, each with its reason; a difference that is not there
 //! fails, and one that is there and has vanished fails too.
 
+mod case;
 mod cases;
+mod daemon;
 mod fields;
 mod keys;
+mod live;
 mod manager;
+mod table;
 
-use self::cases::Case;
+use self::case::Case;
 use self::manager::{Kind, Manager};
 use std::collections::{BTreeMap, BTreeSet};
+use std::{panic, thread};
 
 /// What was observed: where, and what.
 type Seen = BTreeMap<String, String>;
@@ -60,12 +65,23 @@ fn settle(group: &str, found: &BTreeSet<Difference>) {
     assert!(new.is_empty() && gone.is_empty(), "\nnew:\n{new}\n\nvanished:\n{gone}");
 }
 
+/// The same with a manager of each kind, side by side.
+fn both<T: Send>(observe: impl Fn(&Manager) -> T + Sync) -> [T; 2] {
+    let observe = &observe;
+    thread::scope(|scope| {
+        let kinds = [Kind::Pm2, Kind::Rpm];
+        let threads = kinds.map(|kind| scope.spawn(move || observe(&Manager::new(kind))));
+        threads.map(|one| one.join().unwrap_or_else(|cause| panic::resume_unwind(cause)))
+    })
+}
+
 fn run_group(group: &str, cases: &[Case]) {
-    let managers = [Kind::Pm2, Kind::Rpm].map(Manager::new);
+    let all =
+        both(|manager| -> Vec<Seen> { cases.iter().map(|one| one.observe(manager)).collect() });
+    let [pm2, rpm] = &all;
     let mut found = BTreeSet::new();
-    for case in cases {
-        let [pm2, rpm] = managers.each_ref().map(|manager| case.observe(manager));
-        found.extend(differences(&format!("{group}.{}", case.name), &pm2, &rpm));
+    for (case, (pm2, rpm)) in cases.iter().zip(pm2.iter().zip(rpm)) {
+        found.extend(differences(&format!("{group}.{}", case.name), pm2, rpm));
     }
     settle(&format!("{group}."), &found);
 }
@@ -96,8 +112,16 @@ fn look() {
 }
 
 #[test]
-fn jlist_has_every_field_of_pm2_with_its_type() {
-    let [pm2, rpm] = [Kind::Pm2, Kind::Rpm].map(|kind| fields::types(&Manager::new(kind)));
-    let pm2_only = |seen: Seen| seen.into_iter().filter(|(key, _)| pm2.contains_key(key)).collect();
-    settle("fields.", &differences("fields.node", &pm2, &pm2_only(rpm)));
+fn options() {
+    run_group("options", cases::OPTIONS);
+}
+
+#[test]
+fn talk() {
+    run_group("talk", cases::TALK);
+}
+
+#[test]
+fn keep() {
+    run_group("keep", cases::KEEP);
 }

@@ -5,7 +5,7 @@ use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
 use std::{fs, thread};
 
 /// Kills keeper and daemon once the ledger knows all apps, as online; neither can start the other.
-pub(super) fn kill_both(home: &Home) {
+pub(crate) fn kill_both(home: &Home) {
     let apps = home.jlist();
     let ledger = home.path().join("state/fleet.json");
     let online = apps.iter().filter(|app| app.is_online()).count();

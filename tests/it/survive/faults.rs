@@ -1,8 +1,9 @@
 //! Every way in which a daemon can fail, at every bad moment.
 
 use super::{daemon_of, essence, kill_daemon};
-use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
+use crate::harness::{App, Home, LIMIT, Load, Process, made, pids_answering, port};
 use rustix::process::Signal;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Exits 7 at SIGUSR1.
@@ -31,6 +32,34 @@ fn a_daemon_that_crashes_costs_nothing() {
         load.more(50);
         crash(&home, signal);
         assert_eq!(essence(&home.jlist()), before);
+    }
+    load.stop().is_clean(100);
+}
+
+/// A real one, in whatever the daemon was about to do: a preloaded library has the clock fail once,
+/// which Rust takes for impossible. Nothing of that is in rpm.
+#[test]
+fn a_panic_in_the_daemon_costs_nothing() {
+    let library = made("panics.so", "c/panics.c", |source, target| {
+        let flags = ["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"];
+        Command::new("gcc").args(flags).arg(target).arg(source).arg("-ldl").status()
+    });
+    let (home, port) = (Home::new(), port());
+    home.rpm(["ping"]).env("LD_PRELOAD", library.display()).success();
+    home.start_web("slow.js", "2", port);
+    let before = essence(&home.jlist());
+    let load = Load::on(port).fresh(4).keep_alive(4).slow(2);
+    for times in 1..=2 {
+        load.more(50);
+        let daemon = home.daemon();
+        daemon.signal(Signal::USR1);
+        // Whatever it does next needs the time.
+        home.rpm(["ping"]).output();
+        assert!(daemon.ends_within(LIMIT));
+        home.rpm(["ping"]).success();
+        assert_eq!(essence(&home.jlist()), before);
+        let log = home.log();
+        assert_eq!(log.matches("panicked at").count(), times, "{log}");
     }
     load.stop().is_clean(100);
 }

@@ -65,6 +65,17 @@ fn a_front_outlives_an_update() {
     home.rpm(["update"]).success();
     load.more(20);
     assert_eq!((front(&home), pids(&home)), (before, apps));
+    let reasons = |home: &Home| -> Vec<Option<String>> {
+        let reason = |app: &App| app.env("needs_roll").as_str().map(str::to_owned);
+        home.app("shop").iter().map(reason).collect()
+    };
+    let old = "its front is of another version of rpm".to_owned();
+    assert_eq!(reasons(&home), [Some(old.clone()), Some(old.clone()), Some(old)]);
+    // A reload replaces that as well, and cuts nobody.
+    home.rpm(["reload", "shop"]).success();
+    assert_ne!(front(&home), before);
+    assert_eq!(reasons(&home), [None, None, None]);
+    load.more(20);
     goes_on(&home, port, load);
 }
 

@@ -8,9 +8,12 @@ mod fronts;
 mod keeper;
 mod random;
 mod reboot;
+mod sandbox;
 mod table;
 mod update;
 mod versions;
+
+pub(crate) use both::kill_both;
 
 use crate::harness::{App, Home, LIMIT, Process};
 

@@ -21,7 +21,9 @@ fn tests_of(path: PathBuf) -> Vec<String> {
 #[test]
 fn every_test_has_its_line_in_the_table_and_every_line_its_test() {
     let text = fs::read_to_string(repository().join("docs/reliability.md")).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| "));
+    // What follows the first table is tested elsewhere, too.
+    let (deaths, _) = text.split_once("\n## ").unwrap();
+    let rows = deaths.lines().filter(|line| line.starts_with("| "));
     let last = rows.filter_map(|row| row.trim_end_matches(" |").rsplit("| ").next());
     let named = last.filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
     let named: BTreeSet<String> =

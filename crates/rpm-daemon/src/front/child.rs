@@ -2,11 +2,11 @@
 //! on and a channel.
 
 use super::identity;
-use crate::launch::Places;
-use rpm_config::{AppName, Balance, ListenAddress, Proxy, ProxyHeader};
+use crate::{diagnose, launch::Places};
+use rpm_config::{AppName, AppSpec, Balance, ListenAddress, Proxy, ProxyHeader};
 use rpm_front::{Config, Policy, ProxyProtocol};
 use rpm_keeper::{Activation, Address, ChildId, Request, SpawnSpec};
-use rpm_unix::spawn::Program;
+use rpm_unix::{socket::Endpoint, spawn::Program};
 use std::{ffi::CString, net::SocketAddr, os::fd::OwnedFd};
 use tokio::task::spawn_local;
 
@@ -86,6 +86,21 @@ pub(super) fn addresses(proxy: Option<&Proxy>) -> Vec<Address> {
         ListenAddress::Unix(path) => Address::Unix(path.clone()),
     };
     proxy.map(|proxy| proxy.listen.iter().map(address).collect()).unwrap_or_default()
+}
+
+/// An address at which a front of the new description would be refused, because somebody has it
+/// who is not the former one; in words.
+pub(crate) fn taken_address(former: &AppSpec, spec: &AppSpec) -> Option<String> {
+    let had = addresses(former.proxy.as_ref());
+    let wanted = addresses(spec.proxy.as_ref()).into_iter();
+    let taken = wanted.filter(|address| !had.contains(address)).find(|address| {
+        rpm_unix::procfd::is_taken(&match address {
+            Address::Tcp(address) => Endpoint::Tcp(*address),
+            Address::Udp(address) => Endpoint::Udp(*address),
+            Address::Unix(path) => Endpoint::Unix(path.clone()),
+        })
+    });
+    taken.map(|address| diagnose::refused(&address, diagnose::EADDRINUSE, None))
 }
 
 /// What a front says goes to the daemon's log; it says nothing but why it ends.

@@ -29,6 +29,7 @@ impl Engine {
         }
         if action == Action::Reload {
             self.announce_outages(&instances);
+            self.renew_fronts(&instances);
         }
         let command = match action {
             Action::Start => Command::Start(instances),
@@ -61,6 +62,13 @@ impl Engine {
                 self.events.push(Notice { app: app.clone(), instance: *id, kind });
             }
         }
+    }
+
+    /// Fronts of another rpm are replaced with the workers behind them.
+    fn renew_fronts(&mut self, instances: &[InstanceId]) {
+        let found = instances.iter().filter_map(|id| self.fleet.instance(*id));
+        let apps: BTreeSet<AppName> = found.map(|found| found.0.clone()).collect();
+        apps.iter().for_each(|app| self.renew_old_front(app));
     }
 
     /// Puts a command to the supervisor and remembers who waits for its answer.

@@ -39,7 +39,9 @@ impl Engine {
                 }
                 let failure = failure.or_else(|| strict.then(|| self.not_online(&touched))?);
                 let instances = self.ids_of(&app);
-                self.replies.respond(to, Started { app, restarted, instances, failure });
+                let warnings = self.unenforced_limits(&app).into_iter().collect();
+                let started = Started { app, restarted, instances, failure, warnings };
+                self.replies.respond(to, started);
             }
             Question::Act(names) => {
                 let acted = self.acted(&names, &touched, failure);
@@ -77,7 +79,8 @@ impl Engine {
         let ready = self.specs.get(app).map_or(&Ready::Listening, |spec| &spec.ready);
         let trouble = failure.worker.and_then(|worker| self.troubles.of(worker));
         let unseen = || self.unseen_bind(app, &stderr).filter(|_| shares);
-        let trouble = trouble.or_else(unseen);
+        let limit = || self.limit_hint(failure.instance);
+        let trouble = trouble.or_else(limit).or_else(unseen);
         Some(diagnose::failure(app, failure, (stderr, trouble), ready))
     }
 

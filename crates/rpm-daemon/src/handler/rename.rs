@@ -14,6 +14,8 @@ impl Engine {
         if let Some(spec) = self.specs.get(app).cloned().filter(|_| moved) {
             self.keep_spec(AppSpec { name: name.clone(), ..AppSpec::clone(&spec) });
             self.specs.remove(app);
+            self.versions.forget(app);
+            self.stamps.remove(app);
             self.tend();
             self.keeper.send(Request::Drop { name: store::spec_name(app) });
             self.listeners.forget(app);

@@ -33,6 +33,9 @@ impl Engine {
     }
 }
 
+const NO_INPUT: &str = "it has no standard input to write to, as in cluster mode; JSON reaches a \
+                        Node app as a message, quoted as in '{\"a\": 1}'";
+
 /// The text as a message, where it shall or may be one.
 fn message(text: &str, way: Way) -> Result<Option<Value>, RpcError> {
     let read = serde_json::from_str::<Value>(text);
@@ -80,8 +83,7 @@ fn say_to(
 /// Writes to the pipe that the process has as its standard input.
 fn input(pid: i32, text: &str) -> Result<(), String> {
     let input = pipe::writer_of(pid, STDIN);
-    let mut input =
-        File::from(input.map_err(|_| "it has no standard input to write to".to_owned())?);
+    let mut input = File::from(input.map_err(|_| NO_INPUT.to_owned())?);
     match input.write(text.as_bytes()) {
         Ok(written) if written == text.len() => Ok(()),
         Ok(written) => Err(format!("it took only {written} of {} bytes", text.len())),

@@ -3,10 +3,13 @@
 use crate::{
     clock, diagnose,
     engine::Engine,
+    front,
     handler::postponed::Postponed,
     inbox::Message,
     launch,
     replies::{Fallback, Question, respond},
+    sharing::is_fronted,
+    stamp::Stamp,
     store,
 };
 use rpm_config::{AppName, AppSpec};
@@ -50,6 +53,9 @@ impl Engine {
             }
         };
         self.renew_front(&spec.name);
+        if origin == StartOrigin::Reload {
+            self.renew_old_front(&spec.name);
+        }
         self.step(Event::Command { ticket, command });
     }
 
@@ -71,12 +77,33 @@ impl Engine {
             let message = format!("apps wait for each other: {words}");
             return Err(RpcError::failed(message, Some(hint)));
         }
+        self.check_change(spec)?;
         if origin == StartOrigin::CommandLine && self.is_running(&spec.name) {
             let message = format!("{} is running already", spec.name);
             let hint = format!("rpm restart {0}, or start it under another --name", spec.name);
             return Err(RpcError::failed(message, Some(hint)));
         }
         Ok(())
+    }
+
+    /// What cannot become of an app while it runs: it would lose its clients.
+    fn check_change(&self, spec: &AppSpec) -> Result<(), RpcError> {
+        let former = self.specs.get(&spec.name).filter(|_| self.is_running(&spec.name));
+        let Some(former) = former else { return Ok(()) };
+        let name = &spec.name;
+        if is_fronted(former) != is_fronted(spec) {
+            let message =
+                format!("{name}: `balance` can become or cease to be least_conn only at rest");
+            let hint = format!("its workers have other sockets then: rpm stop {name}, and again");
+            return Err(RpcError::failed(message, Some(hint)));
+        }
+        match front::taken_address(former, spec) {
+            Some(trouble) => {
+                let hint = "let `proxy` listen elsewhere; nothing was changed".to_owned();
+                Err(RpcError::failed(format!("{name}: {trouble}"), Some(hint)))
+            }
+            None => Ok(()),
+        }
     }
 
     fn is_running(&self, name: &AppName) -> bool {
@@ -150,6 +177,8 @@ impl Engine {
             Err(error) => tracing::error!(app = %spec.name, "description not kept: {error}"),
         }
         let app = spec.name.clone();
+        self.versions.forget(&app);
+        self.stamps.insert(app.clone(), Stamp::of(&spec, &self.places));
         if let Some(former) = self.specs.insert(app.clone(), Arc::new(spec))
             && let Some(spec) = self.specs.get(&app)
         {
@@ -183,6 +212,7 @@ impl Engine {
                 restarted,
                 instances: self.ids_of(&app),
                 failure: Some(failure),
+                warnings: self.unenforced_limits(&app).into_iter().collect(),
             }
         });
         tracing::debug!(at = clock::now().0, %app, "a wait expired");

@@ -24,20 +24,20 @@ impl Ports {
         let Some(source) = self.sources.get(&child) else { return Vec::new() };
         let name = wanted_name(&note);
         let looked = match &name {
-            Some(_) => source.caller(child, note),
-            None => Ok(None),
+            Ok(Some(_)) => source.caller(child, note),
+            Ok(None) | Err(_) => Ok(None),
         };
         // Only now it is certain that what was read was the caller's.
         if !source.is_valid(&note) {
             return Vec::new();
         }
         match (name, looked) {
-            (Some(name), Ok(Some(caller))) => match caller.claim(name) {
+            (Err(error), _) | (_, Err(error)) => self.blind(child, &note, &error),
+            (Ok(Some(name)), Ok(Some(caller))) => match caller.claim(name) {
                 Some(claim) => self.decide(claim, waited),
                 None => self.pass(child, &note),
             },
-            (Some(name), Err(error)) => self.blind(child, &note, &name, &error),
-            (None, _) | (_, Ok(None)) => self.pass(child, &note),
+            (Ok(None), _) | (_, Ok(None)) => self.pass(child, &note),
         }
     }
 

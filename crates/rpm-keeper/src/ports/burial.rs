@@ -98,9 +98,9 @@ impl Ports {
         }
     }
 
-    /// Whether another slot has the same socket.
-    fn is_shared(&self, hold: &Hold) -> bool {
-        let shares = |other: &Hold| other.cookie == hold.cookie;
+    /// Whether another hold is of the same socket: of another slot, or of a successor.
+    pub(super) fn is_shared(&self, hold: &Hold) -> bool {
+        let shares = |other: &Hold| other.cookie == hold.cookie && other.number != hold.number;
         self.table.holds.values().chain(&self.table.ghosts).any(shares)
     }
 

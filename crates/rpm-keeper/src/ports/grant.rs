@@ -10,12 +10,12 @@ use super::{
     source::{Caller, Claim, Source},
     waiting::Waiting,
 };
-use crate::message::{Address, ChildId, Event, Owner};
+use crate::message::{ChildId, Event, Owner};
 use rpm_unix::{
     caller, epoll,
     procfd::Place,
     seccomp::{Answer, Notification},
-    socket::{self, SocketName, Transport},
+    socket::{self, Transport},
     steer,
 };
 use std::{
@@ -33,23 +33,18 @@ impl Ports {
         Vec::new()
     }
 
-    /// The caller's descriptors may not be taken (Docker's default profile, Yama): it serves alone.
+    /// We may not look into the caller (a container's profile, Yama): it serves alone, as without
+    /// a filter. A caller that is gone is another matter.
     pub(super) fn blind(
         &self,
         child: ChildId,
         note: &Notification,
-        name: &SocketName,
         error: &io::Error,
     ) -> Vec<Event> {
         self.pass(child, note);
         let errno = error.raw_os_error().unwrap_or(socket::NOT_PERMITTED);
-        match name {
-            SocketName::Inet(address) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let address = Address::Tcp(*address);
-                vec![Event::Refused { child, address, errno, holder: None }]
-            }
-            SocketName::Inet(_) | SocketName::Path(_) | SocketName::Other => Vec::new(),
-        }
+        let forbidden = error.kind() == io::ErrorKind::PermissionDenied;
+        forbidden.then_some(Event::Unfiltered { child, errno }).into_iter().collect()
     }
 
     /// The socket is in its place, only the answer was lost.

@@ -151,6 +151,8 @@ impl Ports {
     /// Holds a socket as its record says.
     pub(crate) fn adopt_socket(&mut self, record: &[u8], socket: OwnedFd) -> io::Result<()> {
         let Record { hold, rank, replaced } = read(record, socket)?;
+        // The former keeper may have died before it let the socket hear again.
+        hold.hear();
         self.handover.partial = true;
         if let Some(group) = group_of(&hold).filter(|_| hold.listens()) {
             self.handover.ranks.push((group, rank, hold.cookie));
@@ -321,6 +323,22 @@ mod tests {
         ports.handover.touched = true;
         assert_eq!(ports.changes(), (vec![], vec![id.0]));
         assert!(ports.packet(id.0).is_none());
+    }
+
+    #[test]
+    fn a_socket_that_was_deaf_when_its_keeper_died_hears_again() {
+        use std::{io::ErrorKind, net::TcpStream};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |limit| TcpStream::connect_timeout(&address, Duration::from_millis(limit));
+        let hold = hold(&listener);
+        hold.silence();
+        assert_eq!(connect(50).unwrap_err().kind(), ErrorKind::TimedOut);
+        let (mut former, mut heir) = (Ports::new(), Ports::awaiting());
+        let id = former.table.insert(hold);
+        let record = former.record(&former.table.holds[&id]).unwrap();
+        heir.adopt_socket(&record, listener.try_clone().unwrap().into()).unwrap();
+        connect(5000).unwrap();
     }
 
     #[test]

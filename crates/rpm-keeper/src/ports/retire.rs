@@ -91,6 +91,9 @@ impl Ports {
         for (owner, retirement) in &mut retiring {
             let due = retirement.next().is_some_and(|next| next <= now);
             if due && retirement.look(self.is_empty(owner), now) {
+                // Its workers stop accepting now, while they are members of their groups still,
+                // and other slots may leave at the same time.
+                self.own(owner).for_each(Hold::silence);
                 events.push(Event::Retired { owner: owner.clone() });
             }
         }
@@ -101,6 +104,20 @@ impl Ports {
     fn is_empty(&self, owner: &Owner) -> bool {
         let mut mine = self.table.serving().filter(|hold| hold.owner == *owner);
         mine.all(|hold| queue_length(hold) == 0)
+    }
+
+    /// A slot that had left is back.
+    pub(super) fn unretire(&mut self, owner: &Owner) {
+        if self.retiring.remove(owner).is_some() {
+            self.own(owner).for_each(Hold::hear);
+            self.mark_owner(owner);
+        }
+    }
+
+    /// The sockets of a slot that no other slot has.
+    fn own<'a>(&'a self, owner: &'a Owner) -> impl Iterator<Item = &'a Hold> {
+        let mine = self.table.serving().filter(move |hold| hold.owner == *owner);
+        mine.filter(|hold| !self.is_shared(hold))
     }
 
     /// Sends what comes from now on to a child's replacement. For [`crate::Request::Relieve`];
@@ -134,8 +151,9 @@ impl Ports {
             let due = relief.next().is_some_and(|next| next <= now);
             if due && relief.look(own.all(|ghost| queue_length(ghost) == 0), now) {
                 // Its worker stops accepting now, while it is a member of its group still.
+                // Not where its socket is that of others: all slots of a shared queue have one.
                 let own = self.table.ghosts.iter().filter(|ghost| ghost.is_served_by(*child));
-                own.for_each(Hold::silence);
+                own.filter(|ghost| !self.is_shared(ghost)).for_each(Hold::silence);
                 events.push(Event::Relieved { child: *child });
             }
         }

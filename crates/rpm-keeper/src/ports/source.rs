@@ -100,14 +100,21 @@ impl Source {
 
 /// The address a bind asks for, if it is one that could be shared: port 0 is any port, multicast is
 /// everybody's.
-pub(super) fn wanted_name(note: &Notification) -> Option<SocketName> {
-    let Call::Bind { address, length } = note.call else { return None };
-    let bytes = caller::read_memory(note.thread, address, length).ok()?;
-    match SocketName::parse(&bytes) {
+///
+/// # Errors
+/// The caller may not be looked into. What cannot be read for another reason is no address.
+pub(super) fn wanted_name(note: &Notification) -> io::Result<Option<SocketName>> {
+    let Call::Bind { address, length } = note.call else { return Ok(None) };
+    let bytes = match caller::read_memory(note.thread, address, length) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    Ok(match SocketName::parse(&bytes) {
         SocketName::Inet(address) if address.port() == 0 || address.ip().is_multicast() => None,
         SocketName::Other => None,
         name @ (SocketName::Inet(_) | SocketName::Path(_)) => Some(name),
-    }
+    })
 }
 
 impl Caller {

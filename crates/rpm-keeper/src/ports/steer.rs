@@ -63,9 +63,7 @@ impl Ports {
     /// A child of this owner is about to start, or wants to listen: its app shares like this, and
     /// it is not leaving.
     pub fn share_by(&mut self, owner: &Owner, balance: Balance) -> Vec<Event> {
-        if self.retiring.remove(owner).is_some() {
-            self.mark_owner(owner);
-        }
+        self.unretire(owner);
         let known = self.balances.get(&owner.app);
         if known.is_some_and(|known| known.asked == balance) {
             return self.steer();

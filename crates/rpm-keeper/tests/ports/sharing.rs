@@ -5,8 +5,8 @@ use crate::{
     programs::{ASYNCIO, C_SERVER, HTTP, NODE, compile, python},
     world::{NOBODY, World},
 };
-use rpm_keeper::{Address, ChildId, Event, Owner};
-use std::{collections::BTreeSet, net::TcpStream, os::fd::AsFd};
+use rpm_keeper::{Address, Balance, ChildId, Event, Owner};
+use std::{collections::BTreeSet, io::ErrorKind, net::TcpStream, os::fd::AsFd, time::Duration};
 
 fn http(port: &str) -> [&str; 5] {
     ["python3", "-c", HTTP, "0.0.0.0", port]
@@ -131,6 +131,27 @@ fn a_relieved_program_is_waited_for_until_it_has_accepted_what_is_its_own() {
         assert_eq!(answer(stream), world.pid(old));
     }
     world.until("relieved", |world| world.events.iter().any(told));
+}
+
+#[test]
+fn a_slot_that_has_left_hears_nothing_until_it_is_back() {
+    let (mut world, port) = (World::new(), free_port());
+    let text = port.to_string();
+    let staying = world.serve("app", 1, &http(&text));
+    let leaving = world.serve("app", 0, &http(&text));
+    let [owner, other] = [0, 1].map(|slot| Owner { app: "app".to_owned(), slot });
+    let events = world.ports.retire(owner.clone());
+    assert!(events.is_empty(), "{events:?}");
+    let told = |event: &Event| matches!(event, Event::Retired { .. });
+    world.until("retired", |world| world.events.iter().any(told));
+    assert_eq!(answering(port, 100), BTreeSet::from([world.pid(staying)]));
+    // Whoever comes to it all the same, because a group changes, asks again a second later.
+    world.kill(staying);
+    world.ports.release(&other);
+    let asked = TcpStream::connect_timeout(&local(port), Duration::from_millis(100));
+    assert_eq!(asked.unwrap_err().kind(), ErrorKind::TimedOut);
+    world.ports.share_by(&owner, Balance::Even);
+    assert_eq!(answering(port, 5), BTreeSet::from([world.pid(leaving)]));
 }
 
 /// Serves without calling listen on a socket that listens already, as gunicorn does.

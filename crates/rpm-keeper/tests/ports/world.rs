@@ -76,6 +76,7 @@ impl World {
             inherited,
             pid_variable: None,
             filter: true,
+            group: None,
             baseline: &baseline,
         };
         let program = self.program(words);

@@ -1,6 +1,7 @@
 //! [`Inlet`]: the read end of a stream's pipe, and when it is looked at: at once while much comes,
 //! else in common beats, so that many quiet streams wake their thread as often as one.
 
+use nix::fcntl::{FcntlArg, fcntl};
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -29,6 +30,10 @@ const BUSY: Duration = Duration::from_millis(100);
 /// A look that took less has surely seen all: no limit of a look is smaller, but at the edge of a
 /// rotation.
 const SHORT_BYTES: u64 = 32 << 10;
+/// Used where a pipe does not tell its size: the kernel's default.
+const PIPE_BYTES: u64 = 64 << 10;
+/// So much without a rest is a flood: some more than one burst.
+const FLOOD_BYTES: u64 = 16 << 20;
 /// Beats without a byte after which the kernel is to tell of the next one.
 const QUIET_BEATS: u32 = 3;
 
@@ -50,6 +55,8 @@ pub(super) struct Inlet {
     since: Instant,
     much: u64,
     busy_until: Instant,
+    /// Taken since it last rested.
+    unrested: u64,
 }
 
 impl Inlet {
@@ -61,7 +68,7 @@ impl Inlet {
         let pipe = Rc::new(Receiver::from_owned_fd(pipe)?.into_nonblocking_fd()?);
         let now = Instant::now();
         let mut inlet = Self {
-            much: super::capacity(&pipe) / 2,
+            much: capacity(&pipe) / 2,
             pipe,
             watched: None,
             beat: now,
@@ -70,6 +77,7 @@ impl Inlet {
             taken: 0,
             since: now,
             busy_until: now,
+            unrested: 0,
         };
         inlet.watch();
         Ok(inlet)
@@ -119,9 +127,15 @@ impl Inlet {
             (self.taken, self.since) = (0, now);
         }
         self.taken += bytes;
+        self.unrested = self.unrested.saturating_add(bytes);
         if self.taken >= self.much {
             self.busy_until = now + BUSY;
         }
+    }
+
+    /// Whether it has had very much to say for a while.
+    pub(super) fn floods(&self) -> bool {
+        self.unrested >= FLOOD_BYTES
     }
 
     fn rest(&mut self, now: Instant) {
@@ -129,6 +143,7 @@ impl Inlet {
             RESTING.fetch_add(1, Relaxed);
         }
         self.watched = None;
+        self.unrested = 0;
         self.beat = next_beat(now, RESTING.load(Relaxed));
     }
 
@@ -162,6 +177,12 @@ impl Drop for Inlet {
     fn drop(&mut self) {
         self.rise();
     }
+}
+
+/// Bytes a pipe may hold.
+pub(super) fn capacity(pipe: &impl AsFd) -> u64 {
+    let bytes = fcntl(pipe, FcntlArg::F_GETPIPE_SZ).unwrap_or(0);
+    u64::try_from(bytes).ok().filter(|bytes| *bytes > 0).unwrap_or(PIPE_BYTES)
 }
 
 /// The next of the beats that all pipes have in common, where so many rest.

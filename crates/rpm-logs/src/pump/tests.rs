@@ -45,6 +45,8 @@ impl Fixture {
             pipe,
             files,
             spool: None,
+            transit: None,
+            flood: None,
             frame: Frame::Raw,
             when_full: WhenFull::Drop,
             ship: Vec::new(),
@@ -58,10 +60,33 @@ impl Fixture {
         Stream { spool, frame, ..self.stream(pipe, paths) }
     }
 
+    /// Raw, on one of its ways; files but the first only where there is a spool.
+    fn raw(&self, way: Way, pipe: OwnedFd, paths: &[&str]) -> Stream {
+        match way {
+            Way::Direct => self.stream(pipe, &paths[..1]),
+            Way::Transit => {
+                let transit = Some(crate::transit::create(64 << 10).unwrap());
+                Stream { transit, ..self.stream(pipe, &paths[..1]) }
+            }
+            Way::Spooled => self.spooled(pipe, paths, Frame::Raw),
+        }
+    }
+
     fn start(&mut self, stream: Stream) -> StreamHandle {
         self.lanes.start(stream).unwrap()
     }
 }
+
+/// How raw bytes come into a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Direct,
+    Transit,
+    Spooled,
+}
+
+const WAYS: [(&str, Way); 3] =
+    [("direct.log", Way::Direct), ("transit.log", Way::Transit), ("spooled.log", Way::Spooled)];
 
 fn json() -> Frame {
     Frame::Json(Source { app: "app".into(), id: 3, stream: "out", stamp: None })
@@ -77,12 +102,9 @@ async fn every_byte_in_every_mode_that_is_raw() {
     let long = "x".repeat(300_000);
     let mut bytes = format!("a\r\n\0\n{long}\n").into_bytes();
     bytes.extend(b"\xff\xfe\n\nno newline");
-    for (name, spool) in [("direct.log", false), ("spooled.log", true)] {
+    for (name, way) in WAYS {
         let Pipe { read, write } = pipe(None).unwrap();
-        let stream = match spool {
-            false => fixture.stream(read, &[name]),
-            true => fixture.spooled(read, &[name, "both.log"], Frame::Raw),
-        };
+        let stream = fixture.raw(way, read, &[name, "both.log"]);
         let handle = fixture.start(stream);
         let sent = bytes.clone();
         let writing = std::thread::spawn(move || writer(write).write_all(&sent));
@@ -196,16 +218,12 @@ async fn a_full_disk_drops_counts_and_never_blocks_the_app() {
 #[tokio::test]
 async fn a_disk_that_lets_the_app_wait_loses_nothing_and_goes_on_when_it_has_room() {
     let mut fixture = Fixture::new();
-    for spool in [false, true] {
+    for (name, way) in WAYS {
         let Pipe { read, write } = pipe(None).unwrap();
         let mut writer = writer(write);
         // A directory in the way is a file that cannot be opened.
-        let name = if spool { "spooled.log" } else { "direct.log" };
         std::fs::create_dir(fixture.path(name)).unwrap();
-        let stream = match spool {
-            false => fixture.stream(read, &[name]),
-            true => fixture.spooled(read, &[name], Frame::Raw),
-        };
+        let stream = fixture.raw(way, read, &[name]);
         let handle = fixture.start(Stream { when_full: WhenFull::Block, ..stream });
         assert!(matches!(fixture.troubles.recv(), Ok(Trouble::Blocked(_))));
         writer.write_all(b"kept\n").unwrap();
@@ -217,6 +235,62 @@ async fn a_disk_that_lets_the_app_wait_loses_nothing_and_goes_on_when_it_has_roo
     }
 }
 
+/// It writes until it was asked for a transit, gives one, and writes on.
+#[tokio::test]
+async fn a_stream_that_floods_asks_once_and_every_byte_is_there() {
+    const NUMBERS: u64 = 8 << 10;
+    let mut fixture = Fixture::new();
+    let Pipe { read, write } = pipe(None).unwrap();
+    let (asks, asked) = sync::channel();
+    let flood: Flood = Box::new(move |held, answer| asks.send((held, answer)).unwrap());
+    let stream = Stream { flood: Some(flood), ..fixture.stream(read, &["out.log"]) };
+    let handle = fixture.start(stream);
+    let writing = std::thread::spawn(move || {
+        let mut writer = writer(write);
+        let mut blocks = 0;
+        let mut write = |more: u64| {
+            for block in blocks..blocks + more {
+                let numbers = (0..NUMBERS).map(|number| block * NUMBERS + number);
+                let bytes: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
+                writer.write_all(&bytes).unwrap();
+            }
+            blocks += more;
+            blocks
+        };
+        let answer = loop {
+            write(1);
+            if let Ok((_held, answer)) = asked.try_recv() {
+                break answer;
+            }
+        };
+        answer.send(()).unwrap();
+        let blocks = write(99);
+        assert_eq!(asked.try_recv().err(), Some(sync::TryRecvError::Disconnected));
+        blocks * NUMBERS
+    });
+    let written = tokio::task::spawn_blocking(move || writing.join().unwrap()).await.unwrap();
+    handle.finish().await;
+    let bytes = std::fs::read(fixture.path("out.log")).unwrap();
+    let numbers = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    assert!(numbers.eq(0..written));
+}
+
+/// A stream that is spooled today may have left bytes in transit yesterday.
+#[tokio::test]
+async fn what_a_predecessor_left_in_transit_comes_first_on_every_way() {
+    let mut fixture = Fixture::new();
+    for (name, way) in WAYS {
+        let Pipe { read, write } = pipe(None).unwrap();
+        let transit = crate::transit::create(64 << 10).unwrap();
+        File::from(transit.try_clone().unwrap()).write_all(b"first\n").unwrap();
+        let mut writer = writer(write);
+        writer.write_all(b"then\n").unwrap();
+        let stream = Stream { transit: Some(transit), ..fixture.raw(way, read, &[name]) };
+        fixture.start(stream).finish().await;
+        assert_eq!(fixture.text(name), "first\nthen\n", "{name}");
+    }
+}
+
 #[tokio::test]
 async fn several_pipes_in_one_file_give_whole_lines() {
     let mut fixture = Fixture::new();
@@ -224,7 +298,8 @@ async fn several_pipes_in_one_file_give_whole_lines() {
     let mut writers = Vec::new();
     for name in ["a", "b", "c"] {
         let Pipe { read, write } = pipe(None).unwrap();
-        let stream = fixture.stream(read, &["out.log"]);
+        let way = if name == "b" { Way::Transit } else { Way::Direct };
+        let stream = fixture.raw(way, read, &["out.log"]);
         handles.push(fixture.start(stream));
         writers.push(std::thread::spawn(move || {
             let mut writer = writer(write);
@@ -254,12 +329,9 @@ async fn several_pipes_in_one_file_give_whole_lines() {
 #[tokio::test]
 async fn twenty_rotations_have_every_line_once_and_no_file_is_too_large() {
     let mut fixture = Fixture::new();
-    for (name, spool) in [("direct.log", false), ("spooled.log", true)] {
+    for (name, way) in WAYS {
         let Pipe { read, write } = pipe(Some(1 << 20)).unwrap();
-        let stream = match spool {
-            false => fixture.stream(read, &[name]),
-            true => fixture.spooled(read, &[name], Frame::Raw),
-        };
+        let stream = fixture.raw(way, read, &[name]);
         let plan = Plan {
             max_size: Some(1 << 20),
             keep: 1000,

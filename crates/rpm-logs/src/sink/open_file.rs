@@ -27,6 +27,8 @@ pub(super) const RETRY_MS: u64 = 1000;
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) file: File,
+    /// Its device and inode.
+    pub(super) identity: (u64, u64),
     method: Method,
     /// When what was written.
     pub(super) times: TimesWriter,
@@ -58,6 +60,7 @@ impl Open {
         Ok(Self {
             times: TimesWriter::open(path, &metadata),
             file,
+            identity: identity(&metadata),
             method,
             look_at: now + LOOK_MS,
             rotate_at: interval.and_then(|interval| interval.after(since)),
@@ -94,11 +97,9 @@ impl Open {
 
     /// Goes to the path's file if that is another by now: the old one was moved or removed.
     fn look(&mut self, log: &Log) {
-        let ours = self.file.metadata().map(|ours| identity(&ours));
-        let moved = match (ours, std::fs::metadata(&log.path)) {
-            (Ok(ours), Ok(theirs)) => ours != identity(&theirs),
-            (_, Err(error)) => error.kind() == ErrorKind::NotFound,
-            (Err(_), Ok(_)) => false,
+        let moved = match std::fs::metadata(&log.path) {
+            Ok(theirs) => self.identity != identity(&theirs),
+            Err(error) => error.kind() == ErrorKind::NotFound,
         };
         if moved && let Ok(new) = Self::new(log) {
             *self = new;
@@ -117,9 +118,8 @@ impl Open {
     fn try_rotate(&mut self, log: &Log, plan: &Plan) -> io::Result<()> {
         self.times.flush(now_ms());
         // Somebody was faster; then there is a file of ours at the path, or none.
-        let ours = std::fs::metadata(&log.path).is_ok_and(|theirs| {
-            self.file.metadata().is_ok_and(|ours| identity(&ours) == identity(&theirs))
-        });
+        let theirs = std::fs::metadata(&log.path);
+        let ours = theirs.is_ok_and(|theirs| self.identity == identity(&theirs));
         if ours {
             let bytes = self.file.metadata()?.len();
             rotate::put_away(&log.path, plan, bytes, &log.share.totals)?;

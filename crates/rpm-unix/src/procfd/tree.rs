@@ -29,8 +29,15 @@ mod tests {
 
     #[test]
     fn a_tree_is_the_session_and_all_that_descends_from_it() {
-        let one =
-            |(pid, ppid, session)| Process { pid, ppid, session, start_time: 1, zombie: false };
+        let one = |(pid, ppid, session)| Process {
+            pid,
+            ppid,
+            session,
+            start_time: 1,
+            zombie: false,
+            threads: 1,
+            cpu_time: Default::default(),
+        };
         let all = [
             (1, 0, 1),
             (14, 13, 13),

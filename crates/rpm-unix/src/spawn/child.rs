@@ -36,14 +36,15 @@ impl Drop for NeverReturn {
     }
 }
 
+/// `start` is the setup, and whether this process was forked into its control group.
 pub(super) fn run(
     program: &Program,
     image: &mut Image<'_>,
-    setup: &Setup<'_>,
+    start: (&Setup<'_>, bool),
     report: &OwnedFd,
 ) -> ! {
     let guard = NeverReturn;
-    let Err(error) = become_program(program, image, setup, report);
+    let Err(error) = become_program(program, image, start, report);
     // The socket was ours alone until now; if even this fails, the parent sees a child that died.
     let _lost = Report::send(error.socket, &Report::Failed(error.error));
     drop(guard);
@@ -60,7 +61,7 @@ struct Failure<'a> {
 fn become_program<'a>(
     program: &Program,
     image: &mut Image<'_>,
-    setup: &Setup<'_>,
+    (setup, in_group): (&Setup<'_>, bool),
     report: &'a OwnedFd,
 ) -> Result<Infallible, Failure<'a>> {
     use std::os::fd::AsFd;
@@ -71,6 +72,8 @@ fn become_program<'a>(
         }
     };
     reset_dispositions();
+    // Before the user changes, and while its lists are still open.
+    setup.group.map_or(Ok(()), |group| group.enter(in_group)).map_err(early(Stage::Limits))?;
     nix::unistd::setsid().map_err(|error| early(Stage::Limits)(error.into()))?;
     let top = place(setup, report).map_err(early(Stage::Descriptors))?;
     // SAFETY: `place` has just made this descriptor, and nothing in this process closes it.

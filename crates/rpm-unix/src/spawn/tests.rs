@@ -42,6 +42,7 @@ fn output_with(program: &Program, inherited: &[(BorrowedFd<'_>, RawFd)]) -> Stri
         inherited,
         pid_variable: None,
         filter: false,
+        group: None,
         baseline: &baseline(),
     };
     let spawned = spawn(program, &setup).unwrap();
@@ -65,6 +66,7 @@ fn failure(program: &Program) -> (Stage, i32) {
         inherited: &[],
         pid_variable: None,
         filter: false,
+        group: None,
         baseline: &baseline(),
     };
     let error = spawn(program, &setup).unwrap_err();
@@ -145,6 +147,7 @@ fn numbers_out_of_range_are_refused() {
             inherited: &inherited,
             pid_variable: None,
             filter: false,
+            group: None,
             baseline: &baseline(),
         };
         match spawn(&program(&["true"]), &setup) {
@@ -171,6 +174,7 @@ fn the_leader_has_a_session_of_its_own_and_a_name_for_ever() {
         inherited: &[],
         pid_variable: None,
         filter: false,
+        group: None,
         baseline: &baseline(),
     };
     let spawned = spawn(&program(&["cat"]), &setup).unwrap();
@@ -244,6 +248,7 @@ fn the_filter_is_handed_over_or_its_refusal_told() {
         inherited: &[],
         pid_variable: None,
         filter: true,
+        group: None,
         baseline: &baseline(),
     };
     let spawned = spawn(&program(&["true"]), &setup).unwrap();
@@ -266,6 +271,7 @@ fn a_program_is_told_its_own_pid() {
         inherited: &[],
         pid_variable: Some(c"LISTEN_PID"),
         filter: false,
+        group: None,
         baseline: &baseline(),
     };
     let mut program = shell("echo $LISTEN_PID $$ $A");
