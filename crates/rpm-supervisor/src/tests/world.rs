@@ -119,7 +119,9 @@ impl World {
         match op {
             Op::Register { app: index, instances, autostart } => {
                 let (app, policy) = (app(index), policy(index));
-                self.command(Command::Register { app, policy, instances, autostart });
+                if self.command(Command::Register { app, policy, instances, autostart }) {
+                    self.forget_awaited();
+                }
             }
             Op::Each { verb, mask, unknown } => self.each(verb, mask, unknown),
             Op::Scale { app: index, instances } => {
@@ -136,6 +138,15 @@ impl World {
             Op::DaemonDies { unborn, dead } => self.daemon_dies(unborn, dead),
         }
         self.check();
+    }
+
+    /// Whoever starts an app starts what it waits for, too, whatever was said of that.
+    fn forget_awaited(&mut self) {
+        let awaited = self.fleet.apps.values().flat_map(|app| app.policy.depends_on.keys());
+        let awaited = awaited.filter_map(|name| self.fleet.apps.get(name));
+        let instances = awaited.flat_map(|app| app.instances.values());
+        let ids: Vec<InstanceId> = instances.map(|instance| instance.id).collect();
+        self.wanted.retain(|id, _| !ids.contains(id));
     }
 
     fn each(&mut self, verb: Verb, mask: u8, unknown: bool) {
@@ -157,6 +168,9 @@ impl World {
             Verb::Delete => Command::Delete(ids),
             Verb::Reset => Command::Reset(ids),
         });
+        if accepted && matches!(verb, Verb::Start) {
+            self.forget_awaited();
+        }
         for id in touched.into_iter().filter(|_| accepted) {
             match verb {
                 Verb::Start | Verb::Restart => drop(self.wanted.insert(id, Wanted::Up)),
@@ -487,4 +501,19 @@ proptest! {
         world.settle();
         world.check_settled();
     }
+}
+
+/// Found at random once: the app that comes last waits for one that was stopped, and starts it.
+#[test]
+fn a_stop_does_not_hold_against_who_waits_for_it_and_is_started() {
+    let mut world = World::default();
+    for (app, instances) in [(0, 2), (1, 3), (2, 2)] {
+        world.apply(Op::Register { app, instances, autostart: true });
+    }
+    world.apply(Op::Each { verb: Verb::Delete, mask: 110, unknown: false });
+    world.apply(Op::Each { verb: Verb::Stop, mask: 31, unknown: false });
+    world.apply(Op::DaemonDies { unborn: true, dead: 0 });
+    world.apply(Op::Register { app: 230, instances: 1, autostart: true });
+    world.settle();
+    world.check_settled();
 }
