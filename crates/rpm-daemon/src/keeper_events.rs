@@ -96,6 +96,7 @@ impl Engine {
         let group = self.groups.find(worker.0, child.pid);
         let leader = Leader { pid: child.pid, start_time: child.start_time, token, pipes, group };
         self.write_pid_file(&label, child.pid);
+        self.succession.note_leader(child.pid);
         if let Some(known) = self.workers.get_mut(worker) {
             known.process = Some(Process { leader, exited: false, output, channel });
         }

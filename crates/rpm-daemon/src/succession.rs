@@ -6,8 +6,12 @@
 use crate::{engine::Engine, error::Error, keeper_link::KeeperLink, launch, tree};
 use rpm_keeper::{ChildId, Legacy};
 use rpm_supervisor::WorkerId;
-use rpm_unix::{pidfd, procfs};
+use rpm_unix::{
+    pidfd,
+    procfs::{self, Process},
+};
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, VecDeque},
     io,
     os::fd::OwnedFd,
@@ -31,13 +35,24 @@ pub(crate) struct Succession {
     /// It is our child, so its end is ours to reap.
     child: Option<Child>,
     started: VecDeque<Instant>,
+    /// The parents of our apps' leaders, and so of their orphans. They stay as they were found
+    /// while all of them live: with a thousand apps, asking each leader at each stop took minutes.
+    parents: RefCell<Option<Vec<Process>>>,
 }
 
 impl Succession {
     /// `pid`: the keeper at the other end of the link.
     pub(crate) fn new(legacy: Legacy, pid: i32) -> io::Result<Self> {
         let pidfd = pidfd::open(pid)?;
-        Ok(Self { legacy, pid, pidfd, child: None, started: VecDeque::new() })
+        let (started, parents) = (VecDeque::new(), RefCell::default());
+        Ok(Self { legacy, pid, pidfd, child: None, started, parents })
+    }
+
+    /// A leader is ours from now on, and its parent may be one we do not know.
+    pub(crate) fn note_leader(&self, pid: i32) {
+        let parent = procfs::process(pid).map(|leader| leader.ppid);
+        let is_it = |known: &Process| Some(known.pid) == parent;
+        self.parents.borrow_mut().take_if(|known| !known.iter().any(is_it));
     }
 
     /// The keeper's pid: orphans of what it started are its children.
@@ -102,11 +117,27 @@ impl Engine {
     /// Processes to which orphans of our apps fall: the keeper, and whoever took over the children
     /// of a former one.
     pub(crate) fn parents_of_orphans(&self) -> BTreeSet<i32> {
-        let leaders = self.workers.iter().filter_map(|(_, worker)| worker.process.as_ref());
-        let parents = leaders.filter_map(|process| {
-            let found = procfs::process(process.leader.pid)?;
-            (found.start_time == process.leader.start_time).then_some(found.ppid)
-        });
-        parents.chain([self.succession.keeper()]).collect()
+        let known = self.succession.parents.take();
+        let known = known.filter(|all| all.iter().all(is_there));
+        let parents = known.unwrap_or_else(|| self.parents_of_leaders());
+        let pids: BTreeSet<i32> = parents.iter().map(|parent| parent.pid).collect();
+        self.succession.parents.replace(Some(parents));
+        pids.into_iter().chain([self.succession.keeper()]).collect()
     }
+
+    fn parents_of_leaders(&self) -> Vec<Process> {
+        let leaders = self.workers.iter().filter_map(|(_, worker)| worker.process.as_ref());
+        let parents: BTreeSet<i32> = leaders
+            .filter_map(|process| {
+                let found = procfs::process(process.leader.pid)?;
+                (found.start_time == process.leader.start_time).then_some(found.ppid)
+            })
+            .collect();
+        parents.into_iter().filter_map(procfs::process).collect()
+    }
+}
+
+/// Whether a process lives; one that is dead has no children any more.
+fn is_there(known: &Process) -> bool {
+    procfs::process(known.pid).is_some_and(|now| now.start_time == known.start_time && !now.zombie)
 }
