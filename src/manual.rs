@@ -78,7 +78,7 @@ mod tests {
         // Requests of man(7) stand at the beginnings of lines, and nothing else does.
         let known = [
             ".ie", ".el", ".TH", ".SH", ".SS", ".TP", ".PP", ".RS", ".RE", ".br", ".nf", ".fi",
-            ".sp",
+            ".sp", ".IP",
         ];
         for line in page.lines().filter(|line| line.starts_with('.')) {
             let request = line.split(' ').next().unwrap();

@@ -1,7 +1,7 @@
 //! `--attach` and `--no-daemon`: a command that goes on with the logs of what it acted on.
 //!
-//! The daemon is the same as ever. With `--no-daemon` a container's only command can be `rpm start`:
-//! it stays in the foreground, and what it started ends with it.
+//! The daemon is the same as ever. With `--no-daemon` a container's only command can be
+//! `rpm start`: it stays in the foreground, and what it started ends with it.
 
 use super::{kill, logs};
 use crate::{

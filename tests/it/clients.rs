@@ -1,6 +1,6 @@
 //! Programs of other people that run `pm2` and read what it says, with `rpm` under that name: a
-//! dashboard and log viewer, a manager's library, a metrics exporter, a build tool's plugin, a deploy
-//! script.
+//! dashboard and log viewer, a manager's library, a metrics exporter, a build tool's plugin, a
+//! deploy script.
 
 use crate::harness::{Home, Output, Rpm, get, node_modules, port, venv};
 use std::{fs, os::unix::fs::symlink, path::Path};

@@ -157,7 +157,8 @@ fn the_bus_tells_what_happens() {
         const log = said['log:out'][0];
         console.log(JSON.stringify([log.data, log.process]), typeof log.at);
         console.log(JSON.stringify(said.greeting[0].data));
-        await call('start', { script: 'throws.js', name: 'bad', max_restarts: 2, min_uptime: 60000 });
+        const often = { max_restarts: 2, min_uptime: 60000 };
+        await call('start', { script: 'throws.js', name: 'bad', ...often });
         await done('restart overlimit');
         await until('log:err', (one) => one.data.includes('Error'));
         console.log(said['process:event'].filter((one) => one.process.name === 'bad')

@@ -1,5 +1,5 @@
-//! The fields of `jlist`, in every state an app can be in and with every key that has a field: their
-//! types, and their values where these are not of the moment.
+//! The fields of `jlist`, in every state an app can be in and with every key that has a field:
+//! their types, and their values where these are not of the moment.
 
 use super::manager::Manager;
 use super::{Seen, both, differences, settle};
