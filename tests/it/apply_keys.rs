@@ -77,7 +77,7 @@ fn of_one() -> Vec<Row> {
         ("env_file", "'$WORK/.env'", Variable("B"), json!("b")),
         ("filter_env", "'HIDDEN'", Variable("HIDDEN"), Value::Null),
         ("cron_restart", "'0 0 1 1 *'", List("cron_restart"), json!("0 0 1 1 *")),
-        ("watch", "['w']", List("watch"), json!(["$WORK/sub/w"])),
+        ("watch", "['w']", List("watch"), json!(["w"])),
         ("ignore_watch", "['x']", List("ignore_watch"), json!(["x"])),
         ("watch_delay", "50", List("watch_delay"), json!(50)),
         (
@@ -88,8 +88,8 @@ fn of_one() -> Vec<Row> {
         ),
     ];
     if geteuid().is_root() {
-        rows.push(("uid", "'root'", List("uid"), json!("root")));
-        rows.push(("gid", "0", List("gid"), json!("0")));
+        rows.push(("uid", "'root'", List("uid"), json!(0)));
+        rows.push(("gid", "0", List("gid"), json!(0)));
     }
     rows
 }
