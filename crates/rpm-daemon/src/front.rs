@@ -32,8 +32,7 @@ use rpm_keeper::{Child, ChildId, ExitStatus, Request, SpawnStage};
 use rpm_supervisor::{App, Event, Moment, State};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::fd::OwnedFd,
     time::Duration,
 };
 
@@ -151,12 +150,7 @@ impl Front {
     }
 
     fn is_of_another_program(&self) -> bool {
-        let program = |of: &str| {
-            let found = fs::metadata(format!("/proc/{of}/exe")).ok()?;
-            Some((found.dev(), found.ino()))
-        };
-        let theirs = self.running().and_then(|running| program(&running.pid.to_string()));
-        theirs.is_some() && theirs != program("self")
+        self.running().is_some_and(|running| identity::is_of_another_program(running.pid))
     }
 }
 

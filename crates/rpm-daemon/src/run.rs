@@ -183,10 +183,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
         specs,
         versions: Versions::default(),
         exits: inventory.exits(),
-        listeners: saved
-            .as_ref()
-            .map(|saved| Listeners::new(saved.keys.clone(), saved.ports.clone()))
-            .unwrap_or_default(),
+        listeners: saved.as_ref().map(listeners).unwrap_or_default(),
         logs: Logs::adopt(inventory.take_spools(), crate::log_limit::totals(home)),
         events: EventLog::starting_at(next_event),
         replies: Replies::starting_at(next_ticket),
@@ -215,6 +212,10 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     crate::pid_file::write(&engine.home.pid_file(), std::process::id()).map_err(Error::Home)?;
     tracing::info!(pid = std::process::id(), apps = engine.fleet.apps.len(), "daemon ready");
     Ok(engine)
+}
+
+fn listeners(saved: &store::Saved) -> Listeners {
+    Listeners::new(saved.keys.clone(), saved.ports.clone())
 }
 
 fn stamps(specs: &Specs, places: &Places) -> BTreeMap<AppName, Stamp> {

@@ -13,13 +13,13 @@ pub use told::{Alarm, Counters, Trouble};
 
 use crate::{
     scratch::Tools,
-    sink::{LogFile, Outcome, Portion, outcome},
+    sink::{LogFile, Outcome, Portion},
     spooled::{Spooled, Urge, WhenFull, Written},
     transit::Transit,
 };
 use flood::Asked;
 use inlet::{Inlet, capacity};
-use rpm_unix::pipe::{null, splice};
+use rpm_unix::pipe::null;
 use std::{
     cell::RefCell,
     fmt, io,
@@ -371,19 +371,6 @@ impl Pump {
         if wrote && !refused && std::mem::take(&mut self.told) {
             self.counters.troubled.store(false, Relaxed);
             (self.alarm)(Trouble::Recovered);
-        }
-    }
-
-    /// Throws away what has come: what is in transit, or else what the pipe has.
-    fn discard(&mut self) -> io::Result<Step> {
-        if let Some(step) = self.discard_transit() {
-            return Ok(step);
-        }
-        match outcome(splice(&self.pipe, &self.null, PIECE_BYTES)) {
-            Outcome::Moved(bytes) => Ok(Step::Bytes(bytes as u64)),
-            Outcome::Empty | Outcome::Unfinished => Ok(Step::Empty),
-            Outcome::End => Ok(Step::End),
-            Outcome::Failed { error, .. } => Err(error),
         }
     }
 }

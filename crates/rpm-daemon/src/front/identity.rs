@@ -3,7 +3,7 @@
 use super::addresses;
 use rpm_config::{AppName, AppSpec, Proxy};
 use rpm_keeper::{ChildId, Owner};
-use std::{net::SocketAddr, sync::Arc};
+use std::{fs, net::SocketAddr, os::unix::fs::MetadataExt, sync::Arc};
 
 /// What tells a front's id from those of workers, which count up from 0.
 pub(super) const MARK: u64 = 1 << 63;
@@ -59,4 +59,15 @@ pub(super) fn shared_addresses(spec: Option<&Arc<AppSpec>>, proxy: &Proxy) -> Ve
 pub(super) fn label(app: &AppName, listen: Vec<SocketAddr>) -> Vec<u8> {
     // A name of at most 128 bytes and some addresses always have a JSON form.
     serde_json::to_vec(&Label { front: app.clone(), listen }).unwrap_or_default()
+}
+
+/// Whether a process runs another program than we do: a front that is older than an update. False
+/// where that cannot be told.
+pub(super) fn is_of_another_program(pid: i32) -> bool {
+    let program = |of: &str| {
+        let found = fs::metadata(format!("/proc/{of}/exe")).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    let theirs = program(&pid.to_string());
+    theirs.is_some() && theirs != program("self")
 }

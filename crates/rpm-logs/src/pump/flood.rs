@@ -110,8 +110,21 @@ impl Pump {
         self.transit.take_if(|transit| useless && transit.is_empty()).is_some()
     }
 
+    /// Throws away what has come: what is in transit, or else what the pipe has.
+    pub(super) fn discard(&mut self) -> io::Result<Step> {
+        if let Some(step) = self.discard_transit() {
+            return Ok(step);
+        }
+        match outcome(splice(&self.pipe, &self.null, super::PIECE_BYTES)) {
+            Outcome::Moved(bytes) => Ok(Step::Bytes(bytes as u64)),
+            Outcome::Empty | Outcome::Unfinished => Ok(Step::Empty),
+            Outcome::End => Ok(Step::End),
+            Outcome::Failed { error, .. } => Err(error),
+        }
+    }
+
     /// Throws away what is in transit; `None`: nothing is.
-    pub(super) fn discard_transit(&mut self) -> Option<Step> {
+    fn discard_transit(&mut self) -> Option<Step> {
         let transit = self.transit.as_mut().filter(|transit| !transit.is_empty())?;
         match outcome(splice(&*transit, &self.null, super::PIECE_BYTES)) {
             Outcome::Moved(bytes) => {

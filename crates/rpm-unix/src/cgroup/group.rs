@@ -185,7 +185,7 @@ fn collect(directory: &Path, depth: usize, found: &mut Vec<i32>) {
 }
 
 /// The groups directly below one. Most have none, which the count of links tells.
-fn below(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn below(directory: &Path) -> Vec<PathBuf> {
     if fs::metadata(directory).is_ok_and(|found| found.nlink() <= 2) {
         return Vec::new();
     }

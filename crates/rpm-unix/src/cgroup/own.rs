@@ -91,10 +91,12 @@ impl Groups {
     }
 }
 
-/// Back to where we were, as far as that goes: a service's group is removed with the service.
+/// Back to where we were, as far as that goes: a service's group is removed with the service. Where
+/// others have groups beside the home's, their limits may need what was switched on.
 fn leave(base: &Path, keeper: &Path) {
     let home = keeper.parent().unwrap_or(keeper);
-    for group in [home, base] {
+    let alone = group::below(base).iter().all(|one| one == home);
+    for group in [Some(home), alone.then_some(base)].into_iter().flatten() {
         for controller in Controller::ALL {
             let _not_there = fs::write(group.join(SUBTREE), format!("-{}", controller.name()));
         }
