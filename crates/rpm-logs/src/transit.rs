@@ -1,4 +1,4 @@
-//! [`Transit`]: a second pipe, between the pipe of a stream that floods and its file.
+//! `Transit`: a second pipe, between the pipe of a stream that floods and its file.
 //!
 //! A splice into a file holds the pipe's lock while it copies, and the app's writes wait for that
 //! lock: the two take turns, however many processors there are. From a pipe to another only
