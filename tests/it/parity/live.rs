@@ -10,20 +10,25 @@ use std::process::Command;
 /// Says one line on each stream, again and again.
 const TICKS: &str = "setInterval(() => { console.log('tick'); console.error('tock') }, 50)";
 
+/// All but a line that is still being written.
+fn finished(text: &str) -> &str {
+    text.rsplit_once('\n').map_or("", |(whole, _)| whole)
+}
+
 /// The lines that a following command prints, digits made equal, and the code it exits with.
 fn followed(manager: &Manager, words: &[&str]) -> String {
     let running = manager.command(words).spawn();
     let is_raw = words.contains(&"--raw") && !words.contains(&"--json");
-    running.until("a tick", |text| text.contains("tick") && (is_raw || text.contains("tock")));
+    let says = |text: &str, word: &str| finished(text).contains(word);
+    running.until("a tick", |text| says(text, "tick") && (is_raw || says(text, "tock")));
     if is_raw {
-        running.until_said("a tock", |text| text.contains("tock"));
+        running.until_said("a tock", |text| says(text, "tock"));
     }
     let output = running.interrupt();
     let whole = |text: &str| -> BTreeSet<String> {
-        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let is_word = |word: &str| matches!(word, "tick" | "tock");
         let has_word = |line: &&str| line.split(|c: char| !c.is_ascii_alphanumeric()).any(is_word);
-        let lines = whole.lines().filter(has_word);
+        let lines = finished(text).lines().filter(has_word);
         // The width of prefixes is each one's own.
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         lines.map(|line| words(line).replace(|c: char| c.is_ascii_digit(), "0")).collect()
