@@ -97,7 +97,7 @@ def sleepers(manager, count):
 
 def thousand(manager):
     """The same with a thousand apps of one `sleep`."""
-    manager.start([sleeper(f"sleeper{number}") for number in range(1000)]).wait(PATIENCE_S)
+    manager.start([sleeper(f"sleeper{number}", min_uptime=100) for number in range(1000)]).wait(PATIENCE_S)
     time.sleep(2)
 
 
