@@ -20,8 +20,9 @@ use tokio::runtime::Builder;
 /// Runs the command line `words`, the program's name first.
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     completion::answer();
-    let line = words::ordered(words.collect());
-    let parsed = help::command().try_get_matches_from(line.words);
+    let command = help::command();
+    let line = words::ordered(words.collect(), &command);
+    let parsed = command.try_get_matches_from(line.words);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help goes to standard output and is no error; the rest is wrong usage, exit code 2.

@@ -4,8 +4,7 @@
 //! option that need not have one may follow after a blank: for `--wait` and `--max-restarts` it is
 //! told from a target by being a number, for the others by there being another target.
 
-use crate::cli::Cli;
-use clap::{Arg, CommandFactory};
+use clap::{Arg, Command};
 use std::ffi::OsString;
 
 /// Options whose value may be left out, and is a number.
@@ -27,19 +26,19 @@ pub(crate) struct Line {
     pub(crate) meaningless: Vec<String>,
 }
 
-/// `words` (with the program's name) in clap's order. What stands after `--` is never touched.
-pub(crate) fn ordered(words: Vec<OsString>) -> Line {
+/// `words` (with the program's name) in the order in which clap takes them for `commands`. What
+/// stands after `--` is never touched.
+pub(crate) fn ordered(words: Vec<OsString>, commands: &Command) -> Line {
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     let (ours, apps) = words.split_at(end);
-    let (words, meaningless) = with_meaning(command_first(ours));
-    let mut words = joined(words);
+    let (words, meaningless) = with_meaning(command_first(ours, commands), commands);
+    let mut words = joined(words, commands);
     words.extend(apps.iter().cloned());
     Line { words, meaningless }
 }
 
 /// The words without options that only other commands have, each with its value; and these options.
-fn with_meaning(words: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
-    let commands = Cli::command();
+fn with_meaning(words: Vec<OsString>, commands: &Command) -> (Vec<OsString>, Vec<String>) {
     let name = words.get(1).and_then(|word| word.to_str()).unwrap_or_default();
     let Some(command) = commands.find_subcommand(name) else { return (words, Vec::new()) };
     // Where any word may be a value, none can be told to be an option.
@@ -72,8 +71,7 @@ fn with_meaning(words: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
 }
 
 /// Moves what stands between the program's name and the command behind the command.
-fn command_first(words: &[OsString]) -> Vec<OsString> {
-    let commands = Cli::command();
+fn command_first(words: &[OsString], commands: &Command) -> Vec<OsString> {
     let is_command = |word: &OsString| {
         word.to_str().is_some_and(|word| commands.find_subcommand(word).is_some())
     };
@@ -100,9 +98,8 @@ enum Word {
 }
 
 /// `--wait 5` becomes `--wait=5`, and so on for each option with an optional value.
-fn joined(words: Vec<OsString>) -> Vec<OsString> {
+fn joined(words: Vec<OsString>, commands: &Command) -> Vec<OsString> {
     let Some(name) = words.get(1).and_then(|word| word.to_str()) else { return words };
-    let commands = Cli::command();
     let Some(command) = commands.find_subcommand(name) else { return words };
     let args: Vec<&Arg> = command.get_arguments().chain(commands.get_arguments()).collect();
     let mut kinds = vec![Word::Free; words.len()];
@@ -195,8 +192,12 @@ fn is_number(word: &OsString) -> bool {
 mod tests {
     use super::*;
 
+    fn in_order(line: &str) -> Line {
+        ordered(line.split(' ').map(OsString::from).collect(), &crate::help::command())
+    }
+
     fn order(line: &str) -> String {
-        let line = ordered(line.split(' ').map(OsString::from).collect());
+        let line = in_order(line);
         line.words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }
 
@@ -219,7 +220,7 @@ mod tests {
         ];
         for (line, want, left_out) in table {
             assert_eq!(order(line), want, "{line}");
-            let line = ordered(line.split(' ').map(OsString::from).collect());
+            let line = in_order(line);
             assert_eq!(line.meaningless.join(" "), left_out);
         }
     }

@@ -171,7 +171,7 @@ mod tests {
 
     fn start(words: &[&str]) -> Start {
         let line = ["rpm", "start"].into_iter().chain(words.iter().copied());
-        let line = crate::words::ordered(line.map(Into::into).collect());
+        let line = crate::words::ordered(line.map(Into::into).collect(), &crate::help::command());
         match Cli::try_parse_from(line.words).unwrap().command {
             Some(Command::Start(start)) => *start,
             other => panic!("{other:?}"),
