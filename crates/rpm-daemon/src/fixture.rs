@@ -1,5 +1,6 @@
 //! Specs and fleets for this crate's tests.
 
+use crate::launch::Places;
 use rpm_config::{
     AppName, AppSpec, ExecMode, Launch, LogFile, LogSpec, Ready, RestartPolicy, Runtime, StopPolicy,
 };
@@ -85,4 +86,15 @@ pub(crate) fn fleet(specs: &[&AppSpec]) -> Fleet {
         fleet.step(Event::Command { ticket, command }, Moment(1000));
     }
     fleet
+}
+
+/// A home, and a run directory with a blank in it.
+pub(crate) fn places() -> Places {
+    Places {
+        home: "/h".into(),
+        hash: "0f".to_owned(),
+        preload: "/run/my rpm/preload.cjs".into(),
+        control: "/run/my rpm/control.sock".into(),
+        notify: "/run/my rpm/notify.sock".into(),
+    }
 }

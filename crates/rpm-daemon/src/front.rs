@@ -23,6 +23,7 @@ mod view;
 
 use crate::{
     clock, diagnose, engine::Engine, inbox::Message, keeper_events::worker_of, launch::Seat,
+    tree::SIGKILL,
 };
 use identity::{MARK, shared_addresses};
 use link::Link;
@@ -43,9 +44,6 @@ pub(crate) use link::Said;
 /// A front that lived shorter than this is not replaced at once: a fault that ends each of them
 /// must not keep the machine busy.
 const RESPAWN_DELAY: Duration = Duration::from_secs(1);
-/// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
-
 /// All fronts, by app.
 #[derive(Default)]
 pub(crate) struct Fronts {

@@ -8,6 +8,7 @@ use crate::{
     engine::Engine,
     launch::Seat,
     shell::{self, Extra, Tools},
+    tree::SIGKILL,
 };
 use rpm_config::{AppName, Trouble, is_webhook};
 use rpm_supervisor::{Exit, InstanceId, Moment, Notice, NoticeKind, WorkerId};
@@ -23,9 +24,6 @@ const EVERY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So many are told at the same time; the others wait.
 const MAX_AT_ONCE: usize = 8;
-/// Linux's number of SIGKILL: what the kernel ends a process with when memory is short.
-const SIGKILL: i32 = 9;
-
 /// What was told, and what was not.
 pub(crate) struct Hooks {
     told: BTreeMap<(AppName, Trouble), Told>,

@@ -9,7 +9,7 @@ use rpm_config::{AppSpec, ExecMode, Ready, Runtime};
 use rpm_keeper::{Limits, Owner, SpawnSpec};
 use rpm_supervisor::{InstanceId, WorkerId};
 use rpm_unix::{
-    cgroup,
+    cgroup, fnv,
     spawn::{Credentials, Program},
     user::Account,
 };
@@ -216,11 +216,8 @@ fn about_itself(spec: &AppSpec, places: &Places, seat: Seat) -> [(String, String
 /// twice 64 bits, of what it is. PM2's is random.
 fn unique_id(home: &str, spec: &AppSpec, seat: Seat) -> String {
     let text = format!("{home} {} {}", spec.name, seat.instance);
-    let hash = |seed: u64| {
-        text.bytes()
-            .fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-    };
-    let (high, low) = (hash(0xcbf2_9ce4_8422_2325), hash(0x8422_2325_cbf2_9ce4));
+    let hash = |basis| fnv::add(basis, text.as_bytes());
+    let (high, low) = (hash(fnv::BASIS), hash(fnv::BASIS.rotate_left(32)));
     let (high, low) = (format!("{high:016x}"), format!("{low:016x}"));
     let part =
         |text: &str, range: std::ops::Range<usize>| text.get(range).unwrap_or_default().to_owned();
@@ -249,17 +246,7 @@ fn add_preload(environment: &mut BTreeMap<String, String>, preload: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
-
-    fn places() -> Places {
-        Places {
-            home: "/h".into(),
-            hash: "0f".to_owned(),
-            preload: "/run/my rpm/preload.cjs".into(),
-            control: "/run/my rpm/control.sock".into(),
-            notify: "/run/my rpm/notify.sock".into(),
-        }
-    }
+    use crate::fixture::{self, places};
 
     const SEAT: Seat = Seat { instance: InstanceId(7), slot: 1, worker: WorkerId(41) };
 

@@ -3,7 +3,7 @@
 
 use crate::{
     launch::{self, Places, Seat},
-    tree,
+    tree::{self, SIGKILL},
 };
 use rpm_config::AppSpec;
 use std::{process::Stdio, sync::Arc};
@@ -11,9 +11,6 @@ use tokio::{
     io::AsyncWriteExt,
     process::{Child, Command},
 };
-
-/// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
 
 /// Whose directory, variables and user a command line gets.
 pub(crate) struct Tools {

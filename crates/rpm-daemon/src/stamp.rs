@@ -9,8 +9,8 @@ use crate::{
 };
 use rpm_cluster::preload::PRELOAD;
 use rpm_config::{AppName, AppSpec, Limits};
-use rpm_supervisor::{Instance, InstanceId, State, WorkerId};
-use rpm_unix::{caller, procfs};
+use rpm_supervisor::{Instance, InstanceId, WorkerId};
+use rpm_unix::{caller, fnv, procfs};
 use serde::{Deserialize, Serialize};
 use std::io;
 
@@ -33,19 +33,17 @@ pub(crate) enum Lost {
     Sharing,
 }
 
-/// A hash that is the same in every build: FNV-1a, 64 bits.
+/// A hash of several texts.
 struct Hash(u64);
 
 impl Hash {
     fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+        Self(fnv::BASIS)
     }
 
     /// Takes a text and its end in.
     fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes.iter().chain(&[0xff]) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.0 = fnv::add(fnv::add(self.0, bytes), &[0xff]);
     }
 
     fn of(bytes: &[u8]) -> u64 {
@@ -93,16 +91,8 @@ fn launch_of(spec: &AppSpec, places: &Places) -> u64 {
 impl Engine {
     /// Why an instance that runs should be rolled; `None`: it need not.
     pub(crate) fn needs_roll(&self, app: &AppName, instance: &Instance) -> Option<String> {
-        let worker = match &instance.state {
-            State::Launching { worker, .. } | State::Online { worker, .. } => *worker,
-            State::Stopped
-            | State::Draining { .. }
-            | State::Stopping { .. }
-            | State::Awaiting
-            | State::Waiting { .. }
-            | State::Errored
-            | State::Removing => return None,
-        };
+        // One that was told to stop is dealt with already.
+        let worker = instance.up_since().and(instance.current())?;
         // A roll under way is about to deal with it.
         let rolls = self.fleet.apps.get(app).is_some_and(|app| app.roll.is_some());
         let known = self.workers.get(worker).filter(|known| !rolls && known.process.is_some())?;
@@ -168,17 +158,7 @@ pub(crate) fn lost_by_survivor(pid: i32) -> Option<Lost> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
-
-    fn places() -> Places {
-        Places {
-            home: "/h".into(),
-            hash: "0f".to_owned(),
-            preload: "/run/rpm/preload.cjs".into(),
-            control: "/run/rpm/control.sock".into(),
-            notify: "/run/rpm/notify.sock".into(),
-        }
-    }
+    use crate::fixture::{self, places};
 
     fn of(change: impl Fn(&mut AppSpec)) -> Stamp {
         let mut spec = fixture::spec("api");

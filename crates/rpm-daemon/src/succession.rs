@@ -3,7 +3,13 @@
 //!
 //! There is never a second keeper: the one before is killed, and its end waited for, by pidfd.
 
-use crate::{engine::Engine, error::Error, keeper_link::KeeperLink, launch, tree};
+use crate::{
+    engine::Engine,
+    error::Error,
+    keeper_link::KeeperLink,
+    launch,
+    tree::{self, SIGKILL},
+};
 use rpm_keeper::{ChildId, Legacy};
 use rpm_supervisor::WorkerId;
 use rpm_unix::{
@@ -19,8 +25,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
 /// So many keepers within a minute are enough: something is wrong with the machine, and the apps,
 /// which live on, are taken over by the next command.
 const MAX_KEEPERS: usize = 30;
@@ -139,5 +143,5 @@ impl Engine {
 
 /// Whether a process lives; one that is dead has no children any more.
 fn is_there(known: &Process) -> bool {
-    procfs::process(known.pid).is_some_and(|now| now.start_time == known.start_time && !now.zombie)
+    known.again().is_some_and(|now| !now.zombie)
 }

@@ -10,7 +10,7 @@ use crate::{
     recover::{Found, Inventory},
     sharing, stamp,
     store::{self, Label},
-    tree::{self, TOKEN},
+    tree::{self, SIGKILL, TOKEN},
 };
 use rpm_config::AppSpec;
 use rpm_keeper::{Child, ChildId, Request, Share};
@@ -31,9 +31,6 @@ use std::{
         unix::fs::MetadataExt,
     },
 };
-
-/// Linux's number of SIGKILL.
-const SIGKILL: i32 = 9;
 
 /// All that a pair of keeper and daemon left that died together.
 pub(crate) struct Survivors {

@@ -98,7 +98,7 @@ impl Orphan {
         let token = token.map(|value| [TOKEN.as_bytes(), b"=", &value].concat());
         let orphan = Self { process, token, pipes: procfs::output_pipes(pid) };
         // What was read was that of this process only if it is there yet.
-        is_same(&process).then_some(orphan)
+        process.again().map(|_| orphan)
     }
 
     /// Whether it was once a descendant of this leader: it is in its session, carries its token, or
@@ -110,10 +110,6 @@ impl Orphan {
             || writes;
         ours && !leader.group.excludes(self.process.pid)
     }
-}
-
-fn is_same(process: &Process) -> bool {
-    procfs::process(process.pid).is_some_and(|now| now.start_time == process.start_time)
 }
 
 /// `roots` and all that descends from them, as far as it lives.
@@ -151,14 +147,14 @@ pub(crate) fn kill(leader: &Leader, members: &[Process]) {
     signal_all(members, SIGKILL);
 }
 
-/// Linux's number of SIGKILL.
+/// Linux's number of SIGKILL, for the whole daemon.
 pub(crate) const SIGKILL: i32 = 9;
 
 /// A pid can have gone to a stranger since the process was found, so the pidfd is asked whose it is
 /// after it was opened: what it refers to cannot change any more.
 fn signal_one(process: &Process, signal: i32) -> bool {
     let Ok(fd) = pidfd::open(process.pid) else { return false };
-    is_same(process) && pidfd::send_signal(&fd, signal).is_ok()
+    process.again().is_some() && pidfd::send_signal(&fd, signal).is_ok()
 }
 
 /// This daemon's pid.

@@ -109,18 +109,7 @@ impl Instance {
 
     /// The current worker and how long it lived, unless it was told to stop.
     fn uptime(&self, turn: &Turn) -> Option<(WorkerId, Duration)> {
-        match &self.state {
-            State::Launching { worker, since, .. } | State::Online { worker, since } => {
-                Some((*worker, turn.now.since(*since)))
-            }
-            State::Stopped
-            | State::Draining { .. }
-            | State::Stopping { .. }
-            | State::Awaiting
-            | State::Waiting { .. }
-            | State::Errored
-            | State::Removing => None,
-        }
+        Some((self.current()?, turn.now.since(self.up_since()?)))
     }
 
     /// The current worker failed by itself: its replacement takes its place, or policy decides.

@@ -1,7 +1,7 @@
 //! The layout of `RPM_HOME`: every file name rpm uses below it, in one place; making its
 //! directories.
 
-use crate::process::effective_uid;
+use crate::{fnv, process::effective_uid};
 use nix::unistd::{AccessFlags, access};
 use std::{
     fmt, fs, io,
@@ -111,10 +111,7 @@ impl Home {
     /// blanks: FNV-1a, 64 bits, of the path.
     pub fn hash(&self) -> String {
         let bytes = self.root.as_os_str().as_bytes();
-        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{hash:016x}")
+        format!("{:016x}", fnv::add(fnv::BASIS, bytes))
     }
 
     /// Makes the home and its directories, 0700, where they are missing.

@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod epoll;
 pub mod fd;
 pub mod fdpass;
+pub mod fnv;
 pub mod heap;
 pub mod home;
 pub mod limits;

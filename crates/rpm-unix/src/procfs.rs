@@ -41,6 +41,13 @@ pub struct Process {
     pub cpu_time: Duration,
 }
 
+impl Process {
+    /// The same process as it is now; `None`: it is gone, though its id may be a stranger's.
+    pub fn again(&self) -> Option<Self> {
+        process(self.pid).filter(|now| now.start_time == self.start_time)
+    }
+}
+
 /// All processes there are.
 pub fn processes() -> io::Result<Vec<Process>> {
     Ok(numbers_in(Path::new("/proc"), MAX_PROCESSES)?.filter_map(process).collect())

@@ -122,10 +122,7 @@ impl Group {
 
     /// How many of its processes the kernel has killed because it was at its limit of memory.
     pub fn oom_kills(&self) -> u64 {
-        let (directory, version) = match self.legacy.get(&Controller::Memory) {
-            Some(directory) => (Some(directory), Version::One),
-            None => (self.unified.as_ref(), Version::Two),
-        };
+        let (directory, version) = self.place(Controller::Memory);
         let file = directory.map(|directory| directory.join(Controller::kills(version)));
         let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
         let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
@@ -135,13 +132,18 @@ impl Group {
     /// Those of these limits that it does not have.
     pub fn lacks(&self, limits: &Limits) -> Vec<Controller> {
         let lacks = |(controller, value): &(Controller, u64)| {
-            let (directory, version) = match self.legacy.get(controller) {
-                Some(directory) => (Some(directory), Version::One),
-                None => (self.unified.as_ref(), Version::Two),
-            };
+            let (directory, version) = self.place(*controller);
             !directory.is_some_and(|directory| controller.is_set(version, directory, *value))
         };
         limits.wanted().filter(lacks).map(|(controller, _)| controller).collect()
+    }
+
+    /// Where a controller counts and limits it, if anywhere.
+    fn place(&self, controller: Controller) -> (Option<&PathBuf>, Version) {
+        match self.legacy.get(&controller) {
+            Some(directory) => (Some(directory), Version::One),
+            None => (self.unified.as_ref(), Version::Two),
+        }
     }
 }
 
