@@ -1,5 +1,5 @@
-//! FNV-1a of 64 bits (draft-eastlake-fnv): a hash that is the same in every build, so that it may be
-//! kept. Whoever chooses what is hashed can choose what collides.
+//! FNV-1a of 64 bits (draft-eastlake-fnv): a hash that is the same in every build, so that it may
+//! be kept. Whoever chooses what is hashed can choose what collides.
 
 /// What a hash begins with.
 pub const BASIS: u64 = 0xcbf2_9ce4_8422_2325;

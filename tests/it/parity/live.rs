@@ -15,20 +15,24 @@ fn finished(text: &str) -> &str {
     text.rsplit_once('\n').map_or("", |(whole, _)| whole)
 }
 
+/// Whether `line` has `word` whole: the app's name begins with one.
+fn has_word(line: &str, word: &str) -> bool {
+    line.split(|c: char| !c.is_ascii_alphanumeric()).any(|found| found == word)
+}
+
 /// The lines that a following command prints, digits made equal, and the code it exits with.
 fn followed(manager: &Manager, words: &[&str]) -> String {
     let running = manager.command(words).spawn();
     let is_raw = words.contains(&"--raw") && !words.contains(&"--json");
-    let says = |text: &str, word: &str| finished(text).contains(word);
+    let says = |text: &str, word: &str| has_word(finished(text), word);
     running.until("a tick", |text| says(text, "tick") && (is_raw || says(text, "tock")));
     if is_raw {
         running.until_said("a tock", |text| says(text, "tock"));
     }
     let output = running.interrupt();
     let whole = |text: &str| -> BTreeSet<String> {
-        let is_word = |word: &str| matches!(word, "tick" | "tock");
-        let has_word = |line: &&str| line.split(|c: char| !c.is_ascii_alphanumeric()).any(is_word);
-        let lines = finished(text).lines().filter(has_word);
+        let says_one = |line: &&str| has_word(line, "tick") || has_word(line, "tock");
+        let lines = finished(text).lines().filter(says_one);
         // The width of prefixes is each one's own.
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         lines.map(|line| words(line).replace(|c: char| c.is_ascii_digit(), "0")).collect()
