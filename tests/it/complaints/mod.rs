@@ -241,8 +241,7 @@ fn memory_beyond_the_limit_is_noticed_within_two_seconds() {
         taken
     };
     // Where the machine stands still meanwhile it is measured again.
-    let taken: Vec<Duration> = (0..3).map(|_| noticed()).collect();
-    assert!(taken.iter().any(|time| *time < Duration::from_secs(2)), "{taken:?}");
+    assert!((0..3).any(|_| noticed() < Duration::from_secs(2)), "it takes longer each time");
     home.rpm(["restart", "web", "--max-memory-restart", "100"])
         .refused_with(2, &["max-memory-restart", "100"]);
 }
