@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// Whatever is waited for comes long before.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Fails a test that hangs.
 pub(crate) async fn within<T>(test: impl Future<Output = T>) -> T {
