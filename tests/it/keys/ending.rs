@@ -36,7 +36,10 @@ fn wait_ready_waits_for_the_message_and_shutdown_comes_as_one() {
          autorestart: false }]",
     );
     home.rpm(["start", "mute.json"]).refused(&["mute", "400"]);
-    assert_eq!(home.single("mute").status(), "errored");
+    // It is told to end first.
+    home.wait_until("it has failed", |apps| {
+        apps.iter().any(|app| app.name() == "mute" && app.status() == "errored")
+    });
 }
 
 #[test]
