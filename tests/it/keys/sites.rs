@@ -37,7 +37,7 @@ fn sites_of_a_file_are_served_with_password_list_and_entry_page() {
     names.sort_unstable();
     assert_eq!(names, ["files".to_owned(), format!("static-page-server-{spa}")]);
 
-    [spa, files].map(listens);
+    [spa, files].into_iter().for_each(listens);
     let page = get(spa, "/some/page").unwrap();
     assert_eq!((page.status, page.body.as_str()), (200, "entry"));
     assert_eq!(get(files, "/").unwrap().status, 401);
