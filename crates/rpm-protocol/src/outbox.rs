@@ -20,8 +20,8 @@ use tokio::{
 
 /// How many messages may wait: a burst of events of a large fleet, twice.
 pub const MAX_QUEUED: usize = 4096;
-/// How many bytes may wait before a message, those of the message itself not counted, nor what
-/// places of the [pipeline](crate::pipeline) cover.
+/// How many bytes may wait before a message, those of the message itself not counted, nor
+/// those of a start's answer that the start counted for already.
 pub const MAX_QUEUED_BYTES: usize = 4 << 20;
 /// How long a write may make no progress: a client that is suspended on purpose comes back.
 pub const STALL: Duration = Duration::from_secs(30);

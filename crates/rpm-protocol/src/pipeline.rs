@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// own length: what it does or tells may be of a whole fleet.
 pub const MAX_PIPELINED: usize = 32;
 /// How many starts may be under way whose apps only have to stay up: those wait for the clock, most
-/// of them a second (`min_uptime`). They count as long as they are and [`START`] bytes more, so
+/// of them a second (`min_uptime`). They count as long as they are and 16 KiB more, so
 /// there are never more of them.
 pub const MAX_STARTS: usize = 2048;
 
