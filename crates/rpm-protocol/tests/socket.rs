@@ -171,7 +171,7 @@ async fn starts_are_under_way_by_the_thousand_and_as_far_as_their_bytes_have_roo
     // The line's end is not counted; the next request may be the longest one.
     let room = (MAX_PIPELINED - 1) * MAX_REQUEST;
     let fits = |length: usize| 1 + room / (MAX_PIPELINED * MAX_REQUEST / MAX_STARTS + length - 1);
-    for (length, at_least) in [(2 << 10, 1_700), (64 << 10, 400), (1 << 20, MAX_PIPELINED)] {
+    for (length, at_least) in [(2 << 10, 1_700), (64 << 10, 390), (1 << 20, MAX_PIPELINED)] {
         let count = fits(length).max(MAX_PIPELINED);
         assert!(at_least <= count && count <= MAX_STARTS, "{count} of {length} bytes");
         let stage = Stage::new();
