@@ -28,6 +28,7 @@ pub(crate) struct Estate {
     listens: BTreeMap<u64, Request>,
     releases: VecDeque<Owner>,
     retired: BTreeSet<Owner>,
+    relieved: BTreeSet<ChildId>,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Estate {
             Request::Acknowledge { child } => {
                 self.children.remove(child);
                 self.labels.remove(child);
+                self.relieved.remove(child);
             }
             Request::Listen { request, owner, address, only_v6, backlog, balance } => {
                 let again = Request::Listen {
@@ -67,6 +69,7 @@ impl Estate {
                 self.listens.insert(*request, again);
             }
             Request::Retire { owner } => drop(self.retired.insert(owner.clone())),
+            Request::Relieve { child } => drop(self.relieved.insert(*child)),
             Request::Release { owner } => {
                 self.retired.remove(owner);
                 self.releases.push_back(owner.clone());
@@ -90,7 +93,6 @@ impl Estate {
             | Request::Settled { .. }
             | Request::Slots { .. }
             | Request::Close { .. }
-            | Request::Relieve { .. }
             | Request::Inventory
             | Request::Shutdown => {}
         }
@@ -192,8 +194,11 @@ impl Estate {
         let sockets = self.sockets.into_values().chain(self.handed.into_values());
         all.extend(sockets.map(|(record, socket)| Request::AdoptSocket { record, socket }));
         all.extend(self.held.into_iter().map(|(name, fd)| Request::Hold { name, fd }));
-        all.push_back(Request::Adopted);
+        // First of all that the next keeper does is to send clients somewhere: not to those who
+        // leave, and may have been told to by now.
         all.extend(self.retired.into_iter().map(|owner| Request::Retire { owner }));
+        all.extend(self.relieved.into_iter().map(|child| Request::Relieve { child }));
+        all.push_back(Request::Adopted);
         for (child, spec) in self.spawns {
             let label = self.labels.remove(&child).unwrap_or_default();
             all.push_back(Request::Spawn { child, label, spec });

@@ -1,7 +1,7 @@
 //! `kill -9` of the keeper: the daemon starts another and hands everything over.
 
 use super::{essence, is_complete, kill_daemon, kill_keeper};
-use crate::harness::{App, Home, Load, Process, pids_answering, port};
+use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
 use rustix::process::Signal;
 use std::fs;
 
@@ -57,6 +57,36 @@ fn everything_works_with_the_next_keeper() {
         home.rpm(["start", "web"]).success();
         assert_eq!(pids_answering(port, 3), home.pids("web").into_iter().collect());
     }
+}
+
+/// A keeper sends new clients to a replacement, and says when the program before it has accepted all
+/// that had come to it; the next one has to go on with that.
+#[test]
+fn a_reload_goes_on_with_the_next_keeper() {
+    let (home, port) = (Home::new(), port());
+    home.copy("server.py");
+    home.write(
+        "ecosystem.toml",
+        &format!(
+            "[[apps]]\nname = \"web\"\nscript = \"server.py\"\ninstances = 2\n\
+             drain_timeout = \"1h\"\nenv = {{ PORT = \"{port}\" }}\n"
+        ),
+    );
+    home.rpm(["start", "ecosystem.toml"]).success();
+    let before = home.pids("web");
+    let load = Load::on(port).fresh(4);
+    load.more(20);
+    let reload = home.rpm(["reload", "web"]).spawn();
+    for drains in 1..=2 {
+        home.wait_for_log(|log| log.matches("Draining").count() >= drains);
+        kill_keeper(&home);
+    }
+    assert_eq!(reload.finish(LIMIT).code, 0);
+    load.more(20);
+    load.stop().is_clean(60);
+    let now = home.pids("web");
+    assert!(before.iter().all(|pid| !now.contains(pid)), "{before:?} {now:?}");
+    assert_eq!(pids_answering(port, 2), now.into_iter().collect());
 }
 
 /// What is between pipe and file is in memory that keeper and daemon both hold.
