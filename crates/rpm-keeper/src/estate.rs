@@ -232,3 +232,26 @@ impl Child {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Once it is `Adopted` a keeper steers clients, to whoever does not leave.
+    #[test]
+    fn who_leaves_is_told_before_all_is_adopted() {
+        let (owner, relieved) = (Owner { app: "web".to_owned(), slot: 1 }, ChildId(7));
+        let mut estate = Estate::default();
+        estate.sent(&Request::Relieve { child: relieved });
+        estate.sent(&Request::Relieve { child: ChildId(8) });
+        estate.sent(&Request::Retire { owner: owner.clone() });
+        estate.sent(&Request::Acknowledge { child: ChildId(8) });
+        let all: Vec<_> = estate.hand_over().into();
+        let [Request::Retire { owner: slot }, Request::Relieve { child }, Request::Adopted] =
+            &all[..]
+        else {
+            panic!("{all:?}");
+        };
+        assert_eq!((slot, *child), (&owner, relieved));
+    }
+}

@@ -1,6 +1,6 @@
 //! `kill -9` of the keeper: the daemon starts another and hands everything over.
 
-use super::{essence, is_complete, kill_daemon, kill_keeper};
+use super::{essence, is_complete, kill_daemon, kill_keeper, start_patient};
 use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
 use rustix::process::Signal;
 use std::fs;
@@ -59,20 +59,12 @@ fn everything_works_with_the_next_keeper() {
     }
 }
 
-/// A keeper sends new clients to a replacement, and says when the program before it has accepted all
-/// that had come to it; the next one has to go on with that.
+/// A keeper sends new clients to a replacement, and says when the program before it has accepted
+/// all that had come to it; the next one has to go on with that.
 #[test]
 fn a_reload_goes_on_with_the_next_keeper() {
     let (home, port) = (Home::new(), port());
-    home.copy("server.py");
-    home.write(
-        "ecosystem.toml",
-        &format!(
-            "[[apps]]\nname = \"web\"\nscript = \"server.py\"\ninstances = 2\n\
-             drain_timeout = \"1h\"\nenv = {{ PORT = \"{port}\" }}\n"
-        ),
-    );
-    home.rpm(["start", "ecosystem.toml"]).success();
+    start_patient(&home, port);
     let before = home.pids("web");
     let load = Load::on(port).fresh(4);
     load.more(20);
