@@ -103,6 +103,12 @@ pub fn environment_has(pid: i32, entry: &[u8]) -> bool {
     environment.is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|one| one == entry))
 }
 
+/// The words a process was started with, as the kernel has them: each with a NUL behind it. Between
+/// fork and exec they are its parent's. Empty where there is none, or it is a zombie.
+pub fn arguments(pid: i32) -> Vec<u8> {
+    read_bounded(&format!("/proc/{pid}/cmdline"), MAX_ENVIRONMENT).unwrap_or_default()
+}
+
 /// What a variable was in the environment a process was started with; `None` where it was not
 /// there, or may not be read.
 pub fn environment_value(pid: i32, key: &[u8]) -> Option<Vec<u8>> {

@@ -219,7 +219,10 @@ impl Home {
             let command = one.command();
             roles.iter().any(|role| command.contains(role)) && one.is_alive()
         };
-        Process::all().into_iter().find(is_keeper).expect("a keeper")
+        let all: Vec<_> = Process::all().into_iter().filter(is_keeper).collect();
+        // Its children look the same until they have become their programs.
+        let forked = |one: &Process| all.iter().any(|keeper| one.is_child_of(*keeper));
+        *all.iter().find(|one| !forked(one)).expect("a keeper")
     }
 
     /// Everything alive that carries this home in its environment or arguments, or works in it.
