@@ -29,6 +29,8 @@ pub(crate) struct Estate {
     releases: VecDeque<Owner>,
     retired: BTreeSet<Owner>,
     relieved: BTreeSet<ChildId>,
+    /// The questions about slots that are not answered.
+    slots: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl Estate {
             }
             Request::Retire { owner } => drop(self.retired.insert(owner.clone())),
             Request::Relieve { child } => drop(self.relieved.insert(*child)),
+            Request::Slots { request } => drop(self.slots.insert(*request)),
             Request::Release { owner } => {
                 self.retired.remove(owner);
                 self.releases.push_back(owner.clone());
@@ -91,7 +94,6 @@ impl Estate {
             | Request::Upgrade { .. }
             | Request::Hello { .. }
             | Request::Settled { .. }
-            | Request::Slots { .. }
             | Request::Close { .. }
             | Request::Inventory
             | Request::Shutdown => {}
@@ -144,6 +146,7 @@ impl Estate {
             }
             Event::Unshared { hold } => drop(self.sockets.remove(hold)),
             Event::Released => drop(self.releases.pop_front()),
+            Event::SlotsEnd { request } => drop(self.slots.remove(request)),
             Event::Held { name, fd } => drop(self.held.insert(name.clone(), fd.try_clone()?)),
             Event::Welcome { .. }
             | Event::Unfiltered { .. }
@@ -153,7 +156,6 @@ impl Estate {
             | Event::Relieved { .. }
             | Event::Unbalanced { .. }
             | Event::Slots { .. }
-            | Event::SlotsEnd { .. }
             | Event::InventoryEnd
             | Event::Snapshot { .. }
             | Event::NotUpgraded { .. }
@@ -205,6 +207,7 @@ impl Estate {
         }
         all.extend(self.listens.into_values());
         all.extend(self.releases.into_iter().map(|owner| Request::Release { owner }));
+        all.extend(self.slots.into_iter().map(|request| Request::Slots { request }));
         all
     }
 }
@@ -253,5 +256,14 @@ mod tests {
             panic!("{all:?}");
         };
         assert_eq!((slot, *child), (&owner, relieved));
+    }
+
+    #[test]
+    fn a_question_about_slots_is_asked_until_it_is_answered() {
+        let mut estate = Estate::default();
+        (1..=2).for_each(|request| estate.sent(&Request::Slots { request }));
+        estate.told(&Event::SlotsEnd { request: 1 });
+        let all: Vec<_> = estate.hand_over().into();
+        assert!(matches!(&all[..], [Request::Adopted, Request::Slots { request: 2 }]), "{all:?}");
     }
 }
