@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     keeper_link::KeeperLink,
     launch,
-    tree::{self, SIGKILL},
+    tree::{self, SIGKILL, TOKEN},
 };
 use rpm_keeper::{ChildId, Legacy};
 use rpm_supervisor::WorkerId;
@@ -104,9 +104,7 @@ impl Engine {
     pub(crate) async fn replace_keeper(&mut self) -> Result<(), Error> {
         tracing::error!(pid = self.succession.pid, "the keeper is gone, another is started");
         self.succession.end_former().await?;
-        for child in self.keeper.uncertain_spawns() {
-            self.end_uncertain(child);
-        }
+        self.end_uncertain(&self.keeper.uncertain_spawns());
         let next = self.succession.start()?;
         self.keeper.hand_over(next);
         self.keeper.release()?;
@@ -116,17 +114,30 @@ impl Engine {
         Ok(())
     }
 
-    /// A spawn that was asked for and not answered is asked for again; what came of the first one
-    /// is in nobody's hands: the program, or a child of the keeper's that is about to become it.
-    fn end_uncertain(&self, child: ChildId) {
-        let token = launch::token(&self.places, WorkerId(child.0));
-        let all = procfs::processes().unwrap_or_default();
-        let is_of_it = |one: &procfs::Process| {
-            procfs::environment_has(one.pid, token.as_bytes())
-                || (one.pid != self.succession.pid && self.succession.was_forked(one.pid))
+    /// Spawns that were asked for and not answered are asked for again; what came of the first ones
+    /// is in nobody's hands: programs, or children of the keeper's that are about to become them.
+    fn end_uncertain(&self, children: &[ChildId]) {
+        if children.is_empty() {
+            return;
+        }
+        let token = |child: &ChildId| launch::token(&self.places, WorkerId(child.0)).into_bytes();
+        let tokens: BTreeSet<Vec<u8>> = children.iter().map(token).collect();
+        let is_marked = |pid: i32| {
+            let value = procfs::environment_value(pid, TOKEN.as_bytes());
+            value.is_some_and(|value| {
+                tokens.contains(&[TOKEN.as_bytes(), b"=", value.as_slice()].concat())
+            })
         };
-        let left: Vec<_> = all.into_iter().filter(is_of_it).collect();
-        self.groups.group(child.0).kill();
+        // In this order: what is not its program yet when the first is asked may be by the second.
+        let is_of_one = |one: &Process| {
+            let forked = one.pid != self.succession.pid && self.succession.was_forked(one.pid);
+            forked || is_marked(one.pid)
+        };
+        let all = procfs::processes().unwrap_or_default();
+        let left: Vec<_> = all.into_iter().filter(is_of_one).collect();
+        for child in children {
+            self.groups.group(child.0).kill();
+        }
         tree::signal_all(&left, SIGKILL);
     }
 

@@ -228,3 +228,15 @@ fn change_user(credentials: &Credentials) -> io::Result<()> {
         && now == groups;
     if taken { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EPERM)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_of_somebody_who_is_gone_does_not_become_its_program() {
+        still_wanted(process::parent()).unwrap();
+        let error = still_wanted(process::own()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
+    }
+}
