@@ -84,8 +84,8 @@ fn a_reload_goes_on_with_the_next_keeper() {
     assert_eq!(pids_answering(port, 2), now.into_iter().collect());
 }
 
-/// For a list the keeper is asked how long its queues are. A daemon that waited for a dead one never
-/// answered this list, nor any later one; nor did it say that an update had come to nothing.
+/// For a list the keeper is asked how long its queues are. A daemon that waited for a dead one
+/// never answered this list, nor any later one; nor did it say that an update had come to nothing.
 #[test]
 fn what_a_keeper_was_asked_when_it_died_is_answered() {
     let (home, port) = (Home::with_own_binary(), port());
