@@ -147,6 +147,7 @@ impl Engine {
         let pid_file = known.and_then(|known| self.pid_file_of(&known.label));
         self.step(Event::TreeGone { worker });
         self.listeners.forget_worker(worker);
+        self.sharing.forget_worker(worker);
         match self.workers.remove(worker).map(|gone| gone.process) {
             Some(Some(process)) => {
                 if let Some(path) = pid_file {

@@ -5,7 +5,11 @@ use crate::{engine::Engine, launch};
 use rpm_config::{AppName, AppSpec};
 use rpm_keeper::{Balance, ChildId, Fallback, Owner, Request, Slot, Standing};
 use rpm_supervisor::{Notice, NoticeKind, State, Then, WorkerId};
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    time::Duration,
+};
 
 /// EPERM.
 const NOT_PERMITTED: i32 = 1;
@@ -26,6 +30,8 @@ pub(crate) struct Sharing {
     next: u64,
     /// Workers whose slots are being retired, and what they wait for.
     retiring: BTreeMap<WorkerId, (Owner, Step)>,
+    /// Workers that have accepted what is theirs once the keeper says so. Each keeper says it.
+    relieving: BTreeSet<WorkerId>,
 }
 
 /// What a worker does once its slot is retired.
@@ -75,6 +81,11 @@ impl Sharing {
     /// An app's binds are answered, after all: by a keeper that may look into it.
     pub(crate) fn note_heard(&mut self, app: &AppName) {
         self.unfiltered.remove(app.as_str());
+    }
+
+    /// A worker is gone.
+    pub(crate) fn forget_worker(&mut self, worker: WorkerId) {
+        self.relieving.remove(&worker);
     }
 
     /// An app is gone.
@@ -216,6 +227,7 @@ impl Engine {
     pub(crate) fn relieves_before_drain(&mut self, worker: WorkerId) -> bool {
         let shares = self.spec_of(worker).is_some_and(|spec| launch::shares_ports(&spec));
         if shares {
+            self.sharing.relieving.insert(worker);
             self.keeper.send(Request::Relieve { child: ChildId(worker.0) });
         }
         shares
@@ -223,7 +235,9 @@ impl Engine {
 
     /// A replaced worker has accepted all that was meant for it.
     pub(crate) fn on_relieved(&mut self, worker: WorkerId) {
-        self.drain_now(worker);
+        if self.sharing.relieving.remove(&worker) {
+            self.drain_now(worker);
+        }
     }
 
     fn retire(&mut self, worker: WorkerId, step: Step) -> bool {

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     keeper_link::KeeperLink,
     launch,
-    tree::{self, SIGKILL},
+    tree::{self, SIGKILL, TOKEN},
 };
 use rpm_keeper::{ChildId, Legacy};
 use rpm_supervisor::WorkerId;
@@ -36,6 +36,8 @@ pub(crate) struct Succession {
     legacy: Legacy,
     pid: i32,
     pidfd: OwnedFd,
+    /// Its words, which a child that it has forked has until it becomes its program.
+    words: Vec<u8>,
     /// It is our child, so its end is ours to reap.
     child: Option<Child>,
     started: VecDeque<Instant>,
@@ -48,8 +50,8 @@ impl Succession {
     /// `pid`: the keeper at the other end of the link.
     pub(crate) fn new(legacy: Legacy, pid: i32) -> io::Result<Self> {
         let pidfd = pidfd::open(pid)?;
-        let (started, parents) = (VecDeque::new(), RefCell::default());
-        Ok(Self { legacy, pid, pidfd, child: None, started, parents })
+        let (words, started) = (procfs::arguments(pid), VecDeque::new());
+        Ok(Self { legacy, pid, pidfd, words, child: None, started, parents: RefCell::default() })
     }
 
     /// A leader is ours from now on, and its parent may be one we do not know.
@@ -62,6 +64,11 @@ impl Succession {
     /// The keeper's pid: orphans of what it started are its children.
     pub(crate) fn keeper(&self) -> i32 {
         self.pid
+    }
+
+    /// Whether a process is the keeper, or a child of it that is not a program yet.
+    fn was_forked(&self, pid: i32) -> bool {
+        !self.words.is_empty() && procfs::arguments(pid) == self.words
     }
 
     /// Makes sure that it is dead.
@@ -86,6 +93,7 @@ impl Succession {
         let (link, child) = self.legacy.start()?;
         self.pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         self.pidfd = pidfd::open(self.pid)?;
+        self.words = procfs::arguments(self.pid);
         self.child = Some(child);
         KeeperLink::new(link)
     }
@@ -96,25 +104,40 @@ impl Engine {
     pub(crate) async fn replace_keeper(&mut self) -> Result<(), Error> {
         tracing::error!(pid = self.succession.pid, "the keeper is gone, another is started");
         self.succession.end_former().await?;
-        for child in self.keeper.uncertain_spawns() {
-            self.end_uncertain(child);
-        }
+        self.end_uncertain(&self.keeper.uncertain_spawns());
         let next = self.succession.start()?;
         self.keeper.hand_over(next);
         self.keeper.release()?;
         self.note_lost_sharing();
+        self.lose_update();
         tracing::info!(pid = self.succession.pid, "the new keeper has everything");
         Ok(())
     }
 
-    /// A spawn that was asked for and not answered is asked for again; what came of the first one
-    /// is in nobody's hands.
-    fn end_uncertain(&self, child: ChildId) {
-        let token = launch::token(&self.places, WorkerId(child.0));
+    /// Spawns that were asked for and not answered are asked for again; what came of the first ones
+    /// is in nobody's hands: programs, or children of the keeper's that are about to become them.
+    fn end_uncertain(&self, children: &[ChildId]) {
+        if children.is_empty() {
+            return;
+        }
+        let token = |child: &ChildId| launch::token(&self.places, WorkerId(child.0)).into_bytes();
+        let tokens: BTreeSet<Vec<u8>> = children.iter().map(token).collect();
+        let is_marked = |pid: i32| {
+            let value = procfs::environment_value(pid, TOKEN.as_bytes());
+            value.is_some_and(|value| {
+                tokens.contains(&[TOKEN.as_bytes(), b"=", value.as_slice()].concat())
+            })
+        };
+        // In this order: what is not its program yet when the first is asked may be by the second.
+        let is_of_one = |one: &Process| {
+            let forked = one.pid != self.succession.pid && self.succession.was_forked(one.pid);
+            forked || is_marked(one.pid)
+        };
         let all = procfs::processes().unwrap_or_default();
-        let has_token = |one: &procfs::Process| procfs::environment_has(one.pid, token.as_bytes());
-        let left: Vec<_> = all.into_iter().filter(has_token).collect();
-        self.groups.group(child.0).kill();
+        let left: Vec<_> = all.into_iter().filter(is_of_one).collect();
+        for child in children {
+            self.groups.group(child.0).kill();
+        }
         tree::signal_all(&left, SIGKILL);
     }
 

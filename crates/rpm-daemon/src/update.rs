@@ -89,6 +89,12 @@ impl Engine {
         }
     }
 
+    /// The keeper has died, and nobody will say what it was asked.
+    pub(crate) fn lose_update(&mut self) {
+        let Some(update) = self.update.take() else { return };
+        respond::<()>(update.respond, Err(refused(&update.path, "the keeper died meanwhile")));
+    }
+
     /// The keeper could not do it.
     pub(crate) fn on_not_upgraded(&mut self, errno: i32) {
         let Some(update) = self.update.take() else { return };

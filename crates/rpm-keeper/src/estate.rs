@@ -28,6 +28,9 @@ pub(crate) struct Estate {
     listens: BTreeMap<u64, Request>,
     releases: VecDeque<Owner>,
     retired: BTreeSet<Owner>,
+    relieved: BTreeSet<ChildId>,
+    /// The questions about slots that are not answered.
+    slots: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,7 @@ impl Estate {
             Request::Acknowledge { child } => {
                 self.children.remove(child);
                 self.labels.remove(child);
+                self.relieved.remove(child);
             }
             Request::Listen { request, owner, address, only_v6, backlog, balance } => {
                 let again = Request::Listen {
@@ -67,6 +71,8 @@ impl Estate {
                 self.listens.insert(*request, again);
             }
             Request::Retire { owner } => drop(self.retired.insert(owner.clone())),
+            Request::Relieve { child } => drop(self.relieved.insert(*child)),
+            Request::Slots { request } => drop(self.slots.insert(*request)),
             Request::Release { owner } => {
                 self.retired.remove(owner);
                 self.releases.push_back(owner.clone());
@@ -88,9 +94,7 @@ impl Estate {
             | Request::Upgrade { .. }
             | Request::Hello { .. }
             | Request::Settled { .. }
-            | Request::Slots { .. }
             | Request::Close { .. }
-            | Request::Relieve { .. }
             | Request::Inventory
             | Request::Shutdown => {}
         }
@@ -142,6 +146,7 @@ impl Estate {
             }
             Event::Unshared { hold } => drop(self.sockets.remove(hold)),
             Event::Released => drop(self.releases.pop_front()),
+            Event::SlotsEnd { request } => drop(self.slots.remove(request)),
             Event::Held { name, fd } => drop(self.held.insert(name.clone(), fd.try_clone()?)),
             Event::Welcome { .. }
             | Event::Unfiltered { .. }
@@ -151,7 +156,6 @@ impl Estate {
             | Event::Relieved { .. }
             | Event::Unbalanced { .. }
             | Event::Slots { .. }
-            | Event::SlotsEnd { .. }
             | Event::InventoryEnd
             | Event::Snapshot { .. }
             | Event::NotUpgraded { .. }
@@ -192,14 +196,18 @@ impl Estate {
         let sockets = self.sockets.into_values().chain(self.handed.into_values());
         all.extend(sockets.map(|(record, socket)| Request::AdoptSocket { record, socket }));
         all.extend(self.held.into_iter().map(|(name, fd)| Request::Hold { name, fd }));
-        all.push_back(Request::Adopted);
+        // First of all that the next keeper does is to send clients somewhere: not to those who
+        // leave, and may have been told to by now.
         all.extend(self.retired.into_iter().map(|owner| Request::Retire { owner }));
+        all.extend(self.relieved.into_iter().map(|child| Request::Relieve { child }));
+        all.push_back(Request::Adopted);
         for (child, spec) in self.spawns {
             let label = self.labels.remove(&child).unwrap_or_default();
             all.push_back(Request::Spawn { child, label, spec });
         }
         all.extend(self.listens.into_values());
         all.extend(self.releases.into_iter().map(|owner| Request::Release { owner }));
+        all.extend(self.slots.into_iter().map(|request| Request::Slots { request }));
         all
     }
 }
@@ -225,5 +233,37 @@ impl Child {
             channel: self.channel.as_ref().map(OwnedFd::try_clone).transpose()?,
             share,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Once it is `Adopted` a keeper steers clients, to whoever does not leave.
+    #[test]
+    fn who_leaves_is_told_before_all_is_adopted() {
+        let (owner, relieved) = (Owner { app: "web".to_owned(), slot: 1 }, ChildId(7));
+        let mut estate = Estate::default();
+        estate.sent(&Request::Relieve { child: relieved });
+        estate.sent(&Request::Relieve { child: ChildId(8) });
+        estate.sent(&Request::Retire { owner: owner.clone() });
+        estate.sent(&Request::Acknowledge { child: ChildId(8) });
+        let all: Vec<_> = estate.hand_over().into();
+        let [Request::Retire { owner: slot }, Request::Relieve { child }, Request::Adopted] =
+            &all[..]
+        else {
+            panic!("{all:?}");
+        };
+        assert_eq!((slot, *child), (&owner, relieved));
+    }
+
+    #[test]
+    fn a_question_about_slots_is_asked_until_it_is_answered() {
+        let mut estate = Estate::default();
+        (1..=2).for_each(|request| estate.sent(&Request::Slots { request }));
+        estate.told(&Event::SlotsEnd { request: 1 });
+        let all: Vec<_> = estate.hand_over().into();
+        assert!(matches!(&all[..], [Request::Adopted, Request::Slots { request: 2 }]), "{all:?}");
     }
 }

@@ -155,6 +155,13 @@ impl Keeper {
         for one in held {
             all.push(one?);
         }
+        let (slots, children) = self.ports.leaving();
+        for owner in slots {
+            all.push(wire::retire(owner)?);
+        }
+        for child in children {
+            all.push(wire::relieve(child)?);
+        }
         all.push(wire::adopted()?);
         Ok(all)
     }

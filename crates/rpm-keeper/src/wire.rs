@@ -19,7 +19,7 @@ pub(crate) use event::{
 pub(crate) use parts::{read_address, read_owner, write_address, write_owner};
 pub(crate) use request::{
     adopt, adopt_socket, adopted, decode as decode_request, encode as encode_request, hold,
-    listened,
+    listened, relieve, retire,
 };
 
 /// The longest datagram, without its descriptors.

@@ -96,11 +96,10 @@ pub fn is_filtered(pid: i32) -> bool {
     text.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
 }
 
-/// Whether a process was started with exactly this `KEY=VALUE` in its environment; false where that
-/// may not be read.
-pub fn environment_has(pid: i32, entry: &[u8]) -> bool {
-    let environment = read_bounded(&format!("/proc/{pid}/environ"), MAX_ENVIRONMENT);
-    environment.is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|one| one == entry))
+/// The words a process was started with, as the kernel has them: each with a NUL behind it. Between
+/// fork and exec they are its parent's. Empty where there is none, or it is a zombie.
+pub fn arguments(pid: i32) -> Vec<u8> {
+    read_bounded(&format!("/proc/{pid}/cmdline"), MAX_ENVIRONMENT).unwrap_or_default()
 }
 
 /// What a variable was in the environment a process was started with; `None` where it was not
@@ -216,11 +215,10 @@ mod tests {
         assert_eq!(process(pid).unwrap().start_time, found.start_time);
         assert_eq!((found.threads, children(&found)), (1, vec![]));
         assert!((4096..1 << 30).contains(&resident(pid)), "{}", resident(pid));
-        for (entry, expected) in
-            [("RPM_PROBE=17", true), ("RPM_PROBE=1", false), ("PROBE=17", false)]
-        {
-            assert_eq!(environment_has(pid, entry.as_bytes()), expected, "{entry}");
-        }
+        let value = |key: &str| environment_value(pid, key.as_bytes());
+        assert_eq!(value("RPM_PROBE").as_deref(), Some(&b"17"[..]));
+        assert_eq!(["RPM_PROB", "PROBE", ""].map(value), [None, None, None]);
+        assert_eq!(arguments(pid), b"cat\0");
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(process(pid), None);
@@ -244,6 +242,6 @@ mod tests {
         assert_eq!(process(-1), None);
         assert_eq!(resident(-1), 0);
         assert_eq!(children_of(-1), Vec::<i32>::new());
-        assert!(!environment_has(-1, b""));
+        assert_eq!((environment_value(-1, b""), arguments(-1)), (None, Vec::new()));
     }
 }

@@ -232,11 +232,12 @@ pub fn start(program: &Program, setup: &Setup<'_>) -> Result<Starting, SpawnErro
     let mut image = search::Image::new(program);
     let (report, theirs) =
         fdpass::pair(true).map_err(|error| SpawnError::new(Stage::Descriptors, &error))?;
+    let parent = crate::process::own();
     // SAFETY: the caller's process has one thread (documented), so the child may do what any
     // process may; `child::run` never returns into the copy of our caller.
     match unsafe { fork::fork(setup.group.and_then(cgroup::Entry::unified)) } {
         Ok(Forked::Child { in_group }) => {
-            child::run(program, &mut image, (setup, in_group), &theirs)
+            child::run(program, &mut image, child::Birth { setup, in_group, parent }, &theirs)
         }
         Ok(Forked::Parent { child }) => {
             drop(theirs);

@@ -1,6 +1,6 @@
 //! Every way in which a daemon can fail, at every bad moment.
 
-use super::{daemon_of, essence, kill_daemon};
+use super::{daemon_of, essence, kill_daemon, kill_keeper};
 use crate::harness::{App, Home, LIMIT, Load, Process, made, pids_answering, port};
 use rustix::process::Signal;
 use std::process::Command;
@@ -110,25 +110,36 @@ fn a_half_done_reload_is_finished() {
     load.stop().is_clean(100);
 }
 
-#[test]
-fn fifty_that_are_starting_all_come_up_once() {
+/// Has something die three times while fifty are started.
+fn fifty_come_up_once(fault: impl Fn(&Home, Process)) {
     let home = Home::new();
     home.write("wait.sh", "#!/bin/sh\nexec sleep 1000\n");
     home.rpm(["ping"]).success();
     let (keeper, mut events) = (home.keeper(), home.events());
     let start = home.rpm(["start", "wait.sh", "--name", "many", "-i", "50"]).spawn();
     (0..7).for_each(|_| events.happens());
-    for _ in 0..3 {
-        if let Some(daemon) = daemon_of(keeper) {
-            daemon.kill();
-        }
-        home.rpm(["ping"]).success();
-    }
+    (0..3).for_each(|_| fault(&home, keeper));
     start.finish(LIMIT);
     home.wait_until("fifty online", |apps| {
         apps.len() == 50 && apps.iter().all(|app| app.is_online() && app.restarts() == 0)
     });
     assert_eq!(home.app_processes().len(), 50);
+}
+
+#[test]
+fn fifty_that_are_starting_all_come_up_once() {
+    fifty_come_up_once(|home, keeper| {
+        if let Some(daemon) = daemon_of(keeper) {
+            daemon.kill();
+        }
+        home.rpm(["ping"]).success();
+    });
+}
+
+/// Some were forked and not yet programs, or programs of which the daemon had not heard.
+#[test]
+fn fifty_that_are_starting_come_up_once_though_keepers_die() {
+    fifty_come_up_once(|home, _| kill_keeper(home));
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! `kill -9` of the keeper: the daemon starts another and hands everything over.
 
-use super::{essence, is_complete, kill_daemon, kill_keeper};
-use crate::harness::{App, Home, Load, Process, pids_answering, port};
+use super::{essence, is_complete, kill_daemon, kill_keeper, start_patient};
+use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 
 #[test]
 fn a_keeper_killed_under_load_costs_nothing_and_then_the_daemon_and_a_keeper_again() {
@@ -57,6 +60,67 @@ fn everything_works_with_the_next_keeper() {
         home.rpm(["start", "web"]).success();
         assert_eq!(pids_answering(port, 3), home.pids("web").into_iter().collect());
     }
+}
+
+/// A keeper sends new clients to a replacement, and says when the program before it has accepted
+/// all that had come to it; the next one has to go on with that.
+#[test]
+fn a_reload_goes_on_with_the_next_keeper() {
+    let (home, port) = (Home::new(), port());
+    start_patient(&home, port);
+    let before = home.pids("web");
+    let load = Load::on(port).fresh(4);
+    load.more(20);
+    let reload = home.rpm(["reload", "web"]).spawn();
+    for drains in 1..=2 {
+        home.wait_for_log(|log| log.matches("Draining").count() >= drains);
+        kill_keeper(&home);
+    }
+    assert_eq!(reload.finish(LIMIT).code, 0);
+    load.more(20);
+    load.stop().is_clean(60);
+    let now = home.pids("web");
+    assert!(before.iter().all(|pid| !now.contains(pid)), "{before:?} {now:?}");
+    assert_eq!(pids_answering(port, 2), now.into_iter().collect());
+}
+
+/// For a list the keeper is asked how long its queues are. A daemon that waited for a dead one
+/// never answered this list, nor any later one; nor did it say that an update had come to nothing.
+#[test]
+fn what_a_keeper_was_asked_when_it_died_is_answered() {
+    let (home, port) = (Home::with_own_binary(), port());
+    home.start_web("hello.js", "2", port);
+    // Of new workers nothing is known that would be young enough.
+    let targets = json!({"words": ["web"], "cwd": "/"});
+    let restarted = home.ask("act", &json!({"action": "restart", "targets": targets}));
+    assert_eq!(restarted["result"]["instances"].as_array().map(Vec::len), Some(2), "{restarted}");
+    let keeper = home.keeper();
+    keeper.freeze();
+    let list = asked(&home, "list", &json!({}));
+    let update = asked(&home, "update", &json!({"program": home.root().join("rpm")}));
+    // What came before this is with the keeper by now.
+    home.rpm(["ping"]).success();
+    keeper.kill();
+    let list = answer(list);
+    assert_eq!(list["result"].as_array().map(Vec::len), Some(2), "{list}");
+    let said = answer(update)["error"]["message"].to_string();
+    assert!(said.contains("the keeper died meanwhile"), "{said}");
+    home.rpm(["update"]).success();
+}
+
+/// A question to the daemon.
+fn asked(home: &Home, method: &str, params: &Value) -> UnixStream {
+    let mut stream = UnixStream::connect(home.path().join("rpm.sock")).unwrap();
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream
+}
+
+fn answer(stream: UnixStream) -> Value {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
 }
 
 /// What is between pipe and file is in memory that keeper and daemon both hold.

@@ -51,6 +51,18 @@ fn files_say(home: &Home, keeper: Process) {
     });
 }
 
+/// Starts two workers `web` of Python's own server. None is told to stop before all that had come
+/// to it is accepted, however long that takes.
+fn start_patient(home: &Home, port: u16) {
+    home.copy("server.py");
+    let text = format!(
+        "[[apps]]\nname = \"web\"\nscript = \"server.py\"\ninstances = 2\n\
+         drain_timeout = \"1h\"\nenv = {{ PORT = \"{port}\" }}\n"
+    );
+    home.write("ecosystem.toml", &text);
+    home.rpm(["start", "ecosystem.toml"]).success();
+}
+
 /// Asserts that a file has the lines `tick 1`, `tick 2` … and no other.
 fn is_complete(text: &str) {
     let expected: Vec<_> =

@@ -1,6 +1,6 @@
 //! `rpm update`: keeper and daemon become the installed binary, and apps do not notice.
 
-use super::{essence, is_complete, kill_daemon, kill_keeper};
+use super::{essence, is_complete, kill_daemon, kill_keeper, start_patient};
 use crate::harness::{App, Home, LIMIT, Load, Process, pids_answering, port};
 use rustix::process::Signal;
 use serde_json::json;
@@ -62,6 +62,28 @@ fn everything_works_after_an_update() {
     load.more(20);
     load.stop().is_clean(40);
     assert_eq!(pids_answering(port, 3), home.jlist().iter().map(App::pid).collect());
+}
+
+/// The next keeper and the next daemon know who was about to leave.
+#[test]
+fn a_reload_goes_on_after_an_update() {
+    let (home, port) = (Home::with_own_binary(), port());
+    start_patient(&home, port);
+    let before = home.pids("web");
+    let load = Load::on(port).fresh(4);
+    load.more(20);
+    let reload = home.rpm(["reload", "web"]).spawn();
+    home.wait_for_log(|log| log.contains("Draining"));
+    home.install(Path::new(BINARY));
+    home.rpm(["update"]).success();
+    let output = reload.finish(LIMIT);
+    assert!(output.code == 0 || output.stderr.contains("daemon"), "{output:?}");
+    let apps = home.wait_until("two others", |apps| {
+        apps.len() == 2 && apps.iter().all(|app| app.is_online() && !before.contains(&app.pid()))
+    });
+    load.more(20);
+    load.stop().is_clean(60);
+    assert_eq!(pids_answering(port, 2), apps.iter().map(App::pid).collect());
 }
 
 #[test]

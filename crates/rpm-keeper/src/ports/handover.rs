@@ -151,8 +151,6 @@ impl Ports {
     /// Holds a socket as its record says.
     pub(crate) fn adopt_socket(&mut self, record: &[u8], socket: OwnedFd) -> io::Result<()> {
         let Record { hold, rank, replaced } = read(record, socket)?;
-        // The former keeper may have died before it let the socket hear again.
-        hold.hear();
         self.handover.partial = true;
         if let Some(group) = group_of(&hold).filter(|_| hold.listens()) {
             self.handover.ranks.push((group, rank, hold.cookie));
@@ -177,7 +175,16 @@ impl Ports {
         }
         self.recall_ghosts();
         events.extend(self.steer());
+        self.hear_again();
         events
+    }
+
+    /// The former keeper may have died before it let a socket hear again. Not before connections
+    /// are steered, and not those that nobody is to be sent to: members that went with the former
+    /// keeper have moved others in the kernel's order, so its program sends clients anywhere.
+    fn hear_again(&self) {
+        let all = self.table.holds.values().chain(&self.table.ghosts);
+        all.filter(|hold| !self.is_leaving(hold)).for_each(Hold::hear);
     }
 
     /// Orders groups as their former keeper did. `inherited`: somebody had duplicates of all it
@@ -295,7 +302,8 @@ fn missing_before(rank: u32, length: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::{super::key::Key, *};
-    use std::net::TcpListener;
+    use rpm_unix::socket::{Endpoint, Fresh, accept_queue, open_listener};
+    use std::net::{TcpListener, TcpStream};
 
     fn hold(listener: &TcpListener) -> Hold {
         let address = Address::Tcp(listener.local_addr().unwrap());
@@ -327,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_was_deaf_when_its_keeper_died_hears_again() {
-        use std::{io::ErrorKind, net::TcpStream};
+        use std::io::ErrorKind;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connect = |limit| TcpStream::connect_timeout(&address, Duration::from_millis(limit));
@@ -338,7 +346,42 @@ mod tests {
         let id = former.table.insert(hold);
         let record = former.record(&former.table.holds[&id]).unwrap();
         heir.adopt_socket(&record, listener.try_clone().unwrap().into()).unwrap();
+        heir.adopted(|_| false);
         connect(60_000).unwrap();
+    }
+
+    /// A keeper died in the 200 ms in which it closes a replaced socket, which moves the others in
+    /// the kernel's order, so that clients come to any. Its heir had let another replaced one hear,
+    /// from which nobody accepts any more: `connection reset by peer` for the client.
+    #[test]
+    fn nobody_comes_to_a_replaced_socket_while_a_keeper_takes_over() {
+        let fresh = Fresh { reuse_port: true, backlog: 64, ..Fresh::default() };
+        let open = |port| open_listener(&Endpoint::Tcp(([127, 0, 0, 1], port).into()), &fresh);
+        let former = TcpListener::from(open(0).unwrap());
+        let address = former.local_addr().unwrap();
+        let next = TcpListener::from(open(address.port()).unwrap());
+        let [mut replaced, mut serving] = [&former, &next].map(hold);
+        replaced.forget(ChildId(5));
+        replaced.silence();
+        serving.served_by([ChildId(6)]);
+        let mut heir = Ports::awaiting();
+        for (rank, hold, is_replaced) in [(0, replaced, true), (1, serving, false)] {
+            let record = write(&hold, rank, is_replaced).unwrap();
+            heir.adopt_socket(&record, hold.socket).unwrap();
+        }
+        let ask = |limit| TcpStream::connect_timeout(&address, Duration::from_millis(limit));
+        let asked: Vec<_> = (0..32).filter_map(|_| ask(20).ok()).collect();
+        heir.adopted(|_| false);
+        assert_eq!(accept_queue(&former).map(|queue| queue.length).ok(), Some(0));
+        // Those that were lost on the way to the deaf one find the other when they ask again.
+        let waiting = || accept_queue(&next).unwrap().length as usize;
+        // The kernel may queue them somewhat after the clients have connected.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while waiting() != asked.len() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert_eq!(waiting(), asked.len());
+        (0..8).for_each(|_| drop(ask(60_000).unwrap()));
     }
 
     #[test]

@@ -63,8 +63,10 @@ impl Ports {
     /// before. For [`crate::Request::Retire`]; answered by [`Event::Retired`], at once if there is
     /// nothing to steer.
     pub fn retire(&mut self, owner: Owner) -> Vec<Event> {
-        let mine = self.table.holds.values().filter(|hold| hold.owner == owner);
-        if !mine.into_iter().any(|hold| hold.private || self.has_others(hold)) {
+        let mut mine = self.table.holds.values().filter(|hold| hold.owner == owner);
+        // Of what is being handed over, nobody has been found yet of whom nothing was told.
+        let steered = self.is_awaiting() || mine.any(|hold| hold.private || self.has_others(hold));
+        if !steered {
             return vec![Event::Retired { owner }];
         }
         let begun = self.retiring.entry(owner.clone());
@@ -123,12 +125,17 @@ impl Ports {
     /// Sends what comes from now on to a child's replacement. For [`crate::Request::Relieve`];
     /// answered by [`Event::Relieved`], at once if the two have the same sockets.
     pub fn relieve(&mut self, child: ChildId) -> Vec<Event> {
-        if !self.has_own(child) {
+        if !self.is_awaiting() && !self.has_own(child) {
             return vec![Event::Relieved { child }];
         }
         self.relieved.insert(child, Retirement::begin(Instant::now(), None));
         self.mark_own(child);
         self.steer()
+    }
+
+    /// Slots that leave, and children that are replaced: what the next keeper has to know.
+    pub(crate) fn leaving(&self) -> (impl Iterator<Item = &Owner>, impl Iterator<Item = ChildId>) {
+        (self.retiring.keys(), self.relieved.keys().copied())
     }
 
     /// Whether a child serves sockets that its slot has replaced.

@@ -223,7 +223,7 @@ impl Ports {
     }
 
     /// Its slot leaves, or its program has been relieved, or its slot has given it up.
-    fn is_leaving(&self, hold: &Hold) -> bool {
+    pub(super) fn is_leaving(&self, hold: &Hold) -> bool {
         let relieved = |child: &ChildId| {
             let source = self.sources.get(child);
             source.is_none_or(|source| source.exited) || self.relieved.contains_key(child)

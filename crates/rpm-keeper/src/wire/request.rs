@@ -8,7 +8,9 @@ use super::{
 use crate::{
     balance::Balance,
     codec::{WireError, Writer},
-    message::{Address, Child, ChildId, ExitStatus, MAX_LABEL, MAX_NAME, MAX_RECORD, Request},
+    message::{
+        Address, Child, ChildId, ExitStatus, MAX_LABEL, MAX_NAME, MAX_RECORD, Owner, Request,
+    },
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -139,6 +141,20 @@ pub(crate) fn adopt_socket<'a>(
     let mut writer = begin(ADOPT_SOCKET);
     writer.bytes("record", record, MAX_RECORD)?;
     Packet::new(writer, vec![socket])
+}
+
+/// `Request::Retire`.
+pub(crate) fn retire<'a>(owner: &Owner) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(RETIRE);
+    write_owner(&mut writer, owner)?;
+    Packet::new(writer, Vec::new())
+}
+
+/// `Request::Relieve`.
+pub(crate) fn relieve<'a>(child: ChildId) -> Result<Packet<'a>, WireError> {
+    let mut writer = begin(RELIEVE);
+    writer.u64(child.0);
+    Packet::new(writer, Vec::new())
 }
 
 /// `Request::Adopted`.

@@ -36,11 +36,21 @@ impl Drop for NeverReturn {
     }
 }
 
-/// `start` is the setup, and whether this process was forked into its control group.
+/// How this process was forked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Birth<'a> {
+    pub(super) setup: &'a Setup<'a>,
+    /// Whether it was forked into its control group.
+    pub(super) in_group: bool,
+    /// The pid of whoever forked it.
+    pub(super) parent: i32,
+}
+
+/// Becomes the program, or ends.
 pub(super) fn run(
     program: &Program,
     image: &mut Image<'_>,
-    start: (&Setup<'_>, bool),
+    start: Birth<'_>,
     report: &OwnedFd,
 ) -> ! {
     let guard = NeverReturn;
@@ -61,7 +71,7 @@ struct Failure<'a> {
 fn become_program<'a>(
     program: &Program,
     image: &mut Image<'_>,
-    (setup, in_group): (&Setup<'_>, bool),
+    Birth { setup, in_group, parent }: Birth<'_>,
     report: &'a OwnedFd,
 ) -> Result<Infallible, Failure<'a>> {
     use std::os::fd::AsFd;
@@ -94,7 +104,14 @@ fn become_program<'a>(
     if let Some(variable) = setup.pid_variable {
         image.tell_pid(variable);
     }
+    still_wanted(parent).map_err(late(Stage::Fork))?;
     Err(late(Stage::Exec)(image.execute()))
+}
+
+/// Whoever wanted the program may have died meanwhile. Nobody would know of it then, and it is
+/// started once more.
+fn still_wanted(parent: i32) -> io::Result<()> {
+    if process::parent() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
 }
 
 /// Ignored signals stay ignored over exec: Rust ignores SIGPIPE, nohup SIGHUP (traps B12). The raw
@@ -210,4 +227,16 @@ fn change_user(credentials: &Credentials) -> io::Result<()> {
         && [all.real, all.effective, all.saved] == [gid; 3]
         && now == groups;
     if taken { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EPERM)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_of_somebody_who_is_gone_does_not_become_its_program() {
+        still_wanted(process::parent()).unwrap();
+        let error = still_wanted(process::own()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
+    }
 }
