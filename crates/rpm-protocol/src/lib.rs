@@ -23,6 +23,7 @@ mod error;
 mod frame;
 mod listener;
 mod outbox;
+mod patience;
 mod request;
 mod rpc;
 mod stream;
@@ -41,6 +42,7 @@ pub use error::RpcError;
 pub use frame::{FrameError, LineReader, MAX_REQUEST, MAX_RESPONSE};
 pub use listener::{MAX_CLIENTS, Server};
 pub use outbox::{MAX_QUEUED, MAX_QUEUED_BYTES, STALL};
+pub use patience::within;
 pub use request::{Action, Request, StartOrigin, Targets, Way};
 pub use rpc::{Id, Incoming, Refused, parse_answer, parse_request, request_line};
 pub use view::{

@@ -7,7 +7,7 @@ use crate::{
 };
 use rpm_config::Probe;
 use std::time::Duration;
-use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+use tokio::{net::TcpStream, sync::Semaphore};
 
 /// A question to one worker.
 pub(crate) struct Question {
@@ -41,9 +41,9 @@ pub(crate) async fn ask(
             }
         }
     };
-    let answer = timeout(limit, answer).await;
+    let answer = rpm_protocol::within(limit, answer).await;
     let late = || format!("no answer in {}", humane(limit));
-    answer.unwrap_or_else(|_| Err(late())).map_err(|reason| format!("{probe}: {reason}"))
+    answer.unwrap_or_else(|| Err(late())).map_err(|reason| format!("{probe}: {reason}"))
 }
 
 fn humane(limit: Duration) -> String {
