@@ -19,7 +19,7 @@ matrix! {
 fn several_ports_in_one_app() {
     let (home, first) = (Home::new(), ports(2));
     home.copy("matrix/two-ports.js");
-    let words = ["start", "two-ports.js", "--name", "web", "-i", "3"];
+    let words = ["start", "two-ports.js", "--name", "web", "-i", "3", "--listen-timeout", "30s"];
     home.rpm(words).env("PORT", first).success();
     let doors = [Door::Http(first), Door::Http(first + 1)];
     let load = || doors.iter().fold(Load::of(&doors[0]), |load, door| load.through(door, 2));
