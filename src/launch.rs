@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_state_of_a_process_is_read() {
-        assert!(matches!(state(std::process::id()), Some('R' | 'S')));
+        assert!(matches!(state(std::process::id()), Some('R' | 'S' | 'D')));
         assert_eq!(state(u32::MAX), None);
     }
 

@@ -5,7 +5,12 @@ use crate::{engine::Engine, launch};
 use rpm_config::{AppName, AppSpec};
 use rpm_keeper::{Balance, ChildId, Fallback, Owner, Request, Slot, Standing};
 use rpm_supervisor::{Notice, NoticeKind, State, Then, WorkerId};
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    time::Duration,
+};
+use tokio::sync::watch;
 
 /// EPERM.
 const NOT_PERMITTED: i32 = 1;
@@ -24,6 +29,8 @@ pub(crate) struct Sharing {
     /// The question about slots that is not answered.
     asked: Option<u64>,
     next: u64,
+    /// Slots whose workers accept nothing. Probes look: no connection of theirs comes there.
+    blocked: watch::Sender<BTreeSet<Owner>>,
     /// Workers whose slots are being retired, and what they wait for.
     retiring: BTreeMap<WorkerId, (Owner, Step)>,
 }
@@ -51,6 +58,11 @@ impl Sharing {
         })
     }
 
+    /// The slots whose workers accept nothing.
+    pub(crate) fn blocked(&self) -> watch::Receiver<BTreeSet<Owner>> {
+        self.blocked.subscribe()
+    }
+
     /// Whether an answer about slots is to come.
     pub(crate) fn is_asking(&self) -> bool {
         self.asked.is_some()
@@ -71,6 +83,7 @@ impl Sharing {
         self.unfiltered.remove(app.as_str());
         self.fallbacks.remove(app.as_str());
         self.slots.retain(|owner, _| owner.app != app.as_str());
+        self.blocked.send_modify(|all| all.retain(|owner| owner.app != app.as_str()));
     }
 
     /// What is in force for an app, in words.
@@ -164,6 +177,9 @@ impl Engine {
 
     /// A slot's worker accepts nothing, or does again.
     pub(crate) fn on_blocked(&mut self, owner: &Owner, blocked: bool, waiting: u32) {
+        self.sharing.blocked.send_modify(|all| {
+            _ = if blocked { all.insert(owner.clone()) } else { all.remove(owner) };
+        });
         let found = self.fleet.apps.iter().find(|(app, _)| app.as_str() == owner.app);
         let Some((app, found)) = found else { return };
         let Some(instance) = found.instances.get(&owner.slot) else { return };

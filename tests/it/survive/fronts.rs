@@ -12,7 +12,7 @@ fn shop(home: &Home) -> u16 {
     home.copy("hello.js");
     let text = format!(
         "[[apps]]\nname = \"shop\"\nscript = \"hello.js\"\ninstances = 3\nincrement_var = \
-         \"PORT\"\nmin_uptime = 300\nproxy = \"127.0.0.1:{port}\"\n[apps.env]\nPORT = {first}\n"
+         \"PORT\"\nmin_uptime = \"30s\"\nproxy = \"127.0.0.1:{port}\"\n[apps.env]\nPORT = {first}\n"
     );
     home.write("ecosystem.toml", &text);
     home.rpm(["start", "ecosystem.toml"]).success();
@@ -98,7 +98,8 @@ fn shared(home: &Home, program: &str) -> u16 {
     let port = port();
     home.copy(program);
     let words = ["start", program, "--name", "shop", "-i", "3", "--balance", "least_conn"];
-    home.rpm(words).env("PORT", port).success();
+    let words = [&words[..], &["--listen-timeout", "30s"]].concat();
+    home.rpm_under(&[], &words).env("PORT", port).success();
     home.wait_until("three online", |apps| apps.len() == 3 && apps.iter().all(App::is_online));
     ask(port);
     port
