@@ -61,8 +61,8 @@ fn group_with(home: &Home, file: &str) -> PathBuf {
     found.next().unwrap_or_else(|| panic!("no group has {file}: {:?}", home.cgroups()))
 }
 
-/// The program itself measures what it got: noise can only make that less. A tenth is so little that
-/// it would have more on any machine.
+/// The program itself measures what it got: noise can only make that less. A tenth is so little
+/// that it would have more on any machine.
 #[test]
 fn a_burner_gets_a_tenth_of_a_cpu() {
     let home = Home::new();

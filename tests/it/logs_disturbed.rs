@@ -66,7 +66,8 @@ fn a_reader_follows_through_rotations_without_gap_or_repetition() {
 #[test]
 fn a_file_truncated_by_another_program_goes_on_without_a_hole() {
     let home = Home::new();
-    // So much at once, and then so little, that the file is not as long again before the reader looks.
+    // So much at once, and then so little, that the file is not as long again before the reader
+    // looks.
     home.write(
         "ticker.js",
         "let number = 0; const tick = () => `tick ${(number += 1)}\\n`;\n\

@@ -121,7 +121,7 @@ fn programs_are_told_what_happens_among_the_lines() {
     running.interrupt();
 }
 
-/// Resident memory in KiB, without that of the program's file, of which parts come as they are used.
+/// Resident memory in KiB, without the parts of the program's file, which come as they are used.
 fn resident(process: Process) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.0)).unwrap();
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();

@@ -344,8 +344,8 @@ fn only_files_with_these_extensions_are_watched() {
     fs::create_dir(home.work().join("lib")).unwrap();
     home.rpm(["start", "streams.js", "-n", "x", "--watch", "--ext", "js,ts"]).success();
     home.wait_for_log(|log| log.contains("watching its files"));
-    // Moved there whole: to make a file and to write to it are two changes, which a busy machine may
-    // have apart.
+    // Moved there whole: to make a file and to write to it are two changes, which may be apart on
+    // a busy machine.
     for (name, text) in [("style.css", "a {}"), ("lib/page.ts", "1")] {
         let file = home.root().join("file");
         fs::write(&file, text).unwrap();

@@ -113,7 +113,8 @@ fn tcp_and_exec_probes() {
 fn an_ill_instance_of_a_cluster_is_replaced_without_a_failed_request() {
     let (home, port) = (Home::new(), port());
     let lines = format!(
-        "instances = 2\nport = {port}\nlisten_timeout = \"30s\"\nhealth = {{ http = \"http://127.0.0.1:{{port}}/healthz\", \
+        "instances = 2\nport = {port}\nlisten_timeout = \"30s\"\n\
+         health = {{ http = \"http://127.0.0.1:{{port}}/healthz\", \
          interval = \"200ms\", timeout = \"5s\", failures = 3 }}\n"
     );
     app(&home, "healthz.js", &lines).success();

@@ -1,5 +1,5 @@
-//! Asks over HTTP/1.1. Where instances share a port, an answer may be another's: then it asks on new
-//! connections until the one it means has accepted one, which the process table tells.
+//! Asks over HTTP/1.1. Where instances share a port, an answer may be another's: then it asks on
+//! new connections until the one it means has accepted one, which the process table tells.
 
 use super::ask::Shared;
 use crate::tree::{self, Leader};
