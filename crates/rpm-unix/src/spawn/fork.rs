@@ -56,6 +56,8 @@ struct Arguments {
     cgroup: u64,
 }
 
+/// # Safety
+/// As for [`fork`].
 unsafe fn fork_into(group: BorrowedFd<'_>) -> nix::Result<Forked> {
     let arguments = Arguments {
         flags: CLONE_INTO_CGROUP,
