@@ -4,9 +4,12 @@ use super::http::{Response, get};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io;
+use std::time::{Duration, Instant};
 
-/// So many requests find every one of a few workers, wherever the kernel sends each.
+/// So many requests at least find every one of a few workers, wherever the kernel sends each.
 const TRIES: usize = 500;
+/// A worker may still be coming up beside others that answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who gave an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +39,9 @@ pub(crate) fn ask(port: u16) -> Who {
 /// The workers that answer on a port, asked until `count` different ones did.
 pub(crate) fn who_answers(port: u16, count: usize) -> Vec<Who> {
     let mut found: Vec<Who> = Vec::new();
-    for _ in 0..TRIES {
+    let (mut asked, deadline) = (0, Instant::now() + PATIENCE);
+    while asked < TRIES || Instant::now() < deadline {
+        asked += 1;
         let who = ask(port);
         if !found.contains(&who) {
             found.push(who);
@@ -46,7 +51,7 @@ pub(crate) fn who_answers(port: u16, count: usize) -> Vec<Who> {
             return found;
         }
     }
-    panic!("{TRIES} requests on {port} reached {found:?} only, not {count} workers");
+    panic!("{asked} requests on {port} reached {found:?} only, not {count} workers");
 }
 
 /// Their pids.

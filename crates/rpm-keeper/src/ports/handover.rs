@@ -338,7 +338,7 @@ mod tests {
         let id = former.table.insert(hold);
         let record = former.record(&former.table.holds[&id]).unwrap();
         heir.adopt_socket(&record, listener.try_clone().unwrap().into()).unwrap();
-        connect(5000).unwrap();
+        connect(60_000).unwrap();
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod descriptors;
 mod exits;
 mod fixture;
 mod garbage;
+#[path = "../../../../tests/it/harness/port.rs"]
+mod port;
 mod programs;
 mod restart;
 mod spawns;
