@@ -2,7 +2,8 @@
 //! bind, for Node, Python and a native program.
 
 use crate::harness::{
-    App, Connection, Home, Load, Process, Rpm, Who, ask, compiled, get, pids_answering, port, ports,
+    AT_EASE, App, Connection, Home, Load, Process, Rpm, Who, ask, compiled, get, pids_answering,
+    port, ports,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use std::process::Command;
 /// Starts workers behind a front, and waits for as long as they need to listen.
 fn started(home: &Home, script: &str, name: &str, count: &str) -> Rpm {
     let words = ["start", script, "--name", name, "-i", count, "--balance", "least_conn"];
-    home.rpm_under(&[], &[&words[..], &["--listen-timeout", "30s", "--merge-logs"]].concat())
+    home.rpm_under(&[], &[&words[..], &["--merge-logs"], &AT_EASE].concat())
 }
 
 /// Four workers on one port.

@@ -1,7 +1,7 @@
 //! `rpm reload`: a transaction under load.
 
 use crate::harness::{
-    App, Events, Home, LIMIT, Load, Next, WebSocket, compiled, fixture, node_modules,
+    AT_EASE, App, Events, Home, LIMIT, Load, Next, WebSocket, compiled, fixture, node_modules,
     pids_answering, port,
 };
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ fn start_slow(instances: u32, slow: u32) -> (Home, u16) {
         &format!(
             "[[apps]]\nname = \"web\"\nscript = \"slow.js\"\ninstances = {instances}\n\
              max_surge = {instances}\nlisten_timeout = \"30s\"\n\
-             [apps.env]\nPORT = {port}\nSLOW_MS = {slow}\n"
+             kill_timeout = \"30s\"\n[apps.env]\nPORT = {port}\nSLOW_MS = {slow}\n"
         ),
     );
     home.rpm(["start", "ecosystem.toml"]).success();
@@ -105,8 +105,8 @@ fn python_loses_nothing() {
 fn a_native_program_loses_nothing() {
     let (home, port) = (Home::new(), port());
     let binary = compiled().display().to_string();
-    let words = ["start", &binary, "--name", "web", "-i", "2", "--listen-timeout", "30s"];
-    home.rpm(words).env("PORT", port).success();
+    let words = [&["start", &binary, "--name", "web", "-i", "2"][..], &AT_EASE].concat();
+    home.rpm_under(&[], &words).env("PORT", port).success();
     let load = Load::on(port).fresh(4);
     load.more(50);
     let before = pids(&home);
@@ -136,8 +136,7 @@ fn with_new_build(old: &str, new: &str, options: &[&str]) -> (Home, u16) {
     let (home, port) = (Home::new(), port());
     let app = home.work().join("app.js");
     fs::copy(fixture(old), &app).unwrap();
-    let words = ["start", "app.js", "--name", "web", "-i", "2", "--listen-timeout", "30s"];
-    let words = [&words[..], options].concat();
+    let words = [&["start", "app.js", "--name", "web", "-i", "2"], &AT_EASE[..], options].concat();
     home.rpm_under(&[], &words).env("PORT", port).success();
     fs::copy(fixture(new), &app).unwrap();
     (home, port)
@@ -236,8 +235,8 @@ fn reloads_of_two_apps_run_side_by_side() {
     let apps = ["web", "api"];
     for name in apps {
         home.copy("realtime.js");
-        let words = "start realtime.js -i 1 --listen-timeout 30s --drain-timeout 60s --name";
-        let words: Vec<&str> = words.split(' ').chain([name]).collect();
+        let words = ["start", "realtime.js", "--name", name, "-i", "1", "--drain-timeout", "60s"];
+        let words = [&words[..], &AT_EASE].concat();
         home.rpm_under(&[], &words)
             .env("PORT", port())
             .env("NODE_PATH", node_modules().display())

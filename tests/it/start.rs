@@ -1,6 +1,8 @@
 //! `rpm start`: every kind of program, on one port, unchanged.
 
-use crate::harness::{App, Home, Output, ask, compiled, get, port, repository, who_answers};
+use crate::harness::{
+    AT_EASE, App, Home, Output, ask, compiled, get, port, repository, who_answers,
+};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -24,11 +26,8 @@ fn shares(home: &Home, app: &str, port: u16, count: usize) {
     assert_eq!(apps.iter().map(App::restarts).sum::<u64>(), 0, "{apps:#?}");
 }
 
-/// As long as a busy machine may need to an app's first listen.
-const PATIENCE: [&str; 2] = ["--listen-timeout", "30s"];
-
 fn patient(home: &Home, words: &[&str], port: u16) {
-    home.rpm_under(&[], &[words, &PATIENCE].concat()).env("PORT", port).success();
+    home.rpm_under(&[], &[words, &AT_EASE].concat()).env("PORT", port).success();
 }
 
 fn starts_on_one_port(fixture: &str) {
@@ -77,7 +76,7 @@ fn a_shell_script_with_the_server_below_it() {
 fn a_command_line_in_quotes() {
     let (home, port) = (Home::new(), port());
     let folder = home.copy("npm-app");
-    let words = [&["start", "npm start", "--name", "web", "-i", "4"][..], &PATIENCE].concat();
+    let words = [&["start", "npm start", "--name", "web", "-i", "4"][..], &AT_EASE].concat();
     home.rpm_under(&[], &words).cwd(folder).env("PORT", port).success();
     shares(&home, "web", port, 4);
 }
@@ -105,7 +104,7 @@ fn max_counts_only_cpus_that_may_be_used() {
     let (home, port) = (Home::new(), port());
     home.copy("hello.js");
     let words = ["start", "hello.js", "--name", "web", "-i", "max"];
-    let words = [&words[..], &PATIENCE].concat();
+    let words = [&words[..], &AT_EASE].concat();
     home.rpm_under(&["taskset", "-c", "0"], &words).env("PORT", port).success();
     shares(&home, "web", port, 1);
 }

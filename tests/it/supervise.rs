@@ -1,6 +1,6 @@
 //! Supervision: what happens after an exit nobody asked for, and how things end that are asked to.
 
-use crate::harness::{App, Home, Load, Process, get, pids_answering, port};
+use crate::harness::{AT_EASE, App, Home, Load, Process, get, pids_answering, port};
 use std::time::{Duration, Instant};
 
 /// An ecosystem file with one app `app` running crash.js, and further lines.
@@ -145,7 +145,7 @@ fn the_true_signal_is_kept_and_shown() {
 /// Starts `web` with a limit of memory, and waits for as long as it needs to listen.
 fn with_limit(home: &Home, command: &str, count: &str, port: u16) {
     let words = ["start", command, "--name", "web", "-i", count, "--max-memory-restart", "200M"];
-    let words = [&words[..], &["--listen-timeout", "30s"]].concat();
+    let words = [&words[..], &AT_EASE].concat();
     home.rpm_under(&[], &words).env("PORT", port).success();
 }
 

@@ -4,7 +4,7 @@
 use super::native::c;
 use super::program::{Program, path};
 use super::stages;
-use crate::harness::{App, Door, Home, LIMIT, Load, Output, compiled, copy, port};
+use crate::harness::{AT_EASE, App, Door, Home, LIMIT, Load, Output, compiled, copy, port};
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
@@ -29,8 +29,7 @@ fn open_home() -> Home {
 }
 
 fn start(home: &Home, words: &[&str], port: u16) -> Output {
-    let ours = ["start", "--name", "web", "-i", "3", "--listen-timeout", "30s"];
-    let words = [&ours[..], words].concat();
+    let words = [&["start", "--name", "web", "-i", "3"], &AT_EASE[..], words].concat();
     home.rpm_under(&[], &words).env("PORT", port).env("PATH", path()).success()
 }
 
