@@ -123,7 +123,7 @@ fn a_start_that_dies_of_its_limit_says_what_to_do() {
         return;
     }
     let hog = "x = bytearray(b'x') * (256 << 20)\n";
-    let more = "autorestart = false\nlimits = { memory = \"64M\" }\n";
+    let more = "autorestart = false\nlisten_timeout = \"30s\"\nlimits = { memory = \"64M\" }\n";
     let output = start_python(&home, hog, more).exits(1);
     let hint = "the kernel killed it at its `limits.memory` (cgroup OOM): raise it";
     assert!(output.stderr.contains(hint), "{output:?}");
