@@ -2,7 +2,8 @@
 //! else. What has to be measured in time is in `bench/`.
 
 use crate::harness::{App, Home, Process, Rpm, ask, get, port};
-use std::fs;
+use rustix::fs::{CWD, FileType, Mode};
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
@@ -178,6 +179,34 @@ fn without_processes_an_app_is_refused_and_everything_else_lives() {
     home.rpm_under(&limited, &["start", "ticker.js", "--name", "first"]).success();
     let start = home.rpm(["start", "many.toml"]);
     is_refused_and_nothing_else(&home, start, "no process could be made");
+}
+
+/// A `start` of many apps takes as long as one of them: none waits until others have been up for
+/// their `min_uptime`, an hour here. All but the last one end when that one has come.
+#[test]
+fn the_last_of_many_apps_is_started_beside_the_first() {
+    const COUNT: usize = 40;
+    let home = Home::new();
+    let fifo = home.work().join("go");
+    rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    // Held open, it keeps what was written for those that have not opened it yet.
+    let _held = File::options().read(true).write(true).open(&fifo).unwrap();
+    home.write("wait.sh", "read line < go\n");
+    home.write("last.sh", &format!("printf '{}' > go\n", "go\\n".repeat(COUNT - 1)));
+    let app = |number: usize| {
+        let script = if number + 1 == COUNT { "last.sh" } else { "wait.sh" };
+        format!(
+            "[[apps]]\nname = \"app-{number:02}\"\nscript = \"{script}\"\n\
+             min_uptime = \"1h\"\nautorestart = false\n"
+        )
+    };
+    home.write("many.toml", &(0..COUNT).map(app).collect::<String>());
+    let started = home.rpm(["start", "many.toml"]).success();
+    for number in 0..COUNT {
+        let line = format!("started app-{number:02} ({number})\n");
+        assert!(started.stdout.contains(&line), "{started:?}");
+    }
+    assert_eq!(counts(&home.jlist()), (0, COUNT));
 }
 
 #[test]

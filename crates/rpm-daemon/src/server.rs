@@ -1,7 +1,7 @@
 //! Clients of `rpm.sock`: one task each, which passes requests to the engine and answers back.
 
 use crate::inbox::{Message, Response, Telling};
-use rpm_protocol::{Connection, EventView, Id, Request, RpcError, Sender, Server};
+use rpm_protocol::{Asked, Connection, EventView, RpcError, Sender, Server};
 use std::rc::Rc;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc, oneshot},
@@ -45,9 +45,13 @@ async fn serve(
     while let Some(received) = connection.receive().await {
         let Some(unanswered) = unanswered.upgrade() else { return };
         match received {
-            Ok((id, request)) => {
-                let client = connection.sender();
-                let answer = answer(id, request, client, engine.clone(), unanswered);
+            Ok((asked, request)) => {
+                let (respond, answer) = oneshot::channel();
+                // Here, not in the task: of who asks a lot, one request waits for room in the
+                // inbox, and those of others are not behind the rest. That the engine has ended
+                // is told by `answer`.
+                let _gone = engine.send(Message::Request { request, respond }).await;
+                let answer = pass_on(asked, answer, connection.sender(), unanswered);
                 let guest = guest.clone();
                 spawn_local(async move {
                     answer.await;
@@ -60,30 +64,25 @@ async fn serve(
     }
 }
 
-async fn answer(
-    id: Id,
-    request: Request,
+/// Waits for the engine's answer and gives it to the client.
+async fn pass_on(
+    asked: Asked,
+    answer: oneshot::Receiver<Result<Response, RpcError>>,
     client: Sender,
-    engine: mpsc::Sender<Message>,
     unanswered: Unanswered,
 ) {
-    let (respond, answer) = oneshot::channel();
-    let sent = engine.send(Message::Request { request, respond }).await;
-    let answer = match sent {
-        Ok(()) => answer.await.map_err(|_| ()),
-        Err(_) => Err(()),
-    };
-    match answer {
-        Ok(Ok(Response::Json(result))) => client.reply(id, Ok(result)),
+    match answer.await {
+        Ok(Ok(Response::Json(result))) => client.reply(asked, Ok(result)),
         Ok(Ok(Response::Events(telling))) => {
-            client.reply(id, Ok(()));
+            client.reply(asked, Ok(()));
             drop(unanswered);
             return tell(telling, &client).await;
         }
-        Ok(Err(error)) => client.reply(id, Err::<(), _>(error)),
-        Err(()) => {
+        Ok(Err(error)) => client.reply(asked, Err::<(), _>(error)),
+        // The engine has ended.
+        Err(_) => {
             let error = RpcError::failed("the daemon is shutting down", None);
-            client.reply(id, Err::<(), _>(error));
+            client.reply(asked, Err::<(), _>(error));
         }
     }
     client.flushed().await;

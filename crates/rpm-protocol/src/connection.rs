@@ -8,22 +8,20 @@ use crate::{
     EventView, Request, RpcError,
     frame::{FrameError, LineReader, MAX_REQUEST, MAX_RESPONSE},
     outbox::{Outbox, Outlet},
+    pipeline::{Pipeline, Place},
     rpc::{self, Id},
     stream::Shared,
 };
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
 use serde::Serialize;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-
-/// How many requests of one client may be under way; it is not read further until an answer is
-/// written. So many answers can wait for a client that does not read.
-pub const MAX_PIPELINED: usize = 32;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// A client; dropping it makes its events end, and leaves its answers to the senders.
 #[derive(Debug)]
 pub struct Connection {
     lines: LineReader<Shared>,
+    pipeline: Pipeline,
     sender: Sender,
     /// Whether requests may still come; dropped or false: the client hung up.
     reading: watch::Sender<bool>,
@@ -33,8 +31,14 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 pub struct Sender {
     outbox: Outbox,
-    pipeline: Arc<Semaphore>,
     reading: watch::Receiver<bool>,
+}
+
+/// A request that is under way: to be answered once. Dropped unanswered, it is under way no more.
+#[derive(Debug)]
+pub struct Asked {
+    id: Id,
+    place: Place,
 }
 
 /// The client is gone, or was disconnected because it did not read.
@@ -47,22 +51,23 @@ impl Connection {
         let (outbox, outlet) = Outbox::new();
         let (reading, receiver) = watch::channel(true);
         tokio::spawn(serve_outlet(outlet, stream.clone(), permit));
-        let pipeline = Arc::new(Semaphore::new(MAX_PIPELINED));
-        let sender = Sender { outbox, pipeline, reading: receiver };
-        Self { lines: LineReader::new(stream, MAX_REQUEST), sender, reading }
+        let sender = Sender { outbox, reading: receiver };
+        let lines = LineReader::new(stream, MAX_REQUEST);
+        Self { lines, pipeline: Pipeline::new(), sender, reading }
     }
 
     /// The next request; `None` when no more will come. An error was already sent to the client,
     /// and is returned for the daemon's log only. May be cancelled.
-    pub async fn receive(&mut self) -> Option<Result<(Id, Request), RpcError>> {
+    pub async fn receive(&mut self) -> Option<Result<(Asked, Request), RpcError>> {
         let received = self.next_line().await;
         if received.is_none() {
             self.reading.send_replace(false);
         }
-        match rpc::parse_request(&received?) {
-            Ok(request) => {
-                self.sender.count_request();
-                Some(Ok(request))
+        let (place, line) = received?;
+        match rpc::parse_request(&line) {
+            Ok((id, request)) => {
+                let place = place.cut_to(&request, line.len());
+                Some(Ok((Asked { id, place }, request)))
             }
             Err(refused) => {
                 let error = refused.error;
@@ -73,8 +78,8 @@ impl Connection {
     }
 
     /// Answers through the connection itself: see [`Sender::reply`].
-    pub fn reply<T: Serialize>(&self, id: Id, answer: Result<T, RpcError>) {
-        self.sender.reply(id, answer);
+    pub fn reply<T: Serialize>(&self, asked: Asked, answer: Result<T, RpcError>) {
+        self.sender.reply(asked, answer);
     }
 
     /// Tells through the connection itself: see [`Sender::notify`].
@@ -91,19 +96,20 @@ impl Connection {
         self.sender.clone()
     }
 
-    async fn next_line(&mut self) -> Option<Vec<u8>> {
-        // Reading waits while too many requests are under way.
-        tokio::select! {
-            permit = self.sender.pipeline.acquire() => drop(permit.ok()?),
+    /// A line, and a place for the largest request it can be.
+    async fn next_line(&mut self) -> Option<(Place, Vec<u8>)> {
+        // Reading waits while too much is under way.
+        let place = tokio::select! {
+            place = self.pipeline.place() => place?,
             // No answer is written any more, so no place becomes free.
             () = self.sender.outbox.closed() => return None,
-        }
+        };
         let line = tokio::select! {
             line = self.lines.next() => line,
             () = self.sender.outbox.closed() => return None,
         };
         match line {
-            Ok(line) => line,
+            Ok(line) => line.map(|line| (place, line)),
             Err(FrameError::TooLong(limit)) => {
                 let message = format!("a request may have at most {limit} bytes");
                 let error = RpcError::new(RpcError::PARSE, message);
@@ -122,11 +128,11 @@ async fn serve_outlet(outlet: Outlet, stream: Shared, permit: Option<OwnedSemaph
 }
 
 impl Sender {
-    /// Answers request `id`, once. A client that is gone is no error: nobody waits.
-    pub fn reply<T: Serialize>(&self, id: Id, answer: Result<T, RpcError>) {
-        let line = Self::line(&id, &answer);
+    /// Answers a request. A client that is gone is no error: nobody waits.
+    pub fn reply<T: Serialize>(&self, asked: Asked, answer: Result<T, RpcError>) {
+        let line = Self::line(&asked.id, &answer);
         // A client that is gone needs no answer.
-        let _ = self.outbox.push_answer(line, Arc::clone(&self.pipeline));
+        let _ = self.outbox.push_answer(line, asked.place);
     }
 
     /// Tells of an event.
@@ -153,13 +159,6 @@ impl Sender {
     /// about to exit.
     pub async fn flushed(&self) {
         self.outbox.flushed().await;
-    }
-
-    /// The answer takes it back. There is always room: no line is read while there is none.
-    fn count_request(&self) {
-        if let Ok(permit) = self.pipeline.try_acquire() {
-            permit.forget();
-        }
     }
 
     fn refuse(&self, id: &Id, error: RpcError) {

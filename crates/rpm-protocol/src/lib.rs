@@ -24,6 +24,7 @@ mod frame;
 mod listener;
 mod outbox;
 mod patience;
+mod pipeline;
 mod request;
 mod rpc;
 mod stream;
@@ -37,12 +38,13 @@ pub const VERSION: u32 = 1;
 pub const TRIGGER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 pub use client::{Client, ClientError, Events};
-pub use connection::{Connection, Gone, MAX_PIPELINED, Sender};
+pub use connection::{Asked, Connection, Gone, Sender};
 pub use error::RpcError;
 pub use frame::{FrameError, LineReader, MAX_REQUEST, MAX_RESPONSE};
 pub use listener::{MAX_CLIENTS, Server};
 pub use outbox::{MAX_QUEUED, MAX_QUEUED_BYTES, STALL};
 pub use patience::within;
+pub use pipeline::{MAX_PIPELINED, MAX_STARTS};
 pub use request::{Action, Request, StartOrigin, Targets, Way};
 pub use rpc::{Id, Incoming, Refused, parse_answer, parse_request, request_line};
 pub use view::{

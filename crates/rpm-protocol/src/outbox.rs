@@ -4,7 +4,7 @@
 //! Nobody waits for a client: where the queue is full, or a write makes no progress for long, the
 //! client is disconnected.
 
-use crate::{connection::Gone, stream::Shared};
+use crate::{connection::Gone, pipeline::Place, stream::Shared};
 use std::{
     sync::{
         Arc,
@@ -14,13 +14,14 @@ use std::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 
 /// How many messages may wait: a burst of events of a large fleet, twice.
 pub const MAX_QUEUED: usize = 4096;
-/// How many bytes may wait before a message, that of the message itself not counted.
+/// How many bytes may wait before a message, those of the message itself not counted, nor
+/// those of a start's answer that the start counted for already.
 pub const MAX_QUEUED_BYTES: usize = 4 << 20;
 /// How long a write may make no progress: a client that is suspended on purpose comes back.
 pub const STALL: Duration = Duration::from_secs(30);
@@ -47,9 +48,20 @@ pub(crate) struct Outlet {
 enum Item {
     Line(Vec<u8>),
     /// The answer of a request, whose place is free again when it is written.
-    Answer(Vec<u8>, Arc<Semaphore>),
+    Answer(Vec<u8>, Place),
     /// Dropped when everything before it is written.
     Mark(oneshot::Sender<()>),
+}
+
+impl Item {
+    /// For how many of the bytes that may wait.
+    fn counts(&self) -> usize {
+        match self {
+            Self::Line(line) => line.len(),
+            Self::Answer(line, place) => line.len().saturating_sub(place.covers()),
+            Self::Mark(_) => 0,
+        }
+    }
 }
 
 impl Outbox {
@@ -63,15 +75,16 @@ impl Outbox {
 
     /// Queues `line`; disconnects a client that lets too much wait.
     pub(crate) fn push(&self, line: Vec<u8>) -> Result<(), Gone> {
-        self.put(line.len(), Item::Line(line))
+        self.put(Item::Line(line))
     }
 
-    /// Queues an answer as [`Self::push`] does; when it is written, `pipeline` has a permit more.
-    pub(crate) fn push_answer(&self, line: Vec<u8>, pipeline: Arc<Semaphore>) -> Result<(), Gone> {
-        self.put(line.len(), Item::Answer(line, pipeline))
+    /// Queues an answer as [`Self::push`] does; when it is written, `place` is free again.
+    pub(crate) fn push_answer(&self, line: Vec<u8>, place: Place) -> Result<(), Gone> {
+        self.put(Item::Answer(line, place))
     }
 
-    fn put(&self, length: usize, item: Item) -> Result<(), Gone> {
+    fn put(&self, item: Item) -> Result<(), Gone> {
+        let length = item.counts();
         let before = self.bytes.fetch_add(length, Ordering::Relaxed);
         if before <= MAX_QUEUED_BYTES && self.queue.try_send(item).is_ok() {
             return Ok(());
@@ -107,9 +120,11 @@ impl Outlet {
     /// disconnected.
     pub(crate) async fn run(mut self, mut stream: Shared) {
         while let Some(item) = self.queue.recv().await {
-            let (line, pipeline) = match item {
+            let counted = item.counts();
+            // The place, too, is kept until the answer is written.
+            let (line, _place) = match item {
                 Item::Line(line) => (line, None),
-                Item::Answer(line, pipeline) => (line, Some(pipeline)),
+                Item::Answer(line, place) => (line, Some(place)),
                 Item::Mark(mark) => {
                     drop(mark);
                     continue;
@@ -119,12 +134,9 @@ impl Outlet {
                 written = write(&mut stream, &line) => written,
                 () = disconnected(&mut self.closed) => false,
             };
-            self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+            self.bytes.fetch_sub(counted, Ordering::Relaxed);
             if !written {
                 return;
-            }
-            if let Some(pipeline) = pipeline {
-                pipeline.add_permits(1);
             }
         }
     }

@@ -55,7 +55,7 @@ pub struct FailureView {
     pub reason: String,
     /// What to do about it, if that is known.
     pub hint: Option<String>,
-    /// The last lines of its standard error, oldest first, at most 50.
+    /// The last lines of its standard error, oldest first, at most 50 and 12 KiB.
     pub stderr: Vec<String>,
 }
 

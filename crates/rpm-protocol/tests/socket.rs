@@ -6,8 +6,9 @@
 )]
 
 use rpm_protocol::{
-    Client, ClientError, Connection, EventView, Incoming, MAX_CLIENTS, MAX_PIPELINED, MAX_REQUEST,
-    Request, RpcError, Server, Targets, VERSION, Welcome, parse_answer,
+    Client, ClientError, Connection, EventView, Incoming, MAX_CLIENTS, MAX_PIPELINED,
+    MAX_QUEUED_BYTES, MAX_REQUEST, MAX_STARTS, Request, RpcError, Server, StartOrigin, Targets,
+    VERSION, Welcome, parse_answer, request_line,
 };
 use serde_json::{Value, json};
 use std::{
@@ -131,16 +132,82 @@ async fn requests_beyond_the_pipeline_wait_for_an_answer() {
     let (mut client, mut connection) = stage.raw().await;
     let one = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";
     client.write_all(&one.repeat(MAX_PIPELINED + 1)).await.unwrap();
-    let mut ids = Vec::new();
-    for _ in 0..MAX_PIPELINED {
-        ids.push(connection.receive().await.unwrap().unwrap().0);
+    answers_make_room(&mut connection, MAX_PIPELINED).await;
+}
+
+/// `count` requests come and no more, until one is answered.
+async fn answers_make_room(connection: &mut Connection, count: usize) {
+    let mut under_way = Vec::new();
+    for _ in 0..count {
+        under_way.push(connection.receive().await.unwrap().unwrap().0);
     }
     let sender = connection.sender();
     let waiting = connection.receive();
     tokio::pin!(waiting);
     assert!(futures_poll(waiting.as_mut()).await.is_none());
-    sender.reply(ids.pop().unwrap(), Ok(Value::Null));
+    sender.reply(under_way.pop().unwrap(), Ok(Value::Null));
     assert!(waiting.await.unwrap().is_ok());
+}
+
+/// `count` requests to start an app that only has to stay up, of `length` bytes with their end.
+fn starts(count: usize, length: usize) -> Vec<u8> {
+    let specs = include_bytes!("../../../tests/corpus/specs/specs-1.json");
+    let mut app = serde_json::from_slice::<Vec<rpm_config::AppSpec>>(specs).unwrap().remove(0);
+    let mut line = |filling: usize| {
+        app.env.insert("FILLING".into(), "x".repeat(filling));
+        let app = Box::new(app.clone());
+        ask(&Request::Start { app, origin: StartOrigin::File, wait_ms: None })
+    };
+    let filling = length - line(0).len();
+    line(filling).repeat(count)
+}
+
+fn ask(request: &Request) -> Vec<u8> {
+    request_line(1, request).unwrap()
+}
+
+#[tokio::test]
+async fn starts_are_under_way_by_the_thousand_and_as_far_as_their_bytes_have_room() {
+    // The line's end is not counted; the next request may be the longest one.
+    let room = (MAX_PIPELINED - 1) * MAX_REQUEST;
+    let fits = |length: usize| 1 + room / (MAX_PIPELINED * MAX_REQUEST / MAX_STARTS + length - 1);
+    for (length, at_least) in [(2 << 10, 1_700), (64 << 10, 390), (1 << 20, MAX_PIPELINED)] {
+        let count = fits(length).max(MAX_PIPELINED);
+        assert!(at_least <= count && count <= MAX_STARTS, "{count} of {length} bytes");
+        let stage = Stage::new();
+        let (mut client, mut connection) = stage.raw().await;
+        let lines = starts(count + 1, length);
+        let write = async { client.write_all(&lines).await.unwrap() };
+        tokio::join!(write, answers_make_room(&mut connection, count));
+    }
+}
+
+#[tokio::test]
+async fn hundreds_of_starts_that_fail_at_once_all_tell_why() {
+    let stage = Stage::new();
+    let (client, mut connection) = stage.raw().await;
+    let (read, mut write) = client.into_split();
+    let lines = starts(600, 2 << 10);
+    let ask = async { write.write_all(&lines).await.unwrap() };
+    let receive = async {
+        let mut under_way = Vec::new();
+        for _ in 0..600 {
+            under_way.push(connection.receive().await.unwrap().unwrap().0);
+        }
+        under_way
+    };
+    let ((), under_way) = tokio::join!(ask, receive);
+    let why = json!("x".repeat(16 << 10));
+    const { assert!(600 * (16 << 10) > 2 * MAX_QUEUED_BYTES) };
+    for asked in under_way {
+        connection.reply(asked, Ok(&why));
+    }
+    let mut answers = BufReader::new(read).lines();
+    for _ in 0..600 {
+        let line = answers.next_line().await.unwrap().unwrap();
+        let want = Incoming::Answer(1.into(), Ok(why.clone()));
+        assert_eq!(parse_answer::<Value>(line.as_bytes()).unwrap(), want);
+    }
 }
 
 /// One look at a future: what it has, if it is ready.
@@ -189,7 +256,7 @@ async fn half_a_line_ends_the_connection() {
     let (mut client, mut connection) = stage.raw().await;
     client.write_all(b"{\"jsonrpc\"").await.unwrap();
     drop(client);
-    assert_eq!(connection.receive().await, None);
+    assert!(connection.receive().await.is_none());
 }
 
 #[tokio::test]
@@ -247,7 +314,7 @@ async fn a_reader_that_sleeps_is_disconnected_and_costs_a_bounded_queue() {
     let (client, mut connection) = stage.raw().await;
     let told = (0..1_000_000).take_while(|cursor| connection.notify(&event(*cursor)).is_ok());
     assert!(told.count() <= rpm_protocol::MAX_QUEUED + 1);
-    assert_eq!(connection.receive().await, None);
+    assert!(connection.receive().await.is_none());
     drop(connection);
     // The client, awake again, sees whole lines and then the end.
     let mut client = BufReader::new(client);
@@ -265,11 +332,12 @@ async fn line_or_cut(reader: &mut BufReader<UnixStream>) -> Option<Incoming> {
 #[tokio::test(start_paused = true)]
 async fn a_write_that_makes_no_progress_ends_the_connection() {
     let stage = Stage::new();
-    let (_client, mut connection) = stage.raw().await;
-    let large = json!("x".repeat(8 << 20));
-    connection.reply(1.into(), Ok(large));
+    let (mut client, mut connection) = stage.raw().await;
+    client.write_all(&ask(&Request::List)).await.unwrap();
+    let (asked, _) = connection.receive().await.unwrap().unwrap();
+    connection.reply(asked, Ok(json!("x".repeat(8 << 20))));
     let began = tokio::time::Instant::now();
-    assert_eq!(connection.receive().await, None);
+    assert!(connection.receive().await.is_none());
     assert!(began.elapsed() >= rpm_protocol::STALL);
 }
 

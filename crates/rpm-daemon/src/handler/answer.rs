@@ -12,6 +12,10 @@ use rpm_supervisor::{Answer, Failure, InstanceId, State, Ticket, WorkerId};
 use rpm_unix::{procfd, procfs};
 use std::collections::BTreeMap;
 
+/// How many bytes of standard error an answer tells, the last ones: it fits into what the request
+/// counts for among those that are under way ([`rpm_protocol::MAX_STARTS`]).
+const MAX_STDERR: usize = 12 << 10;
+
 /// Names of instances when a request came.
 type Names = BTreeMap<InstanceId, AppName>;
 
@@ -99,11 +103,40 @@ impl Engine {
     pub(crate) fn stderr_of(&self, instance: InstanceId, worker: Option<WorkerId>) -> Vec<String> {
         let living = worker.filter(|id| self.workers.process(*id).is_some_and(|p| !p.exited));
         if let Some(worker) = living {
-            return self.last_stderr(worker);
+            return last_of(self.last_stderr(worker));
         }
         let last = self.exits.get(&instance).and_then(|exits| exits.first());
         let mut lines = last.map(|exit| exit.stderr.clone()).unwrap_or_default();
         lines.truncate(STDERR_LINES);
-        lines
+        last_of(lines)
+    }
+}
+
+/// The last lines, as many as an answer tells.
+fn last_of(mut lines: Vec<String>) -> Vec<String> {
+    let mut room = MAX_STDERR;
+    let fit = lines.iter().rev().take_while(|line| {
+        let fits = line.len() <= room;
+        room = room.saturating_sub(line.len());
+        fits
+    });
+    let left_out = lines.len().saturating_sub(fit.count());
+    lines.split_off(left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_that_fit_are_told() {
+        let lines = |lengths: &[usize]| -> Vec<String> {
+            lengths.iter().map(|length| "x".repeat(*length)).collect()
+        };
+        assert_eq!(last_of(lines(&[])), lines(&[]));
+        assert_eq!(last_of(lines(&[5, 7])), lines(&[5, 7]));
+        assert_eq!(last_of(lines(&[1, MAX_STDERR - 7, 7])), lines(&[MAX_STDERR - 7, 7]));
+        assert_eq!(last_of(lines(&[1, MAX_STDERR, 1])), lines(&[1]));
+        assert_eq!(last_of(lines(&[1024; 50])), lines(&[1024; 12]));
     }
 }

@@ -5,8 +5,9 @@ use crate::{engine::Engine, inbox::Responder, replies::respond};
 use rpm_config::{AppName, AppSpec};
 use rpm_protocol::{RpcError, StartOrigin};
 
-/// So many may wait; each is a client.
-const MAX_POSTPONED: usize = 256;
+/// So many may wait: all that one client can ask for at once, as when a whole file is started while
+/// its apps are being deleted.
+const MAX_POSTPONED: usize = rpm_protocol::MAX_STARTS;
 
 /// A start, as it was asked for.
 pub(crate) struct Postponed {
