@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 /// `web`, two of hello.js, and `job`, which says its variables.
 fn file(web: &str, job: &str) -> String {
     format!(
-        "[[apps]]\nname = 'web'\nscript = 'hello.js'\ninstances = 2\nlisten_timeout = 30000\n{web}\n\
+        "[[apps]]\nname = 'web'\nscript = 'hello.js'\ninstances = 2\n\
+         listen_timeout = 30000\n{web}\n\
          [[apps]]\nname = 'job'\nscript = 'environment.js'\nargs = ['A', 'B', 'SHELL_OF']\n{job}"
     )
 }

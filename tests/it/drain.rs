@@ -20,7 +20,8 @@ fn start(fixture: &str, drain: Duration, download: Duration) -> (Home, u16) {
         "ecosystem.toml",
         &format!(
             "[[apps]]\nname = \"web\"\nscript = \"{fixture}\"\ninstances = 1\n\
-             drain_timeout = {}\nlisten_timeout = 30000\n[apps.env]\nPORT = {port}\nDOWNLOAD_MS = {}\n",
+             drain_timeout = {}\nlisten_timeout = 30000\n[apps.env]\nPORT = {port}\n\
+             DOWNLOAD_MS = {}\n",
             drain.as_millis(),
             download.as_millis()
         ),

@@ -34,4 +34,4 @@ pub(crate) use websocket::WebSocket;
 use std::time::Duration;
 
 /// The longest any single wait may take: far above what is needed on a busy machine of two cores.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
