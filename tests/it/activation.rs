@@ -1,7 +1,7 @@
 //! `listen`: sockets that rpm binds and hands over (sd_listen_fds(3)).
 
 use crate::harness::{
-    App, Home, Load, Process, ask, fixture, get, pids_answering, port, venv, who_answers,
+    AT_EASE, App, Home, Load, Process, ask, fixture, get, pids_answering, port, venv, who_answers,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,7 +42,7 @@ fn node_takes_its_descriptor_in_both_modes() {
         let count = home.app("web").len();
         assert_eq!(pids_answering(port, count), pids(&home));
         for app in home.app("web") {
-            let text = home.wait_for_line(&app.out_log(), "listening");
+            let text = home.wait_for_line(&app.out_log(), "true\n");
             assert_eq!(text, format!("listening 1 127.0.0.1-{port} true\n"));
         }
         assert!(home.app("web").iter().all(|app| app.restarts() == 0));
@@ -55,9 +55,9 @@ fn an_app_that_binds_by_itself_is_given_what_was_bound_for_it() {
     for fixture in ["hello.js", "server.py"] {
         let (home, port) = (Home::new(), port());
         home.copy(fixture);
-        let words = ["start", fixture, "--name", "web", "-i", "2", "--listen"];
         let address = format!("0.0.0.0:{port}");
-        let words = [&words[..], &[&address]].concat();
+        let words = ["start", fixture, "--name", "web", "-i", "2", "--listen", &address];
+        let words = [&words[..], &AT_EASE].concat();
         home.rpm_under(&[], &words).env("PORT", port).success();
         assert_eq!(pids_answering(port, 2), pids(&home), "{fixture}");
         let load = Load::on(port).fresh(2);

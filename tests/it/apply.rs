@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 /// `web`, two of hello.js, and `job`, which says its variables.
 fn file(web: &str, job: &str) -> String {
     format!(
-        "[[apps]]\nname = 'web'\nscript = 'hello.js'\ninstances = 2\n{web}\n\
+        "[[apps]]\nname = 'web'\nscript = 'hello.js'\ninstances = 2\n\
+         listen_timeout = 30000\n{web}\n\
          [[apps]]\nname = 'job'\nscript = 'environment.js'\nargs = ['A', 'B', 'SHELL_OF']\n{job}"
     )
 }
@@ -75,7 +76,8 @@ fn counts_are_scaled_stopped_apps_started_and_lost_ones_pruned() {
     assert!(home.single("job").is_online());
     home.copy("streams.js");
     home.rpm(["start", "streams.js", "--name", "other"]).success();
-    home.write("ecosystem.toml", "[[apps]]\nname = 'web'\nscript = 'hello.js'\ninstances = 2\n");
+    let web = file("", "");
+    home.write("ecosystem.toml", web.split_once("[[apps]]\nname = 'job'").expect("two apps").0);
     home.rpm(["apply"]).stdout("no change\n").success();
     home.rpm(["apply", "--prune"]).stdout("delete job\n").success();
     let names: BTreeSet<String> = home.jlist().iter().map(|app| app.name().to_owned()).collect();

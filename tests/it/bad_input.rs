@@ -1,12 +1,11 @@
 //! Bad input: a clear error with what to do, and what runs keeps running.
 
-use crate::harness::{Home, Process, compiled, compiled_i386, port};
+use crate::harness::{AT_EASE, Home, LIMIT, Process, compiled, compiled_i386, port};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 /// A home in which one app runs that no mistake may disturb.
 struct Steady {
@@ -95,8 +94,13 @@ fn a_port_that_a_stranger_holds() {
         let (steady, port) = (Steady::new(), port());
         let _stranger = TcpListener::bind(("0.0.0.0", port)).unwrap();
         steady.home.copy(fixture);
-        let words = ["start", fixture, "--name", "web", "-i", count, "--no-autorestart", "--wait"];
-        let words = if count == "1" { [&words[..4], &words[6..]].concat() } else { words.to_vec() };
+        let words = ["start", fixture, "--name", "web", "--no-autorestart", "--wait"];
+        // It fails before it could be taken for ready, however slowly it starts.
+        let mode: &[&str] = match count {
+            "1" => &["--min-uptime", "30s"],
+            _ => &["-i", count, "--listen-timeout", "30s"],
+        };
+        let words = [&words[..], mode].concat();
         let start = steady.home.rpm_under(&[], &words).env("PORT", port);
         let output = start.exits(1);
         for word in [port.to_string(), std::process::id().to_string()] {
@@ -111,7 +115,8 @@ fn a_port_that_another_app_of_ours_holds() {
     let (steady, port) = (Steady::new(), port());
     steady.home.start_web("server.py", "2", port);
     let words = ["start", "server.py", "--name", "second", "-i", "2", "--no-autorestart", "--wait"];
-    let output = steady.home.rpm(words).env("PORT", port).exits(1);
+    let words = [&words[..], &AT_EASE].concat();
+    let output = steady.home.rpm_under(&[], &words).env("PORT", port).exits(1);
     assert!(output.stderr.contains(&port.to_string()), "{output:#?}");
     assert!(output.stderr.contains("web"), "{output:#?}");
     steady.is_undisturbed();
@@ -122,8 +127,10 @@ fn a_port_that_another_app_of_ours_holds() {
 fn a_program_whose_bind_cannot_be_seen() {
     let (steady, port) = (Steady::new(), port().to_string());
     let program = compiled_i386().display().to_string();
-    let words = ["start", &program, "--name", "old", "-i", "3", "--no-autorestart", "--", &port];
-    let output = steady.home.rpm(words).refused(&["same app", "32-bit", "io_uring"]);
+    // One of them serves, unseen, and is taken for ready only then: the others have failed before.
+    let words = ["start", &program, "--name", "old", "-i", "3", "--no-autorestart"];
+    let words = [&words[..], &["--listen-timeout", "8s", "--", &port]].concat();
+    let output = steady.home.rpm_under(&[], &words).refused(&["same app", "32-bit", "io_uring"]);
     let way_out = ["`listen`", "`increment_var`", "exited with code 1"];
     for word in way_out.into_iter().chain([port.as_str()]) {
         assert!(output.stderr.contains(word), "no {word} in {output:#?}");
@@ -192,11 +199,11 @@ fn a_home_whose_path_is_too_long_for_a_socket() {
     assert!(output.stderr.contains("RPM_HOME"), "{output:#?}");
 }
 
-/// Sends bytes to the socket and reads until the daemon answers a line, hangs up, or 2 s passed.
+/// Sends bytes to the socket and nothing more, and reads until the daemon hangs up.
 fn send(home: &Home, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(home.path().join("rpm.sock")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_write_timeout(Some(LIMIT)).unwrap();
     // The daemon may hang up in the middle: that is an answer too.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);

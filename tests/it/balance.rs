@@ -1,9 +1,13 @@
 //! Who gets a connection: each balance, for Node, whose workers get their sockets over IPC, and
 //! for Python, whose binds are answered by the keeper.
 
-use crate::harness::{App, Connection, Home, Load, Process, Who, get, pids_answering, port};
+use crate::harness::{
+    AT_EASE, App, Connection, Home, Load, Process, Who, get, pids_answering, port,
+};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::{fs, thread};
 
 const FIXTURES: [&str; 2] = ["balanced.js", "balanced.py"];
 
@@ -11,11 +15,35 @@ const FIXTURES: [&str; 2] = ["balanced.js", "balanced.py"];
 fn start(fixture: &str, count: usize, balance: &str) -> (Home, u16) {
     let (home, port) = (Home::new(), port());
     home.copy(fixture);
+    fifo(&home.work().join("gate"));
     let instances = count.to_string();
     let words =
         ["start", fixture, "--name", "web", "-i", &instances, "--balance", balance, "--merge-logs"];
-    home.rpm(words).env("PORT", port).success();
+    home.rpm_under(&[], &[&words[..], &AT_EASE].concat()).env("PORT", port).success();
     (home, port)
+}
+
+fn fifo(path: &std::path::Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a fifo");
+}
+
+/// So often a measurement is repeated, see [`in_one_round`].
+const ROUNDS: usize = 5;
+
+/// Measures until it is as wanted. From a worker that stands still new connections are kept away,
+/// as they should; on a busy machine any worker may stand still for a moment, and then those of
+/// that round are not spread as they are else.
+fn in_one_round<T: std::fmt::Debug>(measure: impl Fn() -> T, wanted: impl Fn(&T) -> bool) -> T {
+    let mut found = Vec::new();
+    for _ in 0..ROUNDS {
+        let measured = measure();
+        if wanted(&measured) {
+            return measured;
+        }
+        found.push(measured);
+    }
+    panic!("in no round as wanted: {found:#?}");
 }
 
 /// How many of so many new connections each worker of the app got.
@@ -52,9 +80,14 @@ fn round_robin_is_exact_and_falls_back_to_even() {
             assert_eq!(shown, "even (round_robin needs CAP_BPF and CAP_NET_ADMIN)");
             continue;
         }
-        let counts = counts(&home, port, 4000);
-        let (least, most) = spread(&counts);
-        assert!(least >= 980 && most <= 1020, "{fixture}: {counts:?}");
+        // A hash gives this once in three hundred rounds.
+        in_one_round(
+            || counts(&home, port, 1000),
+            |counts| {
+                let (least, most) = spread(counts);
+                least >= 248 && most <= 252
+            },
+        );
     }
 }
 
@@ -63,19 +96,27 @@ fn even_is_even() {
     for fixture in FIXTURES {
         let (home, port) = start(fixture, 4, "even");
         assert_eq!(balance_shown(&home), "even");
-        let counts = counts(&home, port, 4000);
-        let (least, most) = spread(&counts);
-        assert!(most * 100 <= least * 120, "{fixture}: {counts:?}");
+        in_one_round(
+            || counts(&home, port, 4000),
+            |counts| {
+                let (least, most) = spread(counts);
+                most * 100 <= least * 120
+            },
+        );
     }
 }
 
 #[test]
 fn random_is_fair() {
     let (home, port) = start("balanced.js", 4, "random");
-    let counts = counts(&home, port, 2000);
-    let (least, most) = spread(&counts);
-    // Eight standard deviations.
-    assert!(least > 340 && most < 660, "{counts:?}");
+    in_one_round(
+        || counts(&home, port, 2000),
+        |counts| {
+            let (least, most) = spread(counts);
+            // Eight standard deviations.
+            least > 340 && most < 660
+        },
+    );
 }
 
 #[test]
@@ -87,19 +128,33 @@ fn kept_connections_are_shared_evenly() {
         ("balanced.py", "round_robin"),
     ] {
         let (home, port) = start(fixture, 2, balance);
-        let mut kept = Vec::new();
-        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-        for _ in 0..64 {
-            let mut connection = Connection::open(port).expect("a connection");
-            let who = Who::of(&connection.get("/", false).expect("an answer")).expect("a worker");
-            *counts.entry(who.pid).or_default() += 1;
-            kept.push(connection);
-        }
-        let (least, _) = spread(&counts);
         // A hash gives 24 or more in 98 of 100 runs, so it is measured by what no unfair one gives.
         let wanted = if has_turns(&home) { 31 } else { 16 };
-        assert!(counts.len() == 2 && least >= wanted, "{fixture} {balance}: {counts:?}");
+        in_one_round(
+            || kept_counts(port),
+            |counts| counts.len() == 2 && spread(counts).0 >= wanted,
+        );
     }
+}
+
+/// How many of 64 connections that stay open each worker has.
+fn kept_counts(port: u16) -> BTreeMap<u32, usize> {
+    let mut kept = Vec::new();
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    for _ in 0..64 {
+        let mut connection = Connection::open(port).expect("a connection");
+        let who = Who::of(&connection.get("/", false).expect("an answer")).expect("a worker");
+        *counts.entry(who.pid).or_default() += 1;
+        kept.push(connection);
+    }
+    counts
+}
+
+/// Who answers each of 20 addresses, by slot; twice the same, since at another time a worker may
+/// have stood still.
+fn settled_slots(port: u16) -> Vec<String> {
+    let twice = || (slots_of_addresses(port), slots_of_addresses(port));
+    in_one_round(twice, |(first, second)| first == second).0
 }
 
 /// Who answers each of 20 addresses, by slot.
@@ -116,40 +171,51 @@ fn slots_of_addresses(port: u16) -> Vec<String> {
 fn an_address_always_meets_the_same_slot() {
     for fixture in FIXTURES {
         let (home, port) = start(fixture, 4, "ip_hash");
-        let first = slots_of_addresses(port);
+        let first = settled_slots(port);
         let different: BTreeSet<_> = first.iter().collect();
         assert!(different.len() > 1, "{first:?}");
         for _ in 0..3 {
-            assert_eq!(slots_of_addresses(port), first, "{fixture}");
+            assert_eq!(settled_slots(port), first, "{fixture}");
         }
         home.rpm(["reload", "web"]).success();
-        assert_eq!(slots_of_addresses(port), first, "{fixture}, after a reload");
+        assert_eq!(settled_slots(port), first, "{fixture}, after a reload");
         home.rpm(["scale", "web", "5"]).success();
-        let moved = slots_of_addresses(port);
+        let moved = settled_slots(port);
         let elsewhere = moved.iter().zip(&first).filter(|(now, before)| now != before);
         assert!(elsewhere.into_iter().all(|(now, _)| now == "4"), "{first:?} {moved:?}");
         home.rpm(["scale", "web", "4"]).success();
-        assert_eq!(slots_of_addresses(port), first, "{fixture}, after scaling there and back");
+        assert_eq!(settled_slots(port), first, "{fixture}, after scaling there and back");
     }
 }
 
-/// Keeps one worker busy for five seconds, from the moment this returns.
-fn block(home: &Home, port: u16) -> Instant {
-    let mut connection = Connection::open(port).expect("a connection");
-    connection.send("/block", true).expect("a request");
-    std::thread::spawn(move || connection.read_response());
-    home.wait_for_line(&home.app("web")[0].out_log(), "blocking\n");
-    Instant::now()
+/// A worker that does nothing until it is let go.
+struct Blocked {
+    gate: PathBuf,
+    client: JoinHandle<u16>,
 }
 
-/// The longest of so many requests, one after the other.
-fn longest(port: u16, requests: usize) -> Duration {
-    let timed = |_| {
-        let start = Instant::now();
-        get(port, "/").expect("an answer");
-        start.elapsed()
-    };
-    (0..requests).map(timed).max().unwrap_or_default()
+impl Blocked {
+    /// Blocks one of them, whichever takes the connection.
+    fn one(home: &Home, port: u16) -> Self {
+        let mut connection = Connection::open(port).expect("a connection");
+        connection.send("/gate", true).expect("a request");
+        let client = thread::spawn(move || connection.read_response().expect("an answer").status);
+        home.wait_for_line(&home.app("web")[0].out_log(), "blocking\n");
+        Self { gate: home.work().join("gate"), client }
+    }
+
+    /// Nobody waited for it: so many requests, one after the other, are answered meanwhile.
+    fn is_avoided(&self, port: u16, requests: usize) {
+        for _ in 0..requests {
+            get(port, "/").expect("an answer");
+        }
+        assert!(!self.client.is_finished(), "it was not blocked");
+    }
+
+    fn goes_on(self) {
+        fs::write(&self.gate, "go").expect("written");
+        assert_eq!(self.client.join().expect("a status"), 200);
+    }
 }
 
 #[test]
@@ -157,9 +223,9 @@ fn nobody_waits_behind_a_blocked_worker_of_a_shared_queue() {
     for fixture in FIXTURES {
         let (home, port) = start(fixture, 4, "shared");
         assert_eq!(balance_shown(&home), "shared");
-        block(&home, port);
-        let slowest = longest(port, 200);
-        assert!(slowest < Duration::from_secs(1), "{fixture}: {slowest:?}");
+        let blocked = Blocked::one(&home, port);
+        blocked.is_avoided(port, 200);
+        blocked.goes_on();
     }
 }
 
@@ -180,8 +246,10 @@ fn a_shared_queue_hears_everybody_after_a_reload_a_stop_and_a_scale() {
         }
         let report = load.stop();
         assert_eq!(report.refused, 0, "{fixture}: {report:#?}");
-        // A program without a handler is cut in the midst of an answer.
-        assert!(report.failures <= 5, "{fixture}: {report:#?}");
+        // A program without a handler is cut in the midst of its answers: five workers end, and
+        // three clients may be inside each.
+        let cut = if fixture == "balanced.py" { 5 * 3 } else { 5 };
+        assert!(report.failures <= cut, "{fixture}: {report:#?}");
         assert_eq!(pids_answering(port, 2).len(), 2, "{fixture}");
     }
 }
@@ -191,18 +259,16 @@ fn new_connections_avoid_a_blocked_worker_until_it_accepts_again() {
     let ways = [("balanced.js", "even"), ("balanced.py", "round_robin"), ("balanced.py", "random")];
     for (fixture, balance) in ways {
         let (home, port) = start(fixture, 4, balance);
-        let blocked = block(&home, port);
+        let blocked = Blocked::one(&home, port);
         let queue = |apps: &[App], state: &str| {
             apps.iter().any(|app| app.env("queue_state").as_str() == Some(state))
         };
-        // What comes to it in the first second waits; nobody reads these.
-        let waiting: Vec<_> = (0..32).map(|_| Connection::open(port).expect("open")).collect();
+        // What comes to it in the first second waits; nobody reads these. Of so many some do.
+        let waiting: Vec<_> = (0..96).map(|_| Connection::open(port).expect("open")).collect();
         let apps = home.wait_until("a slot is blocked", |apps| queue(apps, "blocked"));
         assert!(apps.iter().any(|app| app.env("queue").as_u64() > Some(0)), "{apps:?}");
-        assert!(blocked.elapsed() < Duration::from_millis(2500), "{:?}", blocked.elapsed());
-        let slowest = longest(port, 200);
-        assert!(slowest < Duration::from_secs(1), "{fixture}: {slowest:?}");
-        assert!(blocked.elapsed() < Duration::from_secs(5), "too slow to tell");
+        blocked.is_avoided(port, 200);
+        blocked.goes_on();
         home.wait_until("it is given back", |apps| !queue(apps, "blocked"));
         drop(waiting);
         pids_answering(port, 4);

@@ -1,6 +1,6 @@
 //! `start`, `restart` and `reload` of what exists, with options: PM2's words for changing an app.
 
-use crate::harness::{App, Home, LIMIT, pids_answering, port};
+use crate::harness::{AT_EASE, App, Home, LIMIT, pids_answering, port};
 
 /// `one` in fork mode.
 fn one() -> Home {
@@ -25,7 +25,7 @@ fn start_of_a_name_with_instances_makes_it_a_cluster() {
     let (home, port) = (Home::new(), port());
     home.copy("hello.js");
     home.rpm(["start", "hello.js", "--name", "web"]).env("PORT", port).success();
-    home.rpm(["start", "web", "-i", "3"]).success();
+    home.rpm_under(&[], &[&["start", "web", "-i", "3"][..], &AT_EASE].concat()).success();
     let apps = home.app("web");
     let seen: Vec<_> = apps.iter().map(|app| (app.id(), app.exec_mode(), app.status())).collect();
     let row = |id| (id, "cluster_mode", "online");
@@ -78,12 +78,20 @@ fn an_update_of_the_environment_and_its_absence() {
     let start = ["start", "environment.js", "--name", "env", "--", "WHO"];
     home.rpm(start).env("WHO", "first").success();
     let log = home.single("env").out_log();
-    home.rpm(["restart", "env"]).env("WHO", "second").success();
-    home.rpm(["restart", "env", "--update-env"]).env("WHO", "third").success();
-    home.rpm(["restart", "env", "-a", "-k", "2000"]).env("WHO", "fourth").success();
-    home.rpm(["restart", "env", "-k", "1600"]).env("WHO", "fifth").success();
-    let seen = home.wait_for_lines(&log, "WHO=", 5);
-    assert_eq!(seen, "WHO=first\nWHO=first\nWHO=third\nWHO=fourth\nWHO=fourth");
+    // Each must have said it before it is replaced.
+    let said = |times| home.wait_for_lines(&log, "WHO=", times);
+    said(1);
+    let restarts = [
+        ("second", &["restart", "env"][..]),
+        ("third", &["restart", "env", "--update-env"]),
+        ("fourth", &["restart", "env", "-a", "-k", "2000"]),
+        ("fifth", &["restart", "env", "-k", "1600"]),
+    ];
+    for (times, (who, words)) in (2..).zip(restarts) {
+        home.rpm_under(&[], words).env("WHO", who).success();
+        said(times);
+    }
+    assert_eq!(said(5), "WHO=first\nWHO=first\nWHO=third\nWHO=fourth\nWHO=fourth");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! dashboard and log viewer, a manager's library, a metrics exporter, a build tool's plugin, a
 //! deploy script.
 
-use crate::harness::{Home, Output, Rpm, get, node_modules, port, venv};
+use crate::harness::{AT_EASE, Home, Output, Rpm, get, node_modules, port, venv};
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 /// A folder with nothing but `pm2` in it, to be the first of a PATH.
@@ -38,9 +38,11 @@ fn a_dashboard_shows_apps_and_their_logs() {
     home.rpm(["start", "streams.js", "--name", "api"]).success();
     let dash = venv("pm2-dash").display().to_string();
     let number = port.to_string();
-    let words = ["start", &dash, "--name", "dash", "-i", "1", "--", "-p", &number];
-    home.rpm(words).env("PATH", path).success();
-    home.wait_for_line(&home.single("api").out_log(), "to stdout");
+    let words = ["start", &dash, "--name", "dash", "-i", "1"];
+    let words = [&words[..], &AT_EASE, &["--", "-p", &number]].concat();
+    home.rpm_under(&[], &words).env("PATH", path).success();
+    home.wait_for_line(&home.single("api").out_log(), "to stdout\n");
+    home.wait_for_line(&home.single("api").error_log(), "to stderr\n");
     let services = get(port, "/services").expect("/services").body;
     for part in ["api", "dash", "online", "fork"] {
         assert!(services.contains(part), "no {part} in {services}");
@@ -52,7 +54,7 @@ fn a_dashboard_shows_apps_and_their_logs() {
 }
 
 const MANAGER: &str = "
-import pm2, sys
+import pm2, subprocess, sys
 manager = pm2.PM2Manager()
 assert manager.list_processes() == []
 # The library cannot find an app whose id is 0, with PM2 neither.
@@ -62,6 +64,11 @@ assert process.name == 'api' and process.is_online, process
 first = process.pid
 assert manager.restart_process(name='api').pid != first
 assert manager.reload_process(name='api').is_online
+# The app may just have been started: followed until it has said something.
+follower = subprocess.Popen(['pm2', 'logs', 'api', '--raw'], stdout=subprocess.PIPE, text=True)
+assert any('to stdout' in line for line in follower.stdout)
+follower.kill()
+follower.wait()
 assert 'to stdout' in manager.get_logs(name='api', lines=50)
 manager.flush_logs(name='api')
 assert manager.stop_process(name='api').is_stopped
@@ -102,7 +109,8 @@ fn an_exporter_tells_prometheus_of_every_app() {
     let exporter = "node_modules/pm2-metrics/exporter.js";
     let settings = format!("{{\"port\":{port}}}");
     // It says that it listens before it does; with instances `start` waits for it.
-    home.rpm(["start", exporter, "--name", "pm2-metrics", "-i", "1"])
+    let words = [&["start", exporter, "--name", "pm2-metrics", "-i", "1"][..], &AT_EASE].concat();
+    home.rpm_under(&[], &words)
         .env("PM2_HOME", home.path().display())
         .env("pm2-metrics", settings)
         .success();
@@ -125,6 +133,8 @@ fn an_exporter_tells_prometheus_of_every_app() {
 fn a_build_tools_plugin_starts_an_app() {
     let home = Home::new();
     let path = as_pm2(&home);
+    // A daemon that is slow to come up is told of on standard error.
+    home.rpm(["ping"]).success();
     let bin = home.work().join("node_modules/.bin");
     fs::create_dir_all(&bin).unwrap();
     symlink(env!("CARGO_BIN_EXE_rpm"), bin.join("pm2")).unwrap();

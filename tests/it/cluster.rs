@@ -1,6 +1,8 @@
 //! Cluster mode: several workers on one port, with the programs of the node:cluster tutorials.
 
-use crate::harness::{App, Home, Load, Process, ask, compiled, pids_answering, port, who_answers};
+use crate::harness::{
+    AT_EASE, App, Home, Load, Process, Who, ask, compiled, get, pids_answering, port, who_answers,
+};
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
@@ -34,7 +36,8 @@ fn an_app_that_closes_its_server_on_sigterm() {
         "ecosystem.toml",
         &format!(
             "[[apps]]\nname = \"web\"\nscript = \"sigterm-close.js\"\ninstances = 2\n\
-             stop_signal = \"SIGTERM\"\n[apps.env]\nPORT = {port}\n"
+             stop_signal = \"SIGTERM\"\nlisten_timeout = 30000\nkill_timeout = 30000\n\
+             [apps.env]\nPORT = {port}\n"
         ),
     );
     home.rpm(["start", "ecosystem.toml"]).success();
@@ -55,12 +58,12 @@ fn an_app_that_talks_to_its_manager() {
     home.copy("talk.js");
     let words =
         ["start", "talk.js", "--name", "web", "-i", "2", "--wait-ready", "--shutdown-with-message"];
-    home.rpm(words).env("PORT", port).success();
+    home.rpm_under(&[], &[&words[..], &AT_EASE].concat()).env("PORT", port).success();
     assert_eq!(pids_answering(port, 2), pids(&home, "web"));
     let apps = home.app("web");
     home.rpm(["stop", "web"]).success();
     for app in apps {
-        let text = home.wait_for_line(&app.out_log(), "heard");
+        let text = home.wait_for_line(&app.out_log(), "heard \"shutdown\"\n");
         assert_eq!(text, "listening, worker: true, connected: true\nheard \"shutdown\"\n");
     }
     assert!(home.app("web").iter().all(|app| app.exit_code() == Some(0)));
@@ -85,7 +88,7 @@ fn an_app_with_its_own_cluster_keeps_it_in_fork_mode_and_dies_with_it() {
 fn an_app_with_its_own_cluster_finds_itself_a_worker_in_cluster_mode() {
     let (home, _) = two_workers("self-cluster.js");
     for app in home.app("web") {
-        assert_eq!(home.wait_for_line(&app.out_log(), "listening"), "listening\n");
+        assert_eq!(home.wait_for_line(&app.out_log(), "listening\n"), "listening\n");
     }
 }
 
@@ -161,12 +164,23 @@ fn a_stopped_app_gives_its_port_back() {
 fn a_server_that_stops_by_shutdown_does_not_take_the_port_with_it() {
     let (home, port) = (Home::new(), port());
     let binary = compiled().display().to_string();
-    let words = ["start", &binary, "--name", "web", "-i", "2", "--", "shutdown"];
-    home.rpm(words).env("PORT", port).success();
-    // shutdown(2) hits the replacement as well, before anybody can know: this one reload may fail.
+    let words = ["start", &binary, "--name", "web", "-i", "2"];
+    let words = [&words[..], &AT_EASE, &["--", "shutdown"]].concat();
+    home.rpm_under(&[], &words).env("PORT", port).success();
+    // shutdown(2) hits the replacement as well, before anybody can know: this one reload may fail,
+    // and those who were hit end and are replaced, sooner or later.
     home.rpm(["reload", "web"]).output();
-    home.wait_until("two serve again", |apps| apps.iter().all(App::is_online));
-    assert_eq!(pids_answering(port, 2), pids(&home, "web"));
+    home.wait_until("two serve again", |apps| {
+        apps.iter().all(App::is_online) && all_answer(port, apps)
+    });
+}
+
+/// Whether every one of these workers answers, and nobody else; no answer at all is no fault.
+fn all_answer(port: u16, apps: &[App]) -> bool {
+    let pids: BTreeSet<u32> = apps.iter().map(App::pid).collect();
+    let ask = |_| Who::of(&get(port, "/").ok()?).ok();
+    let answers: Option<BTreeSet<u32>> = (0..100).map(ask).map(|who| Some(who?.pid)).collect();
+    answers == Some(pids)
 }
 
 #[test]
@@ -174,5 +188,6 @@ fn fork_mode_leaves_ports_alone() {
     let (home, port) = (Home::new(), port());
     home.copy("hello.js");
     home.rpm(["start", "hello.js"]).env("PORT", port).success();
+    home.wait_for_line(&home.single("hello").out_log(), "listening\n");
     assert_eq!(ask(port).pid, home.single("hello").pid());
 }

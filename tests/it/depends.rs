@@ -20,6 +20,7 @@ fn three(home: &Home) {
             "[[apps]]\nname = \"web\"\nscript = \"ticker.js\"\nmin_uptime = 200\n\
              depends_on = {{ db = \"ready\", migrate = \"done\" }}\n\n\
              [[apps]]\nname = \"migrate\"\nscript = \"crash.js\"\nautorestart = false\n\
+             min_uptime = 60000\n\
              depends_on = \"db\"\nenv = {{ CODE = 0, AFTER = 100 }}\n\n\
              [[apps]]\nname = \"db\"\nscript = \"healthz.js\"\nport = {port}\n\
              ready = {{ http = \"http://127.0.0.1:{{port}}/healthz\" }}\n\

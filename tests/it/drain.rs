@@ -5,11 +5,11 @@ use serde_json::Value;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the app may drain.
-const DRAIN: Duration = Duration::from_secs(4);
+/// How long an app may drain whose drain ends earlier.
+const DRAIN: Duration = Duration::from_secs(120);
 
-/// Complaint A6's.
-const LONG_DRAIN: Duration = Duration::from_secs(10);
+/// As long as complaint A6's and ten seconds more, in which all is looked at that shall be seen.
+const LONG_DRAIN: Duration = Duration::from_secs(20);
 
 /// One instance of a fixture whose old workers may drain for so long.
 fn start(fixture: &str, drain: Duration, download: Duration) -> (Home, u16) {
@@ -20,7 +20,8 @@ fn start(fixture: &str, drain: Duration, download: Duration) -> (Home, u16) {
         "ecosystem.toml",
         &format!(
             "[[apps]]\nname = \"web\"\nscript = \"{fixture}\"\ninstances = 1\n\
-             drain_timeout = {}\n[apps.env]\nPORT = {port}\nDOWNLOAD_MS = {}\n",
+             drain_timeout = {}\nlisten_timeout = 30000\n[apps.env]\nPORT = {port}\n\
+             DOWNLOAD_MS = {}\n",
             drain.as_millis(),
             download.as_millis()
         ),
@@ -48,8 +49,8 @@ fn a_websocket_lives_until_the_drain_ends() {
     let old = home.single("web").pid();
     let mut socket = WebSocket::open(port).expect("a WebSocket");
     assert_eq!(socket.ask("a").expect("an echo"), format!("{old} heard a"));
-    let reload = home.rpm(["reload", "web"]).spawn();
     let begun = Instant::now();
+    let reload = home.rpm(["reload", "web"]).spawn();
     let apps = home.wait_until("one connection drains", |apps| *leaving(apps, "connections") == 1);
     assert_eq!(leaving(&apps, "phase"), "draining");
     assert_eq!(leaving(&apps, "pid"), old);
@@ -62,7 +63,7 @@ fn a_websocket_lives_until_the_drain_ends() {
         assert!(found && shown.contains(&format!("pid {old}")), "{shown}");
     }
     socket.ends();
-    assert!(begun.elapsed() >= LONG_DRAIN - Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= LONG_DRAIN, "{:?}", begun.elapsed());
     let output = reload.finish(LIMIT);
     assert_eq!(output.code, 0, "{output:?}");
     assert!(!Process(old).is_alive());
@@ -74,7 +75,7 @@ fn a_download_is_finished_and_ends_the_drain() {
     for fixture in ["realtime.js", "download.py"] {
         // Longer than kill_timeout, much shorter than the drain may take.
         let length = Duration::from_secs(3);
-        let (home, port) = start(fixture, Duration::from_secs(60), length);
+        let (home, port) = start(fixture, DRAIN, length);
         let old = home.single("web").pid();
         let download = download(port);
         home.wait_for_line(&home.single("web").out_log(), "download\n");
@@ -83,7 +84,7 @@ fn a_download_is_finished_and_ends_the_drain() {
         assert_eq!(download.join().expect("the download"), parts(), "{fixture}");
         let output = reload.finish(LIMIT);
         assert_eq!(output.code, 0, "{fixture}: {output:?}");
-        assert!(begun.elapsed() < Duration::from_secs(30), "{fixture}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < DRAIN / 2, "{fixture}: {:?}", begun.elapsed());
         assert_ne!(ask(port).pid, old, "{fixture}");
         home.rpm(["delete", "web"]).success();
     }
@@ -109,9 +110,7 @@ fn a_terminal_shows_how_far_a_reload_is() {
     let (home, port) = (Home::new(), port());
     home.start_web("hello.js", "2", port);
     let shown = home.on_terminal(80, &["reload", "web"]).success().stdout;
-    for line in ["web: worker 1 of 2 starting, 0 s", "web: worker 2 of 2 "] {
-        assert!(shown.contains(line), "no {line:?} in {shown:?}");
-    }
+    shows_both_workers(&shown);
     assert!(shown.ends_with("\r\u{1b}[Kreloaded web (0, 1)\r\n"), "{shown:?}");
     home.rpm(["reload", "web"]).stdout("reloaded web (0, 1)\n").stderr("").success();
 }
@@ -133,8 +132,14 @@ fn a_reload_of_a_file_or_with_options_shows_how_far_it_is() {
     ];
     for words in ways {
         let shown = home.on_terminal(80, words).success().stdout;
-        for line in ["web: worker 1 of 2 starting, 0 s", "web: worker 2 of 2 "] {
-            assert!(shown.contains(line), "{words:?}: no {line:?} in {shown:?}");
-        }
+        shows_both_workers(&shown);
     }
+}
+
+/// How far the reload is, of each worker, and how many seconds this one takes.
+fn shows_both_workers(shown: &str) {
+    let (_, first) = shown.split_once("web: worker 1 of 2 starting, ").expect(shown);
+    let (seconds, _) = first.split_once(" s").expect(shown);
+    assert!(seconds.parse::<u32>().is_ok(), "{seconds:?} in {shown:?}");
+    assert!(first.contains("web: worker 2 of 2 "), "{shown:?}");
 }

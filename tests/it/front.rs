@@ -33,11 +33,13 @@ impl Shop {
         shop
     }
 
+    /// Its instances are online when they listen, and not just because they are slow to load.
     fn describe(&self, fixture: &str, more: &str) {
         let first = self.first;
         let text = format!(
             "[[apps]]\nname = \"shop\"\nscript = \"{fixture}\"\ninstances = 3\nincrement_var = \
-             \"PORT\"\nmin_uptime = 300\n{more}\n[apps.env]\nPORT = {first}\n"
+             \"PORT\"\nmin_uptime = \"45s\"\nkill_timeout = \"30s\"\n{more}\n[apps.env]\nPORT = \
+             {first}\n"
         );
         self.home.write("ecosystem.toml", &text);
     }
@@ -58,9 +60,8 @@ impl Shop {
     }
 }
 
-/// Those who answer, asked until there are so many. An instance counts as online before it listens
-/// when the machine is slow; the front tries it again after a while, and a few more requests do not
-/// wait for that.
+/// Those who answer, asked until there are so many. One that the front could not reach for a moment
+/// it tries again after a while, and a few more requests do not wait for that.
 fn askers(port: u16, count: usize) -> Vec<Who> {
     let deadline = Instant::now() + PATIENCE;
     let mut found: Vec<Who> = Vec::new();
@@ -242,7 +243,7 @@ fn an_instance_is_told_who_the_client_is() {
                   .listen(process.env.PORT)";
     home.write("raw.js", server);
     let text = format!(
-        "[[apps]]\nname = \"raw\"\nscript = \"raw.js\"\nmin_uptime = 300\nenv = {{ PORT = \
+        "[[apps]]\nname = \"raw\"\nscript = \"raw.js\"\nmin_uptime = \"45s\"\nenv = {{ PORT = \
          \"{own}\" }}\nproxy = {{ listen = \"127.0.0.1:{port}\", proxy_protocol = true }}\n"
     );
     home.write("ecosystem.toml", &text);
@@ -264,7 +265,7 @@ fn an_address_that_a_stranger_has_starts_nothing() {
     let stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let text = format!(
         "[[apps]]\nname = \"shop\"\nscript = \"hello.js\"\ninstances = 2\nincrement_var = \
-         \"PORT\"\nproxy = \"127.0.0.1:{port}\"\n[apps.env]\nPORT = {own}\n"
+         \"PORT\"\nmin_uptime = \"45s\"\nproxy = \"127.0.0.1:{port}\"\n[apps.env]\nPORT = {own}\n"
     );
     home.write("ecosystem.toml", &text);
     let words = [&*format!("port {port} is in use by"), "shop"];
@@ -316,15 +317,16 @@ fn a_change_to_an_address_that_a_stranger_has_changes_nothing() {
     let file = |listen: u16| {
         let text = format!(
             "[[apps]]\nname = \"shop\"\nscript = \"hello.js\"\ninstances = 2\n\
-             increment_var = \"PORT\"\nport = {first}\nproxy = \"127.0.0.1:{listen}\"\n"
+             increment_var = \"PORT\"\nmin_uptime = \"45s\"\nport = {first}\n\
+             proxy = \"127.0.0.1:{listen}\"\n"
         );
         home.write("ecosystem.toml", &text);
     };
     file(port);
     home.rpm(["start", "ecosystem.toml"]).success();
     let before = home.pids("shop");
-    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = stranger.local_addr().unwrap().port();
+    let taken = crate::harness::port();
+    let stranger = TcpListener::bind(("127.0.0.1", taken)).unwrap();
     file(taken);
     let holder = format!("(pid {})", std::process::id());
     for words in [&["apply"][..], &["reload", "ecosystem.toml"]] {

@@ -63,6 +63,7 @@ fn told(output: &Output) -> &str {
 const FILE: &str = r#"{ "apps": [
     { "name": "web", "script": "messages.js", "instances": 2, "exec_mode": "cluster",
       "env": { "FLAVOUR": "sweet" }, "args": ["--two words", "x"], "kill_timeout": 2500,
+      "listen_timeout": 30000,
       "max_memory_restart": "200M", "error_file": "own.log", "flavour": "sour" },
     { "name": "py", "script": "server.py", "interpreter": "python3", "namespace": "back",
       "env": { "PORT": "0" }, "autorestart": false },
@@ -120,7 +121,7 @@ fn a_dump_is_taken_over() {
 #[test]
 fn a_living_pm2_is_taken_over_app_by_app() {
     let both = Both::new();
-    both.pm2(&["start", "messages.js", "--name", "web", "-i", "2"]);
+    both.pm2(&["start", "messages.js", "--name", "web", "-i", "2", "--listen-timeout", "30000"]);
     both.pm2(&["start", "ticker.js", "--name", "worker"]);
     both.pm2(&["start", "ticker.js", "--name", "idle"]);
     both.pm2(&["stop", "idle"]);
@@ -147,7 +148,10 @@ fn what_runs_nowhere_else_stays_in_pm2() {
         "only.js",
         "if (!process.env.PM2_HOME) process.exit(3);\nsetInterval(() => {}, 1e6);\n",
     );
-    both.pm2(&["start", "only.js", "--name", "only"]);
+    // It fails before it could be taken for ready, however slowly it starts.
+    let app = r#"{ "apps": [{ "name": "only", "script": "only.js", "min_uptime": "30s" }] }"#;
+    both.home.write("only.json", app);
+    both.pm2(&["start", "only.json"]);
     let output = both.import(&["--live"]).exits(1);
     assert!(output.stderr.contains("it runs in PM2 again"), "{output:?}");
     assert_eq!(both.in_pm2(), [("only".to_owned(), "online".to_owned())]);

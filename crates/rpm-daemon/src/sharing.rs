@@ -10,6 +10,7 @@ use std::{
     io,
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// EPERM.
 const NOT_PERMITTED: i32 = 1;
@@ -28,6 +29,8 @@ pub(crate) struct Sharing {
     /// The question about slots that is not answered.
     asked: Option<u64>,
     next: u64,
+    /// Slots whose workers accept nothing. Probes look: no connection of theirs comes there.
+    blocked: watch::Sender<BTreeSet<Owner>>,
     /// Workers whose slots are being retired, and what they wait for.
     retiring: BTreeMap<WorkerId, (Owner, Step)>,
     /// Workers that have accepted what is theirs once the keeper says so. Each keeper says it.
@@ -57,6 +60,25 @@ impl Sharing {
         })
     }
 
+    /// The slots whose workers accept nothing.
+    pub(crate) fn blocked(&self) -> watch::Receiver<BTreeSet<Owner>> {
+        self.blocked.subscribe()
+    }
+
+    /// A slot's worker accepts nothing, or does again: who looks next sees what was told, however
+    /// fresh the last answer about slots is.
+    fn note_blocked(&mut self, owner: &Owner, blocked: bool, waiting: u32) {
+        self.blocked.send_modify(|all| {
+            _ = if blocked { all.insert(owner.clone()) } else { all.remove(owner) };
+        });
+        let standing = if blocked { Standing::Blocked } else { Standing::Serving };
+        for known in [&mut self.slots, &mut self.arriving] {
+            if let Some(slot) = known.get_mut(owner) {
+                *slot = Slot { waiting, standing, ..*slot };
+            }
+        }
+    }
+
     /// Whether an answer about slots is to come.
     pub(crate) fn is_asking(&self) -> bool {
         self.asked.is_some()
@@ -82,6 +104,7 @@ impl Sharing {
         self.unfiltered.remove(app.as_str());
         self.fallbacks.remove(app.as_str());
         self.slots.retain(|owner, _| owner.app != app.as_str());
+        self.blocked.send_modify(|all| all.retain(|owner| owner.app != app.as_str()));
     }
 
     /// What is in force for an app, in words.
@@ -175,6 +198,7 @@ impl Engine {
 
     /// A slot's worker accepts nothing, or does again.
     pub(crate) fn on_blocked(&mut self, owner: &Owner, blocked: bool, waiting: u32) {
+        self.sharing.note_blocked(owner, blocked, waiting);
         let found = self.fleet.apps.iter().find(|(app, _)| app.as_str() == owner.app);
         let Some((app, found)) = found else { return };
         let Some(instance) = found.instances.get(&owner.slot) else { return };
@@ -251,5 +275,28 @@ impl Engine {
                 Step::Stop => self.stop_now(worker),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list that was asked for because a worker accepts again still called it blocked, when the
+    /// one before was young.
+    #[test]
+    fn what_was_told_of_a_slot_is_seen_by_the_next_look() {
+        let (owner, standing) = (Owner { app: "web".to_owned(), slot: 1 }, Standing::Serving);
+        let mut sharing = Sharing::default();
+        sharing.slots.insert(owner.clone(), Slot { slot: 1, waiting: 0, standing });
+        let seen = |sharing: &Sharing| (sharing.standing(&owner), sharing.waiting(&owner));
+        sharing.note_blocked(&owner, true, 7);
+        assert_eq!(seen(&sharing), (Some("blocked"), Some(7)));
+        sharing.note_blocked(&owner, false, 0);
+        assert_eq!(seen(&sharing), (Some("serving"), Some(0)));
+        // Of one that nobody asked about there is nothing to show.
+        let other = Owner { slot: 2, ..owner.clone() };
+        sharing.note_blocked(&other, true, 7);
+        assert_eq!(sharing.standing(&other), None);
     }
 }

@@ -12,9 +12,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long output may stay open after the command exited.
-const OUTPUT_GRACE: Duration = Duration::from_secs(5);
-
 /// Variables that would change what rpm or its apps do; tests set them themselves.
 const UNSET: [&str; 12] = [
     "NO_COLOR",
@@ -264,7 +261,7 @@ impl Reader {
 
     /// Waits for the end of the pipe; false where somebody keeps it open.
     fn closes(&self) -> bool {
-        let deadline = Instant::now() + OUTPUT_GRACE;
+        let deadline = Instant::now() + LIMIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.news.recv_timeout(left) {

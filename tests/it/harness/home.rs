@@ -13,8 +13,14 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 use tempfile::TempDir;
 
-/// How long keeper, daemon and apps may take to be gone after `rpm kill` returned.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long keeper, daemon and apps may take to be gone after `rpm kill` returned: no more than a
+/// machine may stand still.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// What a server is given in which no time shall matter: an app is ready when it listens, and not
+/// after PM2's three seconds, in which a busy machine may not even have loaded Node; and it is not
+/// killed while it ends.
+pub(crate) const AT_EASE: [&str; 4] = ["--listen-timeout", "30s", "--kill-timeout", "30s"];
 
 /// One test's world. Dropping it runs `rpm kill` and fails the test if anything of it lives on.
 pub(crate) struct Home {
@@ -95,11 +101,12 @@ impl Home {
         std::os::unix::fs::symlink(node_modules(), modules).expect("symlink");
     }
 
-    /// Copies a fixture and starts it as `web` on `port` with `-i COUNT`.
+    /// Copies a fixture and starts it as `web` on `port` with `-i COUNT`, [`AT_EASE`].
     pub(crate) fn start_web(&self, name: &str, count: &str, port: u16) -> Output {
         self.copy(name);
         let name = Path::new(name).file_name().and_then(|name| name.to_str()).expect("a name");
-        self.rpm(["start", name, "--name", "web", "-i", count]).env("PORT", port).success()
+        let words = [&["start", name, "--name", "web", "-i", count][..], &AT_EASE].concat();
+        self.rpm_under(&[], &words).env("PORT", port).success()
     }
 
     /// Writes a file in the work folder.
@@ -207,8 +214,11 @@ impl Home {
 
     /// The daemon, by `rpm.pid`.
     pub(crate) fn daemon(&self) -> Process {
-        let text = files::text(&self.path().join("rpm.pid"));
-        Process(text.trim().parse().unwrap_or_else(|_| panic!("rpm.pid has {text:?}")))
+        let pid = |text: &str| text.trim().parse().ok();
+        // A daemon that comes up is about to write it.
+        let path = self.path().join("rpm.pid");
+        let text = files::wait_for(&path, "a pid", |text| pid(text).is_some());
+        Process(pid(&text).expect("a pid"))
     }
 
     /// The keeper: the daemon's parent, or what a daemon has started in place of a dead one.
@@ -219,10 +229,11 @@ impl Home {
             let command = one.command();
             roles.iter().any(|role| command.contains(role)) && one.is_alive()
         };
-        let all: Vec<_> = Process::all().into_iter().filter(is_keeper).collect();
-        // Its children look the same until they have become their programs.
-        let forked = |one: &Process| all.iter().any(|keeper| one.is_child_of(*keeper));
-        *all.iter().find(|one| !forked(one)).expect("a keeper")
+        let mut all = Process::all();
+        all.retain(is_keeper);
+        // A child that has not executed its program yet has its parent's command line.
+        let is_child = |one: &Process| all.iter().any(|other| one.is_child_of(*other));
+        all.iter().copied().find(|one| !is_child(one)).expect("a keeper")
     }
 
     /// Everything alive that carries this home in its environment or arguments, or works in it.

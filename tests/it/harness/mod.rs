@@ -23,7 +23,7 @@ pub(crate) use files::wait_for;
 pub(crate) use fixture::{
     cache, compiled, compiled_i386, copy, fixture, made, node_modules, repository, venv,
 };
-pub(crate) use home::Home;
+pub(crate) use home::{AT_EASE, Home};
 pub(crate) use http::{Connection, get};
 pub(crate) use load::{Load, Report};
 pub(crate) use port::{port, ports};
@@ -34,4 +34,4 @@ pub(crate) use websocket::WebSocket;
 use std::time::Duration;
 
 /// The longest any single wait may take: far above what is needed on a busy machine of two cores.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);

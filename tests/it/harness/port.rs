@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::net::TcpListener;
+use std::net::{Ipv6Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 
 const FIRST: u16 = 20_000;
@@ -37,5 +37,15 @@ pub(crate) fn ports(count: u16) -> u16 {
 }
 
 fn all_free(first: u16, count: u16) -> bool {
-    (first..first + count).all(|port| TcpListener::bind(("0.0.0.0", port)).is_ok())
+    (first..first + count).all(is_free)
+}
+
+/// Whether nobody has it, for any of the ways in which a test may use it.
+fn is_free(port: u16) -> bool {
+    let of_six = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
+    // Where there is no IPv6 nobody can have the port there.
+    let in_use = of_six.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
+    !in_use
+        && TcpListener::bind(("0.0.0.0", port)).is_ok()
+        && UdpSocket::bind(("0.0.0.0", port)).is_ok()
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// Longer than any drain of the tests.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = super::LIMIT;
 /// FIN and the opcodes of texts and of the end (RFC 6455, 5.2).
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;

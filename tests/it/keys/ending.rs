@@ -17,8 +17,8 @@ fn wait_ready_waits_for_the_message_and_shutdown_comes_as_one() {
     home.write("mute.js", "setInterval(() => {}, 1000);\n");
     home.write(
         "talks.json",
-        "[{ name: 'talks', script: 'talks.js', waitReady: true, listen_timeout: 20000,\n\
-         shutdown_with_message: true }]",
+        "[{ name: 'talks', script: 'talks.js', waitReady: true, listen_timeout: 30000,\n\
+         kill_timeout: 30000, shutdown_with_message: true }]",
     );
     let began = Instant::now();
     home.rpm(["start", "talks.json"]).success();
@@ -26,7 +26,7 @@ fn wait_ready_waits_for_the_message_and_shutdown_comes_as_one() {
     let talks = home.single("talks");
     assert!(talks.is_online());
     home.rpm(["stop", "talks"]).success();
-    let said = home.wait_for_line(&talks.out_log(), "told");
+    let said = home.wait_for_line(&talks.out_log(), "told shutdown\n");
     assert_eq!(said, "told shutdown\n");
 
     // Who does not say it in time has failed.
@@ -36,7 +36,10 @@ fn wait_ready_waits_for_the_message_and_shutdown_comes_as_one() {
          autorestart: false }]",
     );
     home.rpm(["start", "mute.json"]).refused(&["mute", "400"]);
-    assert_eq!(home.single("mute").status(), "errored");
+    // It is told to end first.
+    home.wait_until("it has failed", |apps| {
+        apps.iter().any(|app| app.name() == "mute" && app.status() == "errored")
+    });
 }
 
 #[test]
@@ -91,17 +94,17 @@ fn a_stop_signal_of_its_own_is_the_one_that_comes() {
     script(&home, "int.sh", &script_of("INT"));
     home.write(
         "signals.json",
-        "[{ name: 'term', script: 'term.sh', stop_signal: 'SIGTERM' },\n\
-         { name: 'int', script: 'int.sh' }]",
+        "[{ name: 'term', script: 'term.sh', stop_signal: 'SIGTERM', kill_timeout: 30000 },\n\
+         { name: 'int', script: 'int.sh', kill_timeout: 30000 }]",
     );
     home.rpm(["start", "signals.json"]).success();
     let logs = [home.single("int").out_log(), home.single("term").out_log()];
     for log in &logs {
-        home.wait_for_line(log, "up");
+        home.wait_for_line(log, "up\n");
     }
     home.rpm(["stop", "all"]).success();
-    assert_eq!(home.wait_for_line(&logs[0], "INT"), "up\nINT\n");
-    assert_eq!(home.wait_for_line(&logs[1], "TERM"), "up\nTERM\n");
+    assert_eq!(home.wait_for_line(&logs[0], "INT\n"), "up\nINT\n");
+    assert_eq!(home.wait_for_line(&logs[1], "TERM\n"), "up\nTERM\n");
 }
 
 /// PM2 leaves all of these at `waiting restart` for ever.

@@ -64,6 +64,7 @@ fn every_key_of_output_is_seen_in_files() {
     // Its owner chose the whole name.
     home.wait_for_lines(&work.join("two-error.txt"), "error", 2);
     home.wait_for_lines(&work.join("merged.log"), "out", 2);
+    home.wait_for_lines(&logs.join("both.log"), "", 2);
     for slot in 0..2 {
         assert_eq!(text(&work.join(format!("named-{slot}.log"))), "out\n");
     }

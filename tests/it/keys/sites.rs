@@ -1,9 +1,20 @@
 //! `static`: sites of a file, served by rpm itself.
 
-use crate::harness::{Connection, Home, get, port};
+use crate::harness::{Connection, Home, LIMIT, get, port};
+use std::{net::TcpStream, thread, time::Instant};
 
 /// `ann:secret`.
 const PASSWORD: &str = "Authorization: Basic YW5uOnNlY3JldA==";
+
+/// Waits until somebody listens there. The server says nothing, and is online after a second, in
+/// which a busy machine may not have started it.
+fn listens(port: u16) {
+    let deadline = Instant::now() + LIMIT;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "nobody listens on {port}");
+        thread::yield_now();
+    }
+}
 
 #[test]
 fn sites_of_a_file_are_served_with_password_list_and_entry_page() {
@@ -26,6 +37,7 @@ fn sites_of_a_file_are_served_with_password_list_and_entry_page() {
     names.sort_unstable();
     assert_eq!(names, ["files".to_owned(), format!("static-page-server-{spa}")]);
 
+    [spa, files].into_iter().for_each(listens);
     let page = get(spa, "/some/page").unwrap();
     assert_eq!((page.status, page.body.as_str()), (200, "entry"));
     assert_eq!(get(files, "/").unwrap().status, 401);

@@ -336,8 +336,9 @@ async fn ipv6_and_several_listeners() {
 #[tokio::test]
 async fn localhost_is_either_family() {
     within(async {
-        let listener = TcpListener::bind("[::1]:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        // One that nobody has in the other family either.
+        let port = crate::port::port();
+        let listener = TcpListener::bind(("::1", port)).await.unwrap();
         serve(listener, 6);
         let upstreams = json!([{"id": 0, "address": format!("localhost:{port}")}]);
         let front = Front::start(json!({"upstreams": upstreams})).await;

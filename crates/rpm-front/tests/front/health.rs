@@ -13,7 +13,7 @@ use tokio::{
 #[tokio::test]
 async fn a_refusing_upstream_is_skipped_and_given_back() {
     within(async {
-        let (dead, live) = (nowhere().await, servers(1).await[0]);
+        let (dead, live) = (nowhere(), servers(1).await[0]);
         let mut front = Front::over(&[live, dead], json!({"balance": "round_robin"})).await;
         for _ in 0..20 {
             assert_eq!(front.ask().await, "0");
@@ -37,7 +37,7 @@ async fn a_refusing_upstream_is_skipped_and_given_back() {
 #[tokio::test]
 async fn a_wish_gives_a_down_upstream_back_at_once() {
     within(async {
-        let dead = nowhere().await;
+        let dead = nowhere();
         let mut front = Front::over(&[dead], json!({"queue_timeout_ms": 0})).await;
         for _ in 0..3 {
             let mut refused = front.connect().await;
@@ -53,7 +53,7 @@ async fn a_wish_gives_a_down_upstream_back_at_once() {
 
 /// A listening socket whose queue is full: connecting to it never ends.
 async fn blocked() -> (std::os::fd::OwnedFd, SocketAddr, Vec<TcpStream>) {
-    let address = nowhere().await;
+    let address = nowhere();
     let fresh = Fresh { backlog: 1, ..Fresh::default() };
     let listener = open_listener(&Endpoint::Tcp(address), &fresh).unwrap();
     // One more than the backlog is taken.
@@ -80,7 +80,7 @@ async fn an_upstream_that_accepts_nothing_is_down_after_the_timeout() {
 #[tokio::test]
 async fn clients_wait_for_an_upstream_that_boots() {
     within(async {
-        let booting = nowhere().await;
+        let booting = nowhere();
         let front = Front::over(&[booting], json!({})).await;
         let mut clients = Vec::new();
         for _ in 0..50 {
@@ -117,7 +117,7 @@ async fn clients_wait_for_the_first_upstream_to_be_named() {
 #[tokio::test]
 async fn a_client_does_not_wait_for_ever() {
     within(async {
-        let mut front = Front::over(&[nowhere().await], json!({"queue_timeout_ms": 150})).await;
+        let mut front = Front::over(&[nowhere()], json!({"queue_timeout_ms": 150})).await;
         let mut client = front.connect().await;
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
         let stats = front.stats().await;

@@ -8,4 +8,6 @@ mod data;
 mod end;
 mod harness;
 mod health;
+#[path = "../../../../tests/it/harness/port.rs"]
+mod port;
 mod retry;

@@ -347,7 +347,7 @@ mod tests {
         let record = former.record(&former.table.holds[&id]).unwrap();
         heir.adopt_socket(&record, listener.try_clone().unwrap().into()).unwrap();
         heir.adopted(|_| false);
-        connect(5000).unwrap();
+        connect(60_000).unwrap();
     }
 
     /// A keeper died in the 200 ms in which it closes a replaced socket, which moves the others in
@@ -369,13 +369,13 @@ mod tests {
             let record = write(&hold, rank, is_replaced).unwrap();
             heir.adopt_socket(&record, hold.socket).unwrap();
         }
-        let ask = || TcpStream::connect_timeout(&address, Duration::from_millis(20));
-        let asked: Vec<_> = (0..32).filter_map(|_| ask().ok()).collect();
+        let ask = |limit| TcpStream::connect_timeout(&address, Duration::from_millis(limit));
+        let asked: Vec<_> = (0..32).filter_map(|_| ask(20).ok()).collect();
         heir.adopted(|_| false);
         assert_eq!(accept_queue(&former).map(|queue| queue.length).ok(), Some(0));
         // Those that were lost on the way to the deaf one find the other when they ask again.
-        assert_eq!(accept_queue(&next).unwrap().length as usize, asked.len());
-        (0..8).for_each(|_| drop(ask().unwrap()));
+        assert!(accept_queue(&next).unwrap().length as usize >= asked.len());
+        (0..8).for_each(|_| drop(ask(60_000).unwrap()));
     }
 
     #[test]

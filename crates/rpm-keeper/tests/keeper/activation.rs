@@ -8,7 +8,7 @@ use rpm_keeper::{Activation, Address, ChildId, Event, Owner, Request, SpawnSpec,
 use rpm_unix::spawn::Credentials;
 use std::{
     io::Write,
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
 };
 
@@ -33,9 +33,9 @@ for fd in range(3, 3 + int(os.environ['LISTEN_FDS'])):
     print(one.family.name, one.type.name, one.getsockname(), accepts, *kept)
 ";
 
-/// Nobody listens there now.
+/// Nobody listens there now, and no other test will, nor has a client that port.
 fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    ([127, 0, 0, 1], crate::port::port()).into()
 }
 
 fn owner(slot: u32) -> Owner {
@@ -63,7 +63,7 @@ fn inode(daemon: &Daemon, id: u64, slot: u32, address: &Address) -> String {
 fn as_systemd_would_give_them() {
     let (keeper, daemon) = Keeper::with_daemon();
     let (tcp, path) = (free_port(), keeper.home.root().join("a.sock"));
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let udp = free_port();
     let all = [Address::Tcp(tcp), Address::Unix(path.clone()), Address::Udp(udp)];
     let want = format!(
         "AF_INET SOCK_STREAM ('127.0.0.1', {}) 1 True True\n\

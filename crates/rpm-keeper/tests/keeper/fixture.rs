@@ -24,7 +24,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long an event may take before the test has failed; never waited for otherwise.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 const SIGKILL: i32 = 9;
 
 /// A running keeper.

@@ -2,7 +2,7 @@
 //!
 //! The daemon only hands its descriptors to the test, which then speaks in its place; so a test can
 //! kill "its" daemon and meet the next one.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests without libtest")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "no libtest")]
 
 mod activation;
 mod daemon;
@@ -10,6 +10,8 @@ mod descriptors;
 mod exits;
 mod fixture;
 mod garbage;
+#[path = "../../../../tests/it/harness/port.rs"]
+mod port;
 mod programs;
 mod restart;
 mod spawns;

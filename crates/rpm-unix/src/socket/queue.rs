@@ -44,6 +44,11 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let _waiting = [TcpStream::connect(address).unwrap(), TcpStream::connect(address).unwrap()];
         let two = AcceptQueue { length: 2, limit: 7 };
+        // The kernel may queue them somewhat after the clients have connected.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while accept_queue(&listener).unwrap() != two && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
         assert_eq!(accept_queue(&listener).unwrap(), two);
         listener.accept().unwrap();
         assert_eq!(accept_queue(&listener).unwrap().length, 1);

@@ -133,12 +133,13 @@ impl Fleet {
 }
 
 /// On a port that was asked for: one that the kernel picked is given up at shutdown(2). It is below
-/// those the kernel picks, so that no client has it.
+/// those the kernel picks, so that no client has it, and below those of the end-to-end tests, which
+/// are handed out some time before they are bound.
 fn open_first(transport: Transport, ip: IpAddr) -> (OwnedFd, SocketAddr) {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = std::process::id() as u16 % 100 * 100;
     for _ in 0..1000 {
-        let port = 20_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed) % 1000;
+        let port = 9_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed) % 1000;
         let address = SocketAddr::new(ip, port);
         match open(transport, address, false) {
             Ok(socket) => return (socket, address),
