@@ -11,7 +11,7 @@ use rpm_protocol::{Client, InstanceView, Request};
 use std::{collections::BTreeSet, ffi::OsStr, time::Duration};
 
 /// A person who waits for a completion waits no longer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Answers a shell that asks, and exits; returns where none does.
 pub(crate) fn answer() {
@@ -38,7 +38,7 @@ fn names() -> Option<BTreeSet<String>> {
         client.hello().await.ok()?;
         client.call::<Vec<InstanceView>>(Request::List).await.ok()
     };
-    let fleet = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await.ok()? })?;
+    let fleet = runtime.block_on(async { rpm_protocol::within(PATIENCE, ask).await? })?;
     Some(fleet.iter().map(|one| one.name.to_string()).collect())
 }
 

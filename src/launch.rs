@@ -70,7 +70,7 @@ pub(crate) async fn greeted_if_running(session: &Session) -> Result<Option<Clien
 async fn greeted(session: &Session, mut client: Client) -> Result<Client, CliError> {
     let greeting = async move { client.hello().await.map(|welcome| (client, welcome)) };
     tokio::pin!(greeting);
-    if let Ok(answer) = timeout(NOTICE, greeting.as_mut()).await {
+    if let Some(answer) = rpm_protocol::within(NOTICE, greeting.as_mut()).await {
         return Ok(noticed(session, answer?));
     }
     session.insist(&format!("waiting for the daemon: {}", what_it_does(&session.home)));
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_state_of_a_process_is_read() {
-        assert!(matches!(state(std::process::id()), Some('R' | 'S')));
+        assert!(matches!(state(std::process::id()), Some('R' | 'S' | 'D')));
         assert_eq!(state(u32::MAX), None);
     }
 

@@ -61,9 +61,10 @@ fn group_with(home: &Home, file: &str) -> PathBuf {
     found.next().unwrap_or_else(|| panic!("no group has {file}: {:?}", home.cgroups()))
 }
 
-/// The program itself measures what it got: noise can only make that less.
+/// The program itself measures what it got: noise can only make that less. A tenth is so little
+/// that it would have more on any machine.
 #[test]
-fn a_burner_gets_half_a_cpu() {
+fn a_burner_gets_a_tenth_of_a_cpu() {
     let home = Home::new();
     if !can(&home, "cpu limit") {
         return;
@@ -76,15 +77,15 @@ while time.monotonic() - start < 3:
 print('used', time.process_time() / (time.monotonic() - start), flush=True)
 signal.pause()
 ";
-    start_python(&home, burner, "limits = { cpu = 0.5 }\n").success();
+    start_python(&home, burner, "limits = { cpu = 0.1 }\n").success();
     let log = home.single("app").out_log();
     let text = home.wait_for_line(&log, "\n");
     let used: f64 = text.trim().strip_prefix("used ").unwrap().parse().unwrap();
-    assert!(used <= 0.55, "{used}");
+    assert!(used <= 0.15, "{used}");
     let throttled = fs::read_to_string(group_with(&home, "cpu.stat").join("cpu.stat")).unwrap();
     assert!(!throttled.contains("nr_throttled 0\n"), "{throttled}");
     let shown = home.rpm(["show", "app"]).success().stdout;
-    assert!(shown.contains("cpu 0.5 ") && !shown.contains("not enforced"), "{shown}");
+    assert!(shown.contains("cpu 0.1 ") && !shown.contains("not enforced"), "{shown}");
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn a_start_that_dies_of_its_limit_says_what_to_do() {
         return;
     }
     let hog = "x = bytearray(b'x') * (256 << 20)\n";
-    let more = "autorestart = false\nlimits = { memory = \"64M\" }\n";
+    let more = "autorestart = false\nlisten_timeout = \"30s\"\nlimits = { memory = \"64M\" }\n";
     let output = start_python(&home, hog, more).exits(1);
     let hint = "the kernel killed it at its `limits.memory` (cgroup OOM): raise it";
     assert!(output.stderr.contains(hint), "{output:?}");

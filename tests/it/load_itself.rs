@@ -1,6 +1,6 @@
 //! The load generator is a judge: it must see what goes wrong, and only that.
 
-use crate::harness::Load;
+use crate::harness::{Load, port};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -74,8 +74,7 @@ fn a_cut_of_an_idle_connection_counts() {
 
 #[test]
 fn nobody_listening_counts_as_refused() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let load = Load::on(port).fresh(1);
+    let load = Load::on(port()).fresh(1);
     load.more(5);
     let report = load.stop();
     assert_eq!(report.failures, report.requests);

@@ -185,7 +185,8 @@ fn prefixes_have_colours_on_a_terminal_only() {
 fn a_crash_is_told_with_its_last_lines() {
     let home = Home::new();
     home.copy("throws.js");
-    let words = ["start", "throws.js", "--name", "app", "--no-autorestart", "--wait"];
-    let output = home.rpm(words).exits(1);
+    // Who is slow to throw is not taken for ready meanwhile.
+    let words = "start throws.js --name app --no-autorestart --wait --listen-timeout 30s";
+    let output = home.rpm_under(&[], &words.split(' ').collect::<Vec<_>>()).exits(1);
     assert!(output.stderr.contains("case 4711"), "{output:#?}");
 }

@@ -1,7 +1,7 @@
 //! What is in log files: which there are, every byte, whole lines of several writers, each line
 //! once over many rotations, and no more than they may have together.
 
-use crate::harness::Home;
+use crate::harness::{Home, wait_for};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -35,11 +35,15 @@ fn names(folder: &PathBuf) -> Vec<String> {
     names
 }
 
-/// Bytes of the logs whose names begin so, with all that was rotated away from them.
+/// Bytes of the logs whose names begin so, with all that was rotated away from them, once that is
+/// compressed: for a moment there are both, the file and its copy.
 fn bytes(home: &Home, begin: &str) -> u64 {
+    let is_whole = |name: &String| !name.contains(".log.2") || name.ends_with(".gz");
+    let current = logs(home).join("app-out.log");
+    wait_for(&current, "copies", |_| names(&logs(home)).iter().all(is_whole));
     let names = names(&logs(home));
     let ours = names.iter().filter(|name| name.starts_with(begin));
-    // Compressed meanwhile: its copy was counted.
+    // One that is too much may go meanwhile.
     ours.filter_map(|name| Some(logs(home).join(name).metadata().ok()?.len())).sum()
 }
 

@@ -247,12 +247,14 @@ fn a_reader_that_goes_away_is_success() {
     let home = two_apps();
     let log = home.single("api").out_log();
     for words in ["api --raw --out", "api --nostream --json", "api --format"] {
-        let line = format!("set -o pipefail; $0 logs {words} | head -n 1");
+        let reader = "{ head -n 1; exec <&-; echo gone >&2; }";
+        let line = format!("set -o pipefail; $0 logs {words} | {reader}");
         let running = home.rpm_under(&["bash", "-c", &line], &[]).spawn();
         running.until("a line", |text| text.contains("api one"));
+        running.until_said("that nobody reads", |text| text.contains("gone\n"));
         // It learns of it with the next line.
         File::options().append(true).open(&log).unwrap().write_all(b"one more\n").unwrap();
         let output = running.finish(crate::harness::LIMIT);
-        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
+        assert_eq!((output.code, output.stderr.as_str()), (0, "gone\n"), "{output:?}");
     }
 }

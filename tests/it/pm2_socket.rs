@@ -154,9 +154,9 @@ fn the_bus_tells_what_happens() {
             `${one.event} ${one.manually} ${one.process.name} ${one.process.pm_id}`).join('\\n'));
         const [start] = said['process:event'];
         console.log(start.process.env, start.process.pm_exec_path.endsWith('messages.js'));
-        const log = said['log:out'][0];
+        const log = await until('log:out', () => true);
         console.log(JSON.stringify([log.data, log.process]), typeof log.at);
-        console.log(JSON.stringify(said.greeting[0].data));
+        console.log(JSON.stringify((await until('greeting', () => true)).data));
         const often = { max_restarts: 2, min_uptime: 60000 };
         await call('start', { script: 'throws.js', name: 'bad', ...often });
         await done('restart overlimit');

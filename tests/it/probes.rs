@@ -1,6 +1,6 @@
 //! Probes: what proves that an instance is ready, and that it still works.
 
-use crate::harness::{App, Home, Load, Rpm, get, port};
+use crate::harness::{App, Home, LIMIT, Load, Rpm, get, port};
 use std::time::{Duration, Instant};
 
 /// Starts one app `app` of `script` with these lines.
@@ -57,7 +57,7 @@ fn a_strangers_ready_counts_for_nobody() {
     let home = Home::new();
     // Its files are watched before it is started.
     home.rpm(["ping"]).success();
-    let lines = "ready = \"notify\"\nlisten_timeout = \"2s\"\nautorestart = false\n\
+    let lines = "ready = \"notify\"\nlisten_timeout = \"10s\"\nautorestart = false\n\
                  env = { NEVER = \"1\" }\n";
     let starting = app(&home, "notify.py", lines).spawn();
     home.wait_for_line(&home.path().join("logs/app-out.log"), "waits");
@@ -66,7 +66,7 @@ fn a_strangers_ready_counts_for_nobody() {
     let path = environment.split('\0').find_map(|pair| pair.strip_prefix("NOTIFY_SOCKET="));
     let stranger = std::os::unix::net::UnixDatagram::unbound().unwrap();
     stranger.send_to(b"READY=1", path.unwrap()).unwrap();
-    assert_eq!(starting.finish(Duration::from_secs(20)).code, 1);
+    assert_eq!(starting.finish(LIMIT).code, 1);
 }
 
 #[test]
@@ -87,10 +87,10 @@ fn an_http_probe_that_is_never_answered_well_fails_the_start_and_says_how() {
     let (home, port) = (Home::new(), port());
     let lines = format!(
         "ready = {{ http = \"http://127.0.0.1:{{port}}/healthz\" }}\nport = {port}\n\
-         listen_timeout = \"1s\"\nautorestart = false\nenv = {{ READY_AFTER = \"60000\" }}\n"
+         listen_timeout = \"10s\"\nautorestart = false\nenv = {{ READY_AFTER = \"60000\" }}\n"
     );
     let failed = app(&home, "healthz.js", &lines).exits(1);
-    assert!(failed.stderr.contains("not ready in 1 s"), "{failed:?}");
+    assert!(failed.stderr.contains("not ready in 10 s"), "{failed:?}");
     let answer = format!("http://127.0.0.1:{port}/healthz: answered 503 Service Unavailable");
     assert!(failed.stderr.contains(&answer), "{failed:?}");
 }
@@ -113,7 +113,8 @@ fn tcp_and_exec_probes() {
 fn an_ill_instance_of_a_cluster_is_replaced_without_a_failed_request() {
     let (home, port) = (Home::new(), port());
     let lines = format!(
-        "instances = 2\nport = {port}\nhealth = {{ http = \"http://127.0.0.1:{{port}}/healthz\", \
+        "instances = 2\nport = {port}\nlisten_timeout = \"30s\"\n\
+         health = {{ http = \"http://127.0.0.1:{{port}}/healthz\", \
          interval = \"200ms\", timeout = \"5s\", failures = 3 }}\n"
     );
     app(&home, "healthz.js", &lines).success();
@@ -141,8 +142,9 @@ fn an_instance_that_hangs_is_replaced_and_the_others_are_not() {
     let (home, port) = (Home::new(), port());
     let lines = format!(
         "instances = 2\nport = {port}\nkill_timeout = 200\ndrain_timeout = \"500ms\"\n\
+         listen_timeout = \"30s\"\n\
          health = {{ http = \"http://127.0.0.1:{{port}}/healthz\", interval = \"200ms\", \
-         timeout = \"1s\", failures = 2 }}\n"
+         timeout = \"5s\", failures = 2 }}\n"
     );
     app(&home, "healthz.js", &lines).success();
     let before = home.pids("app");
@@ -158,7 +160,7 @@ fn a_command_that_fails_makes_it_ill() {
     let home = Home::new();
     home.write("well", "");
     let lines = "ready = \"notify\"\nhealth = { exec = \"test -e well || (sleep 86404 & exit 1)\", \
-                 interval = \"100ms\", timeout = \"2s\", failures = 2 }\n";
+                 interval = \"100ms\", timeout = \"10s\", failures = 2 }\n";
     app(&home, "notify.py", lines).success();
     let before = home.single("app");
     assert!(home.rpm(["show", "app"]).success().stdout.contains("2 failures"));

@@ -1,7 +1,7 @@
 //! `rpm reload`: a transaction under load.
 
 use crate::harness::{
-    App, Events, Home, LIMIT, Load, Next, WebSocket, compiled, fixture, node_modules,
+    AT_EASE, App, Events, Home, LIMIT, Load, Next, WebSocket, compiled, fixture, node_modules,
     pids_answering, port,
 };
 use std::collections::BTreeSet;
@@ -29,7 +29,8 @@ fn start_slow(instances: u32, slow: u32) -> (Home, u16) {
         "ecosystem.toml",
         &format!(
             "[[apps]]\nname = \"web\"\nscript = \"slow.js\"\ninstances = {instances}\n\
-             max_surge = {instances}\n[apps.env]\nPORT = {port}\nSLOW_MS = {slow}\n"
+             max_surge = {instances}\nlisten_timeout = \"30s\"\n\
+             kill_timeout = \"30s\"\n[apps.env]\nPORT = {port}\nSLOW_MS = {slow}\n"
         ),
     );
     home.rpm(["start", "ecosystem.toml"]).success();
@@ -104,7 +105,8 @@ fn python_loses_nothing() {
 fn a_native_program_loses_nothing() {
     let (home, port) = (Home::new(), port());
     let binary = compiled().display().to_string();
-    home.rpm(["start", &binary, "--name", "web", "-i", "2"]).env("PORT", port).success();
+    let words = [&["start", &binary, "--name", "web", "-i", "2"][..], &AT_EASE].concat();
+    home.rpm_under(&[], &words).env("PORT", port).success();
     let load = Load::on(port).fresh(4);
     load.more(50);
     let before = pids(&home);
@@ -134,7 +136,7 @@ fn with_new_build(old: &str, new: &str, options: &[&str]) -> (Home, u16) {
     let (home, port) = (Home::new(), port());
     let app = home.work().join("app.js");
     fs::copy(fixture(old), &app).unwrap();
-    let words = [&["start", "app.js", "--name", "web", "-i", "2"], options].concat();
+    let words = [&["start", "app.js", "--name", "web", "-i", "2"], &AT_EASE[..], options].concat();
     home.rpm_under(&[], &words).env("PORT", port).success();
     fs::copy(fixture(new), &app).unwrap();
     (home, port)
@@ -158,11 +160,10 @@ fn a_build_that_throws_leaves_every_old_worker_serving() {
 
 #[test]
 fn a_build_that_is_never_ready_leaves_every_old_worker_serving() {
-    let options = ["--wait-ready", "--listen-timeout", "1000"];
-    let (home, port) = with_new_build("talk.js", "never-ready.js", &options);
+    let (home, port) = with_new_build("talk.js", "never-ready.js", &["--wait-ready"]);
     let before = home.pids("web");
     let load = Load::on(port).fresh(2);
-    home.rpm(["reload", "web"]).refused(&["ready"]);
+    home.rpm(["reload", "web", "--listen-timeout", "1000"]).refused(&["ready"]);
     load.more(50);
     load.stop().is_clean(50);
     assert_eq!(home.pids("web"), before);
@@ -212,7 +213,7 @@ fn max_surge_workers_are_replaced_at_once() {
             "ecosystem.toml",
             &format!(
                 "[[apps]]\nname = \"web\"\nscript = \"hello.js\"\ninstances = 4\n\
-                 max_surge = {surge}\n[apps.env]\nPORT = {port}\n"
+                 max_surge = {surge}\nlisten_timeout = \"30s\"\n[apps.env]\nPORT = {port}\n"
             ),
         );
         home.rpm(["start", "ecosystem.toml"]).success();
@@ -234,8 +235,12 @@ fn reloads_of_two_apps_run_side_by_side() {
     let apps = ["web", "api"];
     for name in apps {
         home.copy("realtime.js");
-        let words = ["start", "realtime.js", "--name", name, "-i", "1"];
-        home.rpm(words).env("PORT", port()).env("NODE_PATH", node_modules().display()).success();
+        let words = ["start", "realtime.js", "--name", name, "-i", "1", "--drain-timeout", "60s"];
+        let words = [&words[..], &AT_EASE].concat();
+        home.rpm_under(&[], &words)
+            .env("PORT", port())
+            .env("NODE_PATH", node_modules().display())
+            .success();
     }
     let events = home.rpm(["events", "--since", "0"]).spawn();
     // Each is kept from ending until the other has begun, by a client that goes on.

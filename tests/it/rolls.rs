@@ -62,7 +62,7 @@ fn a_reload_that_failed_half_way_leaves_the_first_one_behind() {
     let file = |bad: &str| {
         let text = format!(
             "[[apps]]\nname = 'web'\nscript = 'app.js'\ninstances = 2\n\
-             env = {{ PORT = {port}{bad} }}\n"
+             listen_timeout = '30s'\nenv = {{ PORT = {port}{bad} }}\n"
         );
         home.write("ecosystem.toml", &text)
     };

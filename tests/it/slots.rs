@@ -56,9 +56,10 @@ fn incremented_ports_stay() {
         "ecosystem.json",
         &format!(
             r#"{{"apps": [{{"name": "web", "script": "hello.js", "instances": 4,
-                "increment_var": "PORT", "env": {{"PORT": "{first}"}}}}]}}"#
+                "increment_var": "PORT", "min_uptime": "60s", "env": {{"PORT": "{first}"}}}}]}}"#
         ),
     );
+    // For so long an instance that does not listen yet is not taken for ready.
     home.rpm(["start", "ecosystem.json"]).success();
     through_everything(&home, |count| {
         let apps = home.app("web");

@@ -1,6 +1,8 @@
 //! `rpm start`: every kind of program, on one port, unchanged.
 
-use crate::harness::{App, Home, Output, ask, compiled, get, port, repository, who_answers};
+use crate::harness::{
+    AT_EASE, App, Home, Output, ask, compiled, get, port, repository, who_answers,
+};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -22,6 +24,10 @@ fn shares(home: &Home, app: &str, port: u16, count: usize) {
     let seen: Vec<_> = apps.iter().map(|app| (app.status(), app.exec_mode())).collect();
     assert_eq!(seen, vec![("online", "cluster_mode"); count]);
     assert_eq!(apps.iter().map(App::restarts).sum::<u64>(), 0, "{apps:#?}");
+}
+
+fn patient(home: &Home, words: &[&str], port: u16) {
+    home.rpm_under(&[], &[words, &AT_EASE].concat()).env("PORT", port).success();
 }
 
 fn starts_on_one_port(fixture: &str) {
@@ -54,7 +60,7 @@ fn a_script_by_its_shebang() {
 fn a_native_binary() {
     let (home, port) = (Home::new(), port());
     let binary = compiled().display().to_string();
-    home.rpm(["start", &binary, "--name", "web", "-i", "2"]).env("PORT", port).success();
+    patient(&home, &["start", &binary, "--name", "web", "-i", "2"], port);
     shares(&home, "web", port, 2);
 }
 
@@ -70,8 +76,8 @@ fn a_shell_script_with_the_server_below_it() {
 fn a_command_line_in_quotes() {
     let (home, port) = (Home::new(), port());
     let folder = home.copy("npm-app");
-    let start = home.rpm(["start", "npm start", "--name", "web", "-i", "4"]);
-    start.cwd(folder).env("PORT", port).success();
+    let words = [&["start", "npm start", "--name", "web", "-i", "4"][..], &AT_EASE].concat();
+    home.rpm_under(&[], &words).cwd(folder).env("PORT", port).success();
     shares(&home, "web", port, 4);
 }
 
@@ -80,7 +86,7 @@ fn an_interpreter_named_on_the_command_line() {
     let (home, port) = (Home::new(), port());
     fs::rename(home.copy("server.py"), home.work().join("server.txt")).unwrap();
     let words = ["start", "server.txt", "--interpreter", "python3", "--name", "web", "-i", "2"];
-    home.rpm(words).env("PORT", port).success();
+    patient(&home, &words, port);
     shares(&home, "web", port, 2);
 }
 
@@ -98,6 +104,7 @@ fn max_counts_only_cpus_that_may_be_used() {
     let (home, port) = (Home::new(), port());
     home.copy("hello.js");
     let words = ["start", "hello.js", "--name", "web", "-i", "max"];
+    let words = [&words[..], &AT_EASE].concat();
     home.rpm_under(&["taskset", "-c", "0"], &words).env("PORT", port).success();
     shares(&home, "web", port, 1);
 }
@@ -106,7 +113,7 @@ fn max_counts_only_cpus_that_may_be_used() {
 fn one_instance_is_fork_mode_and_named_after_its_script() {
     let (home, port) = (Home::new(), port());
     home.copy("hello.js");
-    home.rpm(["start", "hello.js"]).env("PORT", port).success();
+    patient(&home, &["start", "hello.js"], port);
     let app = home.single("hello");
     assert_eq!((app.exec_mode(), app.id(), app.slot()), ("fork_mode", 0, 0));
     assert_eq!(ask(port).pid, app.pid());
@@ -152,7 +159,9 @@ fn the_example_serves_a_page_on_one_port_without_node() {
     let example = fs::read_to_string(repository().join("ecosystem.example.toml")).unwrap();
     assert!(example.contains("\"8080\""), "the README says port 8080");
     // Somebody else may have that port on this machine.
-    home.write("ecosystem.example.toml", &example.replace("8080", &port.to_string()));
+    let example = example.replace("8080", &port.to_string());
+    let patient = "instances = \"max\"\nlisten_timeout = \"30s\"\n";
+    home.write("ecosystem.example.toml", &example.replacen("instances = \"max\"\n", patient, 1));
     symlink(repository().join("examples"), home.work().join("examples")).unwrap();
     let empty = home.work().display().to_string();
     home.rpm(["start", "ecosystem.example.toml"]).env("PATH", empty).success();

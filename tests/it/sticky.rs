@@ -68,8 +68,9 @@ fn socket_io_keeps_its_sessions_over_four_workers() {
     let (home, port) = (Home::new(), port());
     home.copy("chat.js");
     home.modules();
-    let words = ["start", "chat.js", "--name", "web", "-i", "4", "--balance", "ip_hash"];
-    home.rpm(words).env("PORT", port).success();
+    let words = "start chat.js --name web -i 4 --balance ip_hash --listen-timeout 30s";
+    let words: Vec<&str> = words.split(' ').collect();
+    home.rpm_under(&[], &words).env("PORT", port).success();
     // 200 clients of 20 addresses, all at once; each of the last talks, and goes on to a WebSocket.
     let chats: Vec<Chat> =
         (0..10).flat_map(|_| (10..30).map(|host| Chat::open(host, port))).collect();

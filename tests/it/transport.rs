@@ -62,11 +62,14 @@ fn each_line_is_an_object_of_both_streams() {
 #[test]
 fn a_time_before_each_line_and_both_streams_in_one_more_file() {
     let home = ended("log_date_format = \"YYYY [y]\"\nlog_file = true", 3);
-    let both = until(&home, "app.log", "after the last line");
+    let expected = |both: &str| -> String {
+        (1..=3).map(|number| format!("{} y: line {number}\n", &both[..4])).collect()
+    };
+    let both = wait_for(&logs(&home, "app.log"), "both streams", |both| {
+        both.contains("after the last line") && both.contains(&expected(both))
+    });
     let year = &both[..4];
-    let expected: String = (1..=3).map(|number| format!("{year} y: line {number}\n")).collect();
-    assert_eq!(text(&home, "app-out.log"), expected);
-    assert!(both.contains(&expected), "{both}");
+    assert_eq!(text(&home, "app-out.log"), expected(&both));
     let errors = text(&home, "app-error.log");
     assert!(errors.lines().all(|line| line.starts_with(&format!("{year} y: "))), "{errors}");
 }
@@ -190,7 +193,7 @@ fn lines_are_shipped_to_syslog_too() {
     found.sort();
     assert!(found[0].starts_with("<27>1 ") && found[0].ends_with(" app 0 err - to stderr"));
     assert!(found[1].starts_with("<30>1 ") && found[1].ends_with(" app 0 out - to stdout"));
-    assert_eq!(text(&home, "app-out.log"), "to stdout\n");
+    assert_eq!(until(&home, "app-out.log", "\n"), "to stdout\n");
 }
 
 #[test]

@@ -19,8 +19,11 @@ fn deep(home: &Home, port: u16, more: &str) -> BTreeSet<u32> {
     home.write("ecosystem.toml", &text);
     home.rpm(["start", "ecosystem.toml"]).output();
     home.wait_for_line(&home.single("deep").out_log(), "deep\n");
-    TcpStream::connect(("127.0.0.1", port)).expect("the deepest listens");
     home.app_processes().iter().map(|process| process.0).collect()
+}
+
+fn serves(port: u16) {
+    TcpStream::connect(("127.0.0.1", port)).expect("the deepest listens");
 }
 
 /// Nothing of it runs, and its port can be bound again.
@@ -35,6 +38,7 @@ fn stop_and_delete_end_the_deepest_too() {
         let (home, port) = (Home::new(), port());
         // Leader, shell, and the server of its own.
         assert_eq!(deep(&home, port, kind).len(), 3, "{kind}");
+        serves(port);
         home.rpm([verb, "deep"]).success();
         is_gone(&home, port);
     }
@@ -45,12 +49,13 @@ fn a_killed_leader_takes_the_deepest_along_and_the_port_is_free_for_its_successo
     for kind in KINDS {
         let (home, port) = (Home::new(), port());
         let before = deep(&home, port, kind);
+        serves(port);
         let leader = home.single("deep").pid();
         Process(leader).kill();
         home.wait_until("a successor", |apps| apps[0].pid() != leader && apps[0].pid() != 0);
         assert!(before.iter().all(|pid| !Process(*pid).is_alive()), "{kind}");
         home.wait_for_lines(&home.single("deep").out_log(), "deep", 2);
-        TcpStream::connect(("127.0.0.1", port)).expect("the successor's server");
+        serves(port);
     }
 }
 
@@ -71,6 +76,7 @@ fn kill_ends_the_deepest_of_a_former_daemons_time() {
     for kind in KINDS {
         let (home, port) = (Home::new(), port());
         deep(&home, port, kind);
+        serves(port);
         let daemon = home.daemon();
         daemon.kill();
         assert!(daemon.ends_within(LIMIT));
@@ -88,6 +94,7 @@ fn the_tree_of_one_app_is_not_that_of_another() {
     home.wait_for_line(&home.single("tree").out_log(), "started");
     let others: BTreeSet<_> = home.app_processes().iter().map(|process| process.0).collect();
     deep(&home, port, KINDS[1]);
+    serves(port);
     home.rpm(["delete", "deep"]).success();
     let left: BTreeSet<_> = home.app_processes().iter().map(|process| process.0).collect();
     assert_eq!(left, others);
@@ -194,22 +201,21 @@ fn a_leader_that_leaves_at_once_does_not_end_the_drain_and_a_signal_comes_once()
     home.write(
         "server.py",
         "import signal\n\
-         def once(*_):\n    print('asked', flush=True)\n\
-         signal.signal(signal.SIGINT, once)\n\
+         both = {signal.SIGINT, signal.SIGALRM}\n\
+         signal.pthread_sigmask(signal.SIG_BLOCK, both)\n\
          print('up', flush=True)\n\
-         signal.pause()\n\
-         signal.signal(signal.SIGALRM, once)\n\
+         print(signal.sigwait(both).name, flush=True)\n\
          signal.setitimer(signal.ITIMER_REAL, 0.7)\n\
-         signal.pause()\n\
+         print(signal.sigwait(both).name, flush=True)\n\
          print('finished', flush=True)\n",
     );
     // As root of the tree a shell that leaves at SIGINT.
     home.write("leader.sh", "trap 'exit 0' INT\n/usr/bin/python3 server.py &\nwait\n");
-    home.rpm(["start", "leader.sh", "--name", "app", "--kill-timeout", "20s"]).success();
+    home.rpm(["start", "leader.sh", "--name", "app", "--kill-timeout", "60s"]).success();
     let log = home.single("app").out_log();
     home.wait_for_line(&log, "up\n");
     home.rpm(["stop", "app"]).success();
     // Once by the signal, once by its own alarm.
-    assert_eq!(fs::read_to_string(log).unwrap(), "up\nasked\nasked\nfinished\n");
+    assert_eq!(fs::read_to_string(log).unwrap(), "up\nSIGINT\nSIGALRM\nfinished\n");
     assert_eq!(home.app_processes(), []);
 }

@@ -10,8 +10,10 @@ use std::{
     time::Duration,
 };
 
-/// How long the engine waits for a disk.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long the engine waits for a disk: in pieces, so that a machine which stood still for a while
+/// is not taken for a disk that hangs.
+const PIECE: Duration = Duration::from_millis(20);
+const PIECES: u32 = 10;
 /// Looks that may wait for one that hangs; where one does, more are refused.
 const MAX_WAITING: usize = 1;
 
@@ -25,7 +27,7 @@ pub(crate) fn look<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static)
     // Whoever asked may have lost patience.
     let work = move || drop(answer.try_send(look()));
     looks.try_send(Box::new(work)).ok()?;
-    answered.recv_timeout(PATIENCE).ok()
+    (0..PIECES).find_map(|_| answered.recv_timeout(PIECE).ok())
 }
 
 fn start() -> Option<SyncSender<Look>> {

@@ -156,7 +156,7 @@ impl Engine {
                 }
             }
         };
-        let _in_time = tokio::time::timeout(LAST_LINES, all).await;
+        let _in_time = rpm_protocol::within(LAST_LINES, all).await;
     }
 
     fn is_done(&self) -> bool {

@@ -20,7 +20,6 @@ use std::{os::fd::OwnedFd, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
     task::spawn_local,
-    time::timeout,
 };
 
 /// How long an exit waits for the thread that takes a leader's last words; writing them takes
@@ -146,7 +145,7 @@ impl Engine {
         if clock::epoch_millis() < self.logs.hung_until {
             return None;
         }
-        let drained = timeout(PATIENCE, async {
+        let drained = rpm_protocol::within(PATIENCE, async {
             let mut last = None;
             for stream in &process.output.streams {
                 last = stream.drain().await.last;
@@ -154,8 +153,8 @@ impl Engine {
             last
         });
         match drained.await {
-            Ok(last) => last.map(|lines| lines.iter().map(|line| text(line)).collect()),
-            Err(_) => {
+            Some(last) => last.map(|lines| lines.iter().map(|line| text(line)).collect()),
+            None => {
                 self.logs.hung_until = clock::epoch_millis() + HUNG_MS;
                 tracing::error!(%worker, "its last lines are not written yet: its log disk hangs");
                 None

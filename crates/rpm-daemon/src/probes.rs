@@ -13,8 +13,9 @@ use crate::{
     shell::Tools,
     tree::{self, Leader},
 };
-use ask::Question;
+use ask::{Question, Shared};
 use rpm_config::{AppSpec, Health, Probe, Ready};
+use rpm_keeper::Owner;
 use rpm_supervisor::{Event, Instance, State, WorkerId};
 use std::{collections::BTreeMap, net::SocketAddr, pin::Pin, rc::Rc, time::Duration};
 use tokio::{
@@ -134,7 +135,12 @@ impl Engine {
         };
         let question = Question {
             probe,
-            sharing: launch::shares_ports(&spec).then(|| (process.leader.clone(), spec.instances)),
+            sharing: launch::shares_ports(&spec).then(|| Shared {
+                leader: process.leader.clone(),
+                instances: spec.instances,
+                slot: Owner { app: spec.name.to_string(), slot: seat.slot },
+                blocked: self.sharing.blocked(),
+            }),
             tools: Tools { spec, places: self.places.clone(), seat },
         };
         let at_once = self.probes.at_once.clone();

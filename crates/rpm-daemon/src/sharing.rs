@@ -10,6 +10,7 @@ use std::{
     io,
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// EPERM.
 const NOT_PERMITTED: i32 = 1;
@@ -28,6 +29,8 @@ pub(crate) struct Sharing {
     /// The question about slots that is not answered.
     asked: Option<u64>,
     next: u64,
+    /// Slots whose workers accept nothing. Probes look: no connection of theirs comes there.
+    blocked: watch::Sender<BTreeSet<Owner>>,
     /// Workers whose slots are being retired, and what they wait for.
     retiring: BTreeMap<WorkerId, (Owner, Step)>,
     /// Workers that have accepted what is theirs once the keeper says so. Each keeper says it.
@@ -57,9 +60,17 @@ impl Sharing {
         })
     }
 
+    /// The slots whose workers accept nothing.
+    pub(crate) fn blocked(&self) -> watch::Receiver<BTreeSet<Owner>> {
+        self.blocked.subscribe()
+    }
+
     /// A slot's worker accepts nothing, or does again: who looks next sees what was told, however
     /// fresh the last answer about slots is.
     fn note_blocked(&mut self, owner: &Owner, blocked: bool, waiting: u32) {
+        self.blocked.send_modify(|all| {
+            _ = if blocked { all.insert(owner.clone()) } else { all.remove(owner) };
+        });
         let standing = if blocked { Standing::Blocked } else { Standing::Serving };
         for known in [&mut self.slots, &mut self.arriving] {
             if let Some(slot) = known.get_mut(owner) {
@@ -93,6 +104,7 @@ impl Sharing {
         self.unfiltered.remove(app.as_str());
         self.fallbacks.remove(app.as_str());
         self.slots.retain(|owner, _| owner.app != app.as_str());
+        self.blocked.send_modify(|all| all.retain(|owner| owner.app != app.as_str()));
     }
 
     /// What is in force for an app, in words.

@@ -153,10 +153,14 @@ impl LogFile {
     }
 
     fn join(&self, plan: &Plan, again: bool) {
+        let Log { path, share, .. } = &self.log;
+        if !again && share.totals.join_again(path, &share.app, plan) {
+            return;
+        }
         // What is left of a former life need not be in order for the log to go on.
-        let kept = rotate::settle(&self.log.path, plan).unwrap_or_default();
+        let kept = rotate::settle(path, plan).unwrap_or_default();
         if !again {
-            self.log.share.totals.join(&self.log.path, &self.log.share.app, plan, kept);
+            share.totals.join(path, &share.app, plan, kept);
         }
     }
 

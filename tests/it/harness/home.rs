@@ -229,10 +229,11 @@ impl Home {
             let command = one.command();
             roles.iter().any(|role| command.contains(role)) && one.is_alive()
         };
-        let all: Vec<_> = Process::all().into_iter().filter(is_keeper).collect();
-        // Its children look the same until they have become their programs.
-        let forked = |one: &Process| all.iter().any(|keeper| one.is_child_of(*keeper));
-        *all.iter().find(|one| !forked(one)).expect("a keeper")
+        let mut all = Process::all();
+        all.retain(is_keeper);
+        // A child that has not executed its program yet has its parent's command line.
+        let is_child = |one: &Process| all.iter().any(|other| one.is_child_of(*other));
+        all.iter().copied().find(|one| !is_child(one)).expect("a keeper")
     }
 
     /// Everything alive that carries this home in its environment or arguments, or works in it.

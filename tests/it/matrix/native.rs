@@ -55,7 +55,7 @@ fn rust_hyper() {
     }
     let app = format!(
         "[[apps]]\nname = \"web\"\nscript = \"serve\"\nargs = [\"site-{{instance}}\", \"{port}\"]\n\
-         instances = 3\n"
+         instances = 3\nlisten_timeout = \"30s\"\n"
     );
     home.write("ecosystem.toml", &app);
     home.rpm(["start", "ecosystem.toml"]).success();

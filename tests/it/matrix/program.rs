@@ -116,8 +116,8 @@ impl Program {
         // Where the program has arguments of its own after `--`, ours come before it.
         let own = words.iter().position(|&word| word == "--").unwrap_or(words.len());
         // On a busy machine a framework needs longer to its first listen than rpm waits for a
-        // program of which it does not know whether it listens at all.
-        let ours = ["--name", "web", "-i", "3", "--listen-timeout", "30s"];
+        // program of which it does not know whether it listens at all, and longer to end.
+        let ours = ["--name", "web", "-i", "3", "--listen-timeout", "30s", "--kill-timeout", "10s"];
         let all = [&["start"], &words[..own], &ours, &words[own..]];
         home.rpm_under(&[], &all.concat()).env("PATH", path()).env("PORT", port).success()
     }

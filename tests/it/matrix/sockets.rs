@@ -1,7 +1,7 @@
 //! Kinds of sockets, and several in one app.
 
 use super::program::Program;
-use crate::harness::{Door, Home, Load, ports};
+use crate::harness::{AT_EASE, Door, Home, Load, ports};
 
 matrix! {
     // One request at a time, no handler.
@@ -19,8 +19,8 @@ matrix! {
 fn several_ports_in_one_app() {
     let (home, first) = (Home::new(), ports(2));
     home.copy("matrix/two-ports.js");
-    let words = ["start", "two-ports.js", "--name", "web", "-i", "3"];
-    home.rpm(words).env("PORT", first).success();
+    let words = [&["start", "two-ports.js", "--name", "web", "-i", "3"][..], &AT_EASE].concat();
+    home.rpm_under(&[], &words).env("PORT", first).success();
     let doors = [Door::Http(first), Door::Http(first + 1)];
     let load = || doors.iter().fold(Load::of(&doors[0]), |load, door| load.through(door, 2));
     // Scaling down is in `scales` of each program.

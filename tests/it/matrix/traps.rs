@@ -4,8 +4,8 @@
 use super::native::c;
 use super::program::{Program, path};
 use super::stages;
-use crate::harness::{App, Door, Home, LIMIT, Load, Output, compiled, copy, port};
-use std::fs;
+use crate::harness::{AT_EASE, App, Door, Home, LIMIT, Load, Output, compiled, copy, port};
+use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +29,7 @@ fn open_home() -> Home {
 }
 
 fn start(home: &Home, words: &[&str], port: u16) -> Output {
-    let words = [&["start", "--name", "web", "-i", "3"], words].concat();
+    let words = [&["start", "--name", "web", "-i", "3"], &AT_EASE[..], words].concat();
     home.rpm_under(&[], &words).env("PORT", port).env("PATH", path()).success()
 }
 
@@ -100,7 +100,9 @@ fn a_program_that_stops_by_shutdown_is_known_after_the_first_time() {
 /// B5: the right of a file to a port below 1024 is worth something only without `no_new_privs`.
 #[test]
 fn a_program_with_file_capabilities_keeps_them() {
-    let (home, port) = (open_home(), low_port());
+    // It is dropped after the home, which ends whoever has the port.
+    let low = low_port();
+    let (home, port) = (open_home(), low.port);
     let program = home.work().join("server");
     copy(&compiled(), &program);
     let setcap = Command::new("setcap").arg("cap_net_bind_service=ep").arg(&program).status();
@@ -115,7 +117,8 @@ fn a_port_below_1024_without_the_right() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let (home, port) = (open_home(), low_port());
+    let low = low_port();
+    let (home, port) = (open_home(), low.port);
     copy(&compiled(), &home.work().join("server"));
     let program = format!("{NOBODY} ./server");
     let words =
@@ -168,10 +171,18 @@ fn without_user_notification_only_node_shares_and_that_is_said() {
     assert_eq!(log.lines().filter(|line| line.contains(told)).count(), 2, "once an app: {log}");
 }
 
-/// A port below 1024 that nobody has.
-fn low_port() -> u16 {
+/// A port below 1024 that nobody has, and that no other test looks for while this one is kept.
+struct LowPort {
+    port: u16,
+    _lock: File,
+}
+
+fn low_port() -> LowPort {
+    let file = File::options().append(true).create(true).open("/tmp/rpm-test-low-ports");
+    let file = file.expect("a file for the lock");
+    file.lock().expect("the lock");
     let free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
-    (700..1000).find(free).expect("a free port below 1024")
+    LowPort { port: (700..1000).find(free).expect("a free port below 1024"), _lock: file }
 }
 
 /// B7: node:cluster's variables are for the one Node that rpm starts itself.

@@ -31,6 +31,10 @@ pub(super) enum Step {
     Has(&'static [&'static str]),
     /// Waits until the output of an app (its name) has this in it.
     Says(&'static str, &'static str),
+    /// Waits until this app's offer of an action is known: it comes another way than its output.
+    Offers(&'static str),
+    /// Waits until a file has this in it; its whole text then.
+    Written(&'static str, &'static str),
     /// A file's whole text; `~/` is the manager's folder.
     File(&'static str),
     /// The names and statuses in dump.pm2.
@@ -137,7 +141,7 @@ impl Step {
     fn run(&self, manager: &Manager) -> Option<(String, Output)> {
         let words = |line: &'static str| line.split(' ').collect::<Vec<_>>();
         let (line, command) = match self {
-            Self::Run(line) => ((*line).to_owned(), manager.command(&words(line))),
+            Self::Run(line) => return Some(((*line).to_owned(), manager.run(&words(line)))),
             Self::Words(words) => (words.join(" "), manager.command(words)),
             Self::With(name, value, line) => {
                 let command = manager.command(&words(line)).env(name, value);
@@ -150,6 +154,8 @@ impl Step {
             | Self::Printed(_)
             | Self::Has(_)
             | Self::Says(..)
+            | Self::Offers(_)
+            | Self::Written(..)
             | Self::File(_)
             | Self::Dump
             | Self::Move(..)
@@ -167,7 +173,8 @@ impl Step {
             Self::Printed(text) => format!("lines with {text}"),
             Self::Has(_) => "printed".to_owned(),
             Self::Says(app, _) => format!("said by {app}"),
-            Self::File(path) => format!("file {path}"),
+            Self::Offers(app) => format!("offered by {app}"),
+            Self::File(path) | Self::Written(path, _) => format!("file {path}"),
             Self::Dump => "dump".to_owned(),
             Self::Move(from, _) => format!("moved {from}"),
             Self::Get(path) => format!("GET {path}"),
@@ -198,8 +205,19 @@ impl Step {
                 wait_for(&log, text, |found| found.contains(text));
                 (*text).to_owned()
             }
+            Self::Offers(app) => {
+                let has = |item: &Value| item["pm2_env"]["axm_actions"][0].is_object();
+                manager.comes_to("its offer", |list| {
+                    list.iter().any(|item| item["name"] == *app && has(item))
+                });
+                "an action".to_owned()
+            }
+            Self::Written(path, text) => {
+                let text = wait_for(&manager.path(path), text, |found| found.contains(text));
+                manager.on_one_line(&text)
+            }
             Self::File(path) => match fs::read_to_string(manager.path(path)) {
-                Ok(text) => manager.neutral(text.trim_end()).replace('\n', " ⏎ "),
+                Ok(text) => manager.on_one_line(&text),
                 Err(error) => error.kind().to_string(),
             },
             Self::Dump => dump(&fs::read_to_string(manager.path("~/dump.pm2")).expect("a dump")),

@@ -18,8 +18,8 @@ const LATER: &str = r#"{ "apps": [{ "name": "b", "script": "streams.js", "autost
 const ONE: &str = r#"{ "apps": [{ "name": "one", "script": "streams.js" }] }"#;
 
 /// Says its variable, and which signals it gets.
-const SIGNALS: &str = "console.log(`who ${process.env.WHO}`);
-process.on('SIGUSR2', () => console.log('signalled'));
+const SIGNALS: &str = "process.on('SIGUSR2', () => console.log('signalled'));
+console.log(`who ${process.env.WHO}`);
 setInterval(() => {}, 60000);
 ";
 
@@ -243,7 +243,7 @@ pub(super) const TALK: &[Case] = &[
         "trigger",
         &[
             Run("start messages.js -n m"),
-            Says("m", "listening"),
+            Offers("m"),
             Run("trigger m add 1,2,3"),
             Printed("[m:0"),
             Run("trigger 0 add"),
@@ -283,8 +283,8 @@ pub(super) const TALK: &[Case] = &[
     looks(
         "logs",
         &[
-            Run("start lines.js -n x --no-autorestart -- 30 done"),
-            Says("x", "line 30"),
+            Run("start lines.js -n x -- 30 stay"),
+            Says("x", "line 30\n"),
             Run("logs x --nostream --raw"),
             Printed("line "),
             Run("logs x --nostream --raw --lines 2 --out"),
@@ -307,8 +307,8 @@ pub(super) const TALK: &[Case] = &[
     looks(
         "files",
         &[
-            Run("start lines.js -n x --no-autorestart -- 1 done"),
-            Says("x", "line 1"),
+            Run("start lines.js -n x -- 1 stay"),
+            Says("x", "line 1\n"),
             Run("start stdin.js -n s"),
             Says("s", "listening"),
             Run("flush x"),
@@ -328,12 +328,12 @@ pub(super) const TALK: &[Case] = &[
     looks(
         "written",
         &[
-            Run("start lines.js -n x --log-date-format [at] --no-autorestart -- 2 done"),
-            Says("x", "line 2"),
+            Run("start lines.js -n x --log-date-format [at] -- 2 stay"),
+            Says("x", "line 2\n"),
             File("~/logs/x-out.log"),
             Run("start stdin.js -n y --log both.log"),
             Says("y", "listening"),
-            File("both.log"),
+            Written("both.log", "listening\n"),
         ],
     ),
 ];

@@ -1,26 +1,27 @@
 //! The fields of `jlist`, in every state an app can be in and with every key that has a field:
 //! their types, and their values where these are not of the moment.
 
-use super::manager::Manager;
+use super::manager::{Kind, Manager};
 use super::{Seen, both, differences, settle};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// An app for each state and each kind of value.
 const APPS: &str = r#"{ "apps": [
     { "name": "fork", "script": "streams.js", "args": "a 'b c'", "node_args": "--trace-warnings",
-      "env": { "WHO": "me", "N": 1, "YES": true }, "env_production": { "WHO": "x" } },
+      "env": { "WHO": "me", "N": 1, "YES": true }, "env_production": { "WHO": "x" },
+      "kill_timeout": 60000 },
     { "name": "cluster", "script": "hello.js", "instances": 2, "exec_mode": "cluster",
       "wait_ready": false, "listen_timeout": 5000 },
     { "name": "python", "script": "server.py", "interpreter": "python3", "namespace": "back",
       "env": { "PORT": 0 } },
-    { "name": "stopped", "script": "streams.js", "kill_timeout": 3000 },
+    { "name": "stopped", "script": "streams.js", "kill_timeout": 60000 },
     { "name": "later", "script": "streams.js", "autostart": false },
     { "name": "ended", "script": "lines.js", "args": "1", "autorestart": false },
     { "name": "failed", "script": "lines.js", "args": ["1", "exit"], "stop_exit_codes": [3],
       "max_memory_restart": "200M" },
     { "name": "errored", "script": "lines.js", "args": "1 exit", "max_restarts": 2,
-      "min_uptime": "10s" },
+      "min_uptime": "60s" },
     { "name": "waiting", "script": "lines.js", "args": "1 exit", "restart_delay": 3600000 },
     { "name": "backoff", "script": "streams.js", "exp_backoff_restart_delay": 100 },
     { "name": "watched", "script": "streams.js", "watch": ["lib"], "ignore_watch": ["tmp"],
@@ -34,7 +35,7 @@ const APPS: &str = r#"{ "apps": [
 ] }"#;
 
 /// What is different each time.
-const OF_THE_MOMENT: [&str; 11] = [
+const OF_THE_MOMENT: [&str; 13] = [
     "created_at",
     "cpu",
     "memory",
@@ -45,8 +46,10 @@ const OF_THE_MOMENT: [&str; 11] = [
     "unique_id",
     "unstable_restarts",
     "_tree_pids",
-    // What PM2 injects into each Node app offers these.
+    // What PM2 injects into each Node app offers these, a second after its start.
     "axm_actions",
+    "axm_monitor",
+    "axm_options",
 ];
 
 /// Variables of the shell, which both mix into the fields.
@@ -114,6 +117,11 @@ fn seen(manager: &Manager) -> Seen {
             };
             seen.insert(format!("{name}.{slot} {place}{key}"), value);
         };
+        if manager.kind() == Kind::Rpm {
+            // rpm puts no monitoring into apps: what an app itself offers is here.
+            let env = &item["pm2_env"];
+            assert_eq!((&env["axm_monitor"], &env["axm_options"]), (&json!({}), &json!({})));
+        }
         for (key, value) in item.as_object().expect("an object") {
             match (key.as_str(), value) {
                 ("monit", Value::Object(monit)) => {

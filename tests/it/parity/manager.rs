@@ -1,9 +1,14 @@
 //! [`Manager`]: `pm2` or `rpm` with a home of its own, ended with its test.
 
 use super::daemon::Daemon;
-use crate::harness::{Home, Output, Rpm, copy, fixture, node_modules, port, wait_for};
+use crate::harness::{
+    Home, LIMIT, Output, Process, Rpm, copy, fixture, node_modules, port, wait_for,
+};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf, time::Instant};
+
+/// How `timeout` exits when it had to end a command (timeout(1)).
+const TIMED_OUT: i32 = 124;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Kind {
@@ -59,7 +64,33 @@ impl Manager {
 
     /// Runs a command.
     pub(super) fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output()
+        match (self.kind, words[0]) {
+            (Kind::Pm2, "kill") => self.kill_pm2(),
+            (Kind::Pm2, "trigger") => self.trigger_of_pm2(words),
+            (Kind::Pm2 | Kind::Rpm, _) => self.command(words).output(),
+        }
+    }
+
+    /// `pm2 kill` returns after three seconds, whatever its daemon still does.
+    fn kill_pm2(&self) -> Output {
+        let pid = fs::read_to_string(self.path("~/pm2.pid")).ok();
+        let output = self.command(&["kill"]).output();
+        if let Some(pid) = pid.and_then(|pid| pid.trim().parse().ok()) {
+            assert!(Process(pid).ends_within(LIMIT), "PM2's daemon {pid} goes on");
+        }
+        output
+    }
+
+    /// `pm2 trigger` waits for ever where a reply is faster than what announces it.
+    fn trigger_of_pm2(&self, words: &[&str]) -> Output {
+        let try_it = || self.command_under(&["timeout", "20"], words).output();
+        let mut output = try_it();
+        for _ in 0..3 {
+            if output.code == TIMED_OUT {
+                output = try_it();
+            }
+        }
+        output
     }
 
     /// A command to run. `$PORT` is this manager's.
@@ -78,10 +109,15 @@ impl Manager {
         };
         let pm2_home = self.home.root().join("pm2").display().to_string();
         let words: Vec<&str> = wrapper.iter().copied().chain([program]).chain(words).collect();
-        Rpm::new(&self.home, &words)
-            .env("PM2_HOME", pm2_home)
-            .env("NO_COLOR", "1")
-            .env("PORT", self.port)
+        let command = Rpm::new(&self.home, &words);
+        // Where one is too slow for PM2's defaults it is another story.
+        let command = match self.kind {
+            Kind::Pm2 => {
+                command.env("PM2_KILL_TIMEOUT", 60_000).env("PM2_GRACEFUL_LISTEN_TIMEOUT", 60_000)
+            }
+            Kind::Rpm => command,
+        };
+        command.env("PM2_HOME", pm2_home).env("NO_COLOR", "1").env("PORT", self.port)
     }
 
     /// Writes a file where its commands run.
@@ -114,6 +150,11 @@ impl Manager {
         text.replace(&format!("\"{}\"", self.port), "\"$PORT\"")
     }
 
+    /// The same on one line.
+    pub(super) fn on_one_line(&self, text: &str) -> String {
+        self.neutral(text.trim_end()).replace('\n', " ⏎ ")
+    }
+
     /// Deletes all apps.
     pub(super) fn clear(&self) {
         match self.kind {
@@ -140,6 +181,20 @@ impl Manager {
             Kind::Rpm => drop(self.home.wait_until(what, |_| wanted(&self.jlist()))),
         }
         self.jlist()
+    }
+}
+
+impl Manager {
+    /// Waits until the list is as wanted, also for what PM2 writes no line about.
+    pub(super) fn comes_to(&self, what: &str, wanted: impl Fn(&[Value]) -> bool) {
+        if self.kind == Kind::Rpm {
+            self.wait_for(what, wanted);
+            return;
+        }
+        let deadline = Instant::now() + LIMIT;
+        while !wanted(&self.jlist()) {
+            assert!(Instant::now() < deadline, "never happened: {what}: {:?}", self.jlist());
+        }
     }
 }
 

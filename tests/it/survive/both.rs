@@ -75,7 +75,8 @@ fn what_a_dead_leader_left_is_ended_before_its_successor_comes() {
     let (home, port) = (Home::new(), port());
     home.copy("hello.js");
     home.write("wrapper.sh", "#!/bin/sh\nnode hello.js &\necho started\nwait\n");
-    home.rpm(["start", "wrapper.sh", "--name", "web", "-i", "1"]).env("PORT", port).success();
+    let words = ["start", "wrapper.sh", "--name", "web", "-i", "1", "--listen-timeout", "30s"];
+    home.rpm(words).env("PORT", port).success();
     let leader = home.single("web").pid();
     let server = *pids_answering(port, 1).first().unwrap();
     kill_both(&home);

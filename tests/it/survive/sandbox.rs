@@ -59,10 +59,15 @@ fn where_nobody_may_look_node_shares_and_others_are_told_the_way_out() {
     home.copy("hello.js");
     home.copy("server.py");
     let start = |words: &[&str], port: u16| denied(&home, words).env("PORT", port);
-    start(&["start", "hello.js", "--name", "node", "-i", "2"], node).success();
+    let words = ["start", "hello.js", "--name", "node", "-i", "2", "--listen-timeout", "30s"];
+    start(&words, node).success();
     assert_eq!(pids_answering(node, 2), home.pids("node").into_iter().collect());
-    let words = ["start", "server.py", "--name", "python", "-i", "2", "--no-autorestart"];
-    start(&words, python).refused(&["python", "only Node's own servers share", "`listen`"]);
+    let words = "start server.py --name python -i 2 --no-autorestart --listen-timeout 30s";
+    start(&words.split(' ').collect::<Vec<_>>(), python).refused(&[
+        "python",
+        "only Node's own servers share",
+        "`listen`",
+    ]);
     let doctor = denied(&home, &["doctor"]).output();
     assert!(
         doctor.stdout.contains("allow pidfd_open and pidfd_getfd in the sandbox"),
@@ -75,7 +80,8 @@ fn where_nobody_may_look_node_shares_and_others_are_told_the_way_out() {
 fn an_heir_that_may_not_look_leaves_a_living_app_serving_and_says_so() {
     let (home, port) = (Home::new(), port());
     home.copy("server.py");
-    let start = denied(&home, &["start", "server.py", "--name", "web", "-i", "1"]);
+    let words = ["start", "server.py", "--name", "web", "-i", "1", "--listen-timeout", "30s"];
+    let start = denied(&home, &words);
     start.env("PORT", port).success();
     let before = essence(&home.jlist());
     let load = Load::on(port).fresh(3);

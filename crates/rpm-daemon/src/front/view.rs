@@ -32,7 +32,7 @@ impl Engine {
         if idle && self.fronts.are_asked() {
             let sender = self.inbox.sender();
             tokio::task::spawn_local(async move {
-                tokio::time::sleep(PATIENCE).await;
+                rpm_protocol::within(PATIENCE, std::future::pending::<()>()).await;
                 let _ = sender.send(Message::FrontsLate).await;
             });
         }

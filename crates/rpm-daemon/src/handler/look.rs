@@ -56,7 +56,7 @@ impl Engine {
         let flushed = self.logs.lanes.flush_times();
         tokio::task::spawn_local(async move {
             // A disk that hangs makes the order of lines worse, but holds up nobody.
-            let _late = tokio::time::timeout(TIMES_LIMIT, flushed).await;
+            let _late = rpm_protocol::within(TIMES_LIMIT, flushed).await;
             respond(to, sources);
         });
     }

@@ -6,17 +6,40 @@ use crate::{
     tree::{self, Leader},
 };
 use rpm_config::Probe;
-use std::time::Duration;
-use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+use rpm_keeper::Owner;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, watch},
+};
 
 /// A question to one worker.
 pub(crate) struct Question {
     /// What is asked, with port and number in place.
     pub(crate) probe: Probe,
-    /// Its port is that of so many instances: an answer counts only if it came from this tree.
-    pub(crate) sharing: Option<(Leader, u32)>,
+    /// Its port is that of so many instances.
+    pub(crate) sharing: Option<Shared>,
     /// What a command needs.
     pub(crate) tools: Tools,
+}
+
+/// One of several instances on a port: an answer counts only if it came from this tree.
+pub(crate) struct Shared {
+    pub(crate) leader: Leader,
+    pub(crate) instances: u32,
+    pub(crate) slot: Owner,
+    /// Slots to which no connections come, because their workers accept none.
+    pub(crate) blocked: watch::Receiver<BTreeSet<Owner>>,
+}
+
+impl Shared {
+    /// What it means that others answered all questions: nothing, unless they were kept from it.
+    pub(super) fn missed(&self) -> Result<(), String> {
+        match self.blocked.borrow().contains(&self.slot) {
+            true => Err("it accepts no connection".to_owned()),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Asks, and waits at most `limit` for the answer.
@@ -41,9 +64,9 @@ pub(crate) async fn ask(
             }
         }
     };
-    let answer = timeout(limit, answer).await;
+    let answer = rpm_protocol::within(limit, answer).await;
     let late = || format!("no answer in {}", humane(limit));
-    answer.unwrap_or_else(|_| Err(late())).map_err(|reason| format!("{probe}: {reason}"))
+    answer.unwrap_or_else(|| Err(late())).map_err(|reason| format!("{probe}: {reason}"))
 }
 
 fn humane(limit: Duration) -> String {
@@ -54,9 +77,9 @@ fn humane(limit: Duration) -> String {
     }
 }
 
-async fn connect(address: &str, sharing: Option<&(Leader, u32)>) -> Result<(), String> {
+async fn connect(address: &str, sharing: Option<&Shared>) -> Result<(), String> {
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let Some((leader, _)) = sharing else { return Ok(()) };
+    let Some(Shared { leader, .. }) = sharing else { return Ok(()) };
     // Others may have answered: it must at least have the port open too.
     let port = stream.peer_addr().map_err(|error| error.to_string())?.port();
     let own = rpm_unix::procfd::listening(&tree::pids(&tree::members(leader, &[])));

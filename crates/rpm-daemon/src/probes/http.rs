@@ -1,7 +1,7 @@
 //! Asks over HTTP/1.1. Where instances share a port, an answer may be another's: then it asks on
-//! new
-//! connections until the one it means has accepted one, which the process table tells.
+//! new connections until the one it means has accepted one, which the process table tells.
 
+use super::ask::Shared;
 use crate::tree::{self, Leader};
 use http_body_util::Empty;
 use hyper::{
@@ -40,28 +40,27 @@ enum Answer {
 
 /// Asks `url` for a status from 200 to 399; of the worker with this leader, where so many share the
 /// port.
-pub(super) async fn get(url: &str, sharing: Option<&(Leader, u32)>) -> Result<(), String> {
+pub(super) async fn get(url: &str, sharing: Option<&Shared>) -> Result<(), String> {
     let uri: Uri = url.parse().map_err(|error| format!("no URL: {error}"))?;
-    let Some((leader, instances)) = sharing else {
+    let Some(shared) = sharing else {
         let (_, stream) = open(&uri, false).await?;
         let (status, _open) = request(&uri, stream).await?;
         return judge(status);
     };
-    let mut left = instances.saturating_mul(TRIES_EACH).clamp(1, MAX_TRIES);
+    let mut left = shared.instances.saturating_mul(TRIES_EACH).clamp(1, MAX_TRIES);
     let mut running = JoinSet::new();
     let mut missed = None;
     loop {
         if left > 0 {
             left -= 1;
-            running.spawn_local(attempt(uri.clone(), leader.clone()));
+            running.spawn_local(attempt(uri.clone(), shared.leader.clone()));
         }
         tokio::select! {
             done = running.join_next() => match done {
                 Some(Ok(Answer::Own(answer))) => return answer,
                 Some(Ok(Answer::None(reason))) => missed = Some(reason),
                 Some(Ok(Answer::Other) | Err(_)) => {}
-                // All were others: nothing is known of this one, which is no failure.
-                None => return missed.map_or(Ok(()), Err),
+                None => return missed.map_or_else(|| shared.missed(), Err),
             },
             () = tokio::time::sleep(STALL), if left > 0 => {}
         }

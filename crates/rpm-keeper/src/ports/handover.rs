@@ -377,10 +377,10 @@ mod tests {
         let waiting = || accept_queue(&next).unwrap().length as usize;
         // The kernel may queue them somewhat after the clients have connected.
         let deadline = Instant::now() + Duration::from_secs(60);
-        while waiting() != asked.len() && Instant::now() < deadline {
+        while waiting() < asked.len() && Instant::now() < deadline {
             std::thread::yield_now();
         }
-        assert_eq!(waiting(), asked.len());
+        assert!(waiting() >= asked.len());
         (0..8).for_each(|_| drop(ask(60_000).unwrap()));
     }
 

@@ -100,6 +100,21 @@ impl Totals {
         self.make_room(log, 0);
     }
 
+    /// The same of a log that was written to before, under the same plan: what is kept of it is
+    /// known, and its directory, which is read for [`Self::join`], may have thousands of files.
+    /// False: it is another's, or new.
+    pub(crate) fn join_again(&self, log: &Path, app: &str, plan: &Plan) -> bool {
+        let mut members = self.members();
+        let known = members.all.get_mut(log);
+        let same = |one: &&mut Member| one.app == app && one.plan.as_ref() == Some(plan);
+        let Some(member) = known.filter(same) else { return false };
+        member.open += 1;
+        drop(members);
+        self.generation.fetch_add(1, Relaxed);
+        self.make_room(log, 0);
+        true
+    }
+
     /// One writer less, who left it with this length.
     pub(crate) fn leave(&self, log: &Path, length: u64) {
         if let Some(member) = self.members().all.get_mut(log) {
