@@ -16,6 +16,11 @@ impl InvalidValue {
         Self { expected: expected.into(), found: found.into() }
     }
 
+    /// The same of a value that stands in a table at `key`.
+    pub(crate) fn at(self, key: &str) -> Self {
+        Self { expected: format!("a table whose `{key}` is {}", self.expected), ..self }
+    }
+
     /// For a text given where `expected` was.
     pub(crate) fn text(expected: impl Into<String>, found: &str) -> Self {
         Self::new(expected, format!("{found:?}"))

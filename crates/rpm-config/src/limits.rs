@@ -37,9 +37,9 @@ pub(crate) fn read(node: &Node) -> Result<Limits, InvalidValue> {
         match key.as_str() {
             "nofile" => limits.nofile = Some(nofile(value)?),
             "nice" => limits.nice = Some(nice(value)?),
-            "memory" => limits.memory = Some(value::size(value)?),
+            "memory" => limits.memory = Some(value::size(value).map_err(|e| e.at(key))?),
             "cpu" => limits.cpu = Some(cpu(value)?),
-            "pids" => limits.pids = Some(value::positive(value)?),
+            "pids" => limits.pids = Some(value::positive(value).map_err(|e| e.at(key))?),
             other => return Err(InvalidValue::new(LIMITS, format!("a table with `{other}`"))),
         }
     }
@@ -125,6 +125,21 @@ mod tests {
         assert_eq!(Limits::default().to_string(), "");
         for (bytes, text) in [(1 << 30, "1G"), (1025, "1025 bytes"), (2048, "2K")] {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn a_wrong_limit_is_named() {
+        for (key, want) in [
+            ("pids", "must be a table whose `pids` is a whole number from 1, but is \"many\""),
+            ("cpu", "must be a table whose `cpu` is a number of CPUs such as 0.5, but is \"many\""),
+            (
+                "memory",
+                "must be a table whose `memory` is a size with a unit such as \"300M\" or \
+                 \"1.5GiB\", but is \"many\"",
+            ),
+        ] {
+            assert_eq!(one(key, Data::Text("many".into())).unwrap_err().to_string(), want);
         }
     }
 

@@ -99,23 +99,29 @@ fn option(pair: &str) -> Entry {
 }
 
 fn put(rotate: &mut Rotate, Entry { key, value: node }: &Entry) -> Read<()> {
+    let named = |error: InvalidValue| error.at(key);
     match key.as_str() {
-        "max_size" | "maxSize" => rotate.max_size = limit(node)?,
-        "max_total" | "maxTotal" => rotate.max_total = limit(node)?,
-        "keep" | "retain" => rotate.keep = value::number(node, "a whole number from 0")?,
-        "compress" => rotate.compress = value::truth(node)?,
-        "interval" => {
-            rotate.interval = match &node.data {
-                Data::Bool(false) | Data::Null => None,
-                _ => Some(value::text(node)?),
-            }
+        "max_size" | "maxSize" => rotate.max_size = limit(node).map_err(named)?,
+        "max_total" | "maxTotal" => rotate.max_total = limit(node).map_err(named)?,
+        "keep" | "retain" => {
+            rotate.keep = value::number(node, "a whole number from 0").map_err(named)?;
         }
+        "compress" => rotate.compress = value::truth(node).map_err(named)?,
+        "interval" => rotate.interval = interval(node).map_err(named)?,
         _ => {
             let keys = "max_size, keep, compress, interval and max_total in rotate";
             return Err(InvalidValue::new(keys, format!("{key:?}")));
         }
     }
     Ok(())
+}
+
+/// A pattern or a word for one, which whoever knows patterns reads; or `false` for none.
+fn interval(node: &Node) -> Read<Option<String>> {
+    match &node.data {
+        Data::Bool(false) | Data::Null => Ok(None),
+        _ => value::text(node).map(Some),
+    }
 }
 
 /// A size, or `false` for none.
@@ -138,6 +144,20 @@ mod tests {
     fn set(key: &str, text: &str) -> Result<AppOptions, String> {
         let mut options = AppOptions::default();
         options.set(key, text).map_err(|error| error.to_string()).map(|()| options)
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_rotation_is_named() {
+        for (text, want) in [
+            ("keep=some", "must be a table whose `keep` is a whole number from 0, but is \"some\""),
+            (
+                "max_size=1",
+                "must be a table whose `max_size` is a size with a unit such as \"300M\" or \
+                 \"1.5GiB\", but is \"1\"",
+            ),
+        ] {
+            assert_eq!(set("rotate", text), Err(want.to_owned()));
+        }
     }
 
     #[test]
