@@ -21,6 +21,7 @@ use crate::{
     ledger::Ledger,
     listeners::Listeners,
     log_files::Logs,
+    orphans::Orphans,
     package::Versions,
     pm2::Pm2,
     probes::Probes,
@@ -70,6 +71,8 @@ pub(crate) struct Engine {
     /// Where workers' control groups are.
     pub(crate) groups: Groups,
     pub(crate) succession: Succession,
+    /// Orphans that were looked at.
+    pub(crate) looked: Orphans,
     pub(crate) listeners: Listeners,
     pub(crate) logs: Logs,
     pub(crate) replies: Replies,

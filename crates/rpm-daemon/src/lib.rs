@@ -34,6 +34,7 @@ mod log_limit;
 mod messages;
 mod notify;
 mod offers;
+mod orphans;
 mod output;
 mod pace;
 mod package;

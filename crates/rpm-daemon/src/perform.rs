@@ -183,7 +183,8 @@ impl Engine {
     /// The living processes of a worker's tree.
     pub(crate) fn tree_of(&self, worker: WorkerId) -> Vec<Process> {
         let Some(process) = self.workers.process(worker) else { return Vec::new() };
-        tree::members(&process.leader, &self.orphans())
+        let orphans = self.looked.of(&process.leader, &self.orphans());
+        tree::members(&process.leader, &orphans)
     }
 
     /// The keeper's children that are neither a leader nor this daemon.

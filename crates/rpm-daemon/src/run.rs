@@ -16,6 +16,7 @@ use crate::{
     listeners::Listeners,
     log_files::Logs,
     notify,
+    orphans::Orphans,
     package::Versions,
     pm2::{self, Pm2},
     probes::Probes,
@@ -174,6 +175,7 @@ async fn assemble(legacy: Legacy) -> Result<Engine, Error> {
     let mut engine = Engine {
         succession,
         chores: Chores::since(written_at),
+        looked: Orphans::default(),
         postponed: Vec::new(),
         probes: Probes::default(),
         pm2: Pm2::default(),

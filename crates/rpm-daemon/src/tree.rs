@@ -7,7 +7,7 @@
 //! found, so a reused pid is never hit; a group is killed as a whole first. Which orphans exist is
 //! the engine's knowledge and comes in as an argument.
 
-use crate::inbox::Message;
+use crate::{inbox::Message, orphans::Orphan};
 use rpm_supervisor::WorkerId;
 use rpm_unix::{
     cgroup::Group,
@@ -47,17 +47,16 @@ impl Leader {
 
 /// The living processes of a tree, the leader first if it lives.
 ///
-/// `orphans` are the keeper's children that are nobody's leader.
-pub(crate) fn members(leader: &Leader, orphans: &[i32]) -> Vec<Process> {
+/// `orphans` are those that were its descendants.
+pub(crate) fn members(leader: &Leader, orphans: &[Process]) -> Vec<Process> {
     let mut found = roots_of(leader);
     let known = pids(&found);
-    let orphans = orphans.iter().filter(|pid| !known.contains(pid));
-    let orphans = orphans.filter_map(|pid| Orphan::look(*pid));
-    found.extend(orphans.filter(|orphan| orphan.is_of(leader)).map(|orphan| orphan.process));
+    found.extend(orphans.iter().filter(|orphan| !known.contains(&orphan.pid)));
     with_descendants(found)
 }
 
-/// The same of many trees. Each orphan is looked at once, not once for each tree.
+/// The same of many trees; `orphans` are the keeper's children that are nobody's leader. Each is
+/// looked at once, not once for each tree.
 pub(crate) fn all_members(
     leaders: &[(WorkerId, Leader)],
     orphans: &[i32],
@@ -81,35 +80,6 @@ fn roots_of(leader: &Leader) -> Vec<Process> {
     let others = leader.group.others(&pids(&found));
     found.extend(others);
     found
-}
-
-/// A process that fell to the keeper, and what tells whose it was.
-struct Orphan {
-    process: Process,
-    /// `RPM_INSTANCE=…`, as in its environment.
-    token: Option<Vec<u8>>,
-    pipes: [u64; 2],
-}
-
-impl Orphan {
-    fn look(pid: i32) -> Option<Self> {
-        let process = procfs::process(pid).filter(|found| !found.zombie)?;
-        let token = procfs::environment_value(pid, TOKEN.as_bytes());
-        let token = token.map(|value| [TOKEN.as_bytes(), b"=", &value].concat());
-        let orphan = Self { process, token, pipes: procfs::output_pipes(pid) };
-        // What was read was that of this process only if it is there yet.
-        process.again().map(|_| orphan)
-    }
-
-    /// Whether it was once a descendant of this leader: it is in its session, carries its token, or
-    /// still writes to its pipes; and is in no other worker's group.
-    fn is_of(&self, leader: &Leader) -> bool {
-        let writes = self.pipes.iter().any(|pipe| *pipe != 0 && leader.pipes.contains(pipe));
-        let ours = self.process.session == leader.pid
-            || self.token.as_deref() == Some(leader.token.as_bytes())
-            || writes;
-        ours && !leader.group.excludes(self.process.pid)
-    }
 }
 
 /// `roots` and all that descends from them, as far as it lives.
@@ -178,6 +148,7 @@ pub(crate) fn watch(worker: WorkerId, processes: &[Process], engine: mpsc::Sende
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orphans::Orphans;
     use std::{
         fs,
         process::{Child, Command, Stdio},
@@ -228,7 +199,8 @@ mod tests {
             let (stranger, other) = cat();
             if other.pid == found.pid {
                 assert_eq!(signal_all(&[found], SIGKILL), 0);
-                assert_eq!((leader.alive(), members(&leader, &[found.pid])), (None, Vec::new()));
+                let orphans = Orphans::default().of(&leader, &[found.pid]);
+                assert_eq!((leader.alive(), members(&leader, &orphans)), (None, Vec::new()));
                 return end(stranger);
             }
             end(stranger);

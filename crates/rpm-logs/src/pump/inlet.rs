@@ -22,7 +22,7 @@ use tokio::{
 const BEAT: Duration = Duration::from_millis(10);
 /// So many pipes are looked at in that time; with more of them beats are longer, so that looking
 /// costs no more: some 4 % of a core where lines are written as they came, 8 % where framed.
-const LOOKS_A_BEAT: usize = 50;
+const LOOKS_A_BEAT: usize = 40;
 /// A beat is so many times as long, at most.
 const MAX_STRETCH: usize = 10;
 /// How long a pipe that had much is looked at without waiting for a beat.
@@ -208,10 +208,10 @@ mod tests {
     fn beats_are_common_and_longer_where_many_rest() {
         for (resting, gone, want) in [
             (1, 0, 10),
-            (50, 9, 10),
-            (50, 10, 20),
-            (51, 0, 20),
-            (200, 40, 80),
+            (40, 9, 10),
+            (40, 10, 20),
+            (41, 0, 20),
+            (200, 50, 100),
             (1000, 103, 200),
             (100_000, 99, 100),
         ] {
