@@ -5,6 +5,7 @@ use super::events::{Events, Next};
 use super::fixture::{copy, fixture, node_modules};
 use super::process::Process;
 use super::{App, LIMIT, files};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -290,10 +291,12 @@ impl Home {
     }
 
     fn kill_all(&self) {
-        // Parents first: a keeper would start its daemon again.
         for _ in 0..3 {
-            for process in self.processes() {
-                process.kill();
+            let all = self.processes();
+            // Keeper and daemon would each start the other again.
+            all.iter().for_each(|process| process.signal(Signal::STOP));
+            all.iter().for_each(|process| process.kill());
+            for process in all {
                 process.ends_within(FAREWELL);
             }
         }
