@@ -31,15 +31,17 @@ pub(super) fn openrc(service: &Service) -> String {
 }
 
 /// runsv(8): it wants a process that stays, which `rpm events` is until the daemon ends; then it
-/// is run again, and `resurrect` finds nothing to do. TERM to it ends the apps.
+/// is run again, and `resurrect` finds nothing to do. TERM to it ends the apps, also while they are
+/// being started: then what is saved stays as it is.
 pub(super) fn runit(service: &Service) -> String {
     let (start, stay) = (as_user(service, "resurrect"), as_user(service, "events"));
     let (save, kill) = (as_user(service, "save"), as_user(service, "kill"));
     format!(
         "#!/bin/sh\n# The apps of {user}, by rpm.\n\
-         trap '' HUP\n{start}\n{stay} >/dev/null &\nstays=$!\n\
-         finish() {{\n\t{save}\n\t{kill}\n\tkill $stays\n\texit 0\n}}\n\
-         trap finish TERM INT\nwait $stays\n",
+         trap '' HUP\nstays=\n\
+         finish() {{\n\t[ -z \"$stays\" ] || {save}\n\t{kill}\n\
+         \t[ -z \"$stays\" ] || kill $stays\n\texit 0\n}}\n\
+         trap finish TERM INT\n{start}\n{stay} >/dev/null &\nstays=$!\nwait $stays\n",
         user = service.user,
     )
 }

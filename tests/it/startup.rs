@@ -1,6 +1,6 @@
 //! `startup`: the file of each init system, and what systemd is told.
 
-use crate::harness::{Home, LIMIT, Rpm, wait_for};
+use crate::harness::{Home, LIMIT, Rpm, Running, wait_for};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -190,10 +190,7 @@ fn a_runit_service_stays_and_ends_all_when_it_is_told() {
         return;
     }
     let home = saved();
-    let shown = home.rpm(["startup", "runit", "--dry-run"]).success().stdout;
-    let shown = shown.replace("$ROOT", &home.root().display().to_string());
-    let script = home.write("run", &shown).display().to_string();
-    let service = Rpm::new(&home, &["sh", &script]).spawn();
+    let service = runit_service(&home);
     wait_for(&home.path().join("rpm.log"), "both are back", |log| {
         log.matches("Online").count() >= 3
     });
@@ -201,6 +198,32 @@ fn a_runit_service_stays_and_ends_all_when_it_is_told() {
     service.process().signal(rustix::process::Signal::TERM);
     assert_eq!(service.finish(LIMIT).code, 0);
     assert_eq!(home.processes(), []);
+}
+
+/// It died by the signal, and the apps went on without it.
+#[test]
+fn a_runit_service_that_is_told_while_it_starts_leaves_no_app() {
+    if !is_root() {
+        return;
+    }
+    let home = saved();
+    let service = runit_service(&home);
+    wait_for(&home.path().join("rpm.log"), "the next daemon", |log| {
+        log.matches("daemon ready").count() >= 2
+    });
+    service.process().signal(rustix::process::Signal::TERM);
+    assert_eq!(service.finish(LIMIT).code, 0);
+    assert_eq!(home.processes(), []);
+    home.rpm(["resurrect"]).success();
+    is_back(&home);
+}
+
+/// What `startup` writes for runit, as runsv(8) runs it.
+fn runit_service(home: &Home) -> Running {
+    let shown = home.rpm(["startup", "runit", "--dry-run"]).success().stdout;
+    let shown = shown.replace("$ROOT", &home.root().display().to_string());
+    let script = home.write("run", &shown).display().to_string();
+    Rpm::new(home, &["sh", &script]).spawn()
 }
 
 /// A home in which `on` ran and `off` was stopped when it was saved.

@@ -16,7 +16,7 @@ mod web;
 mod websocket;
 
 pub(crate) use app::App;
-pub(crate) use command::{Output, Rpm};
+pub(crate) use command::{Output, Rpm, Running};
 pub(crate) use door::Door;
 pub(crate) use events::{Events, Next};
 pub(crate) use files::wait_for;
