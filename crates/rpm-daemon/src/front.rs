@@ -44,6 +44,7 @@ pub(crate) use link::Said;
 /// A front that lived shorter than this is not replaced at once: a fault that ends each of them
 /// must not keep the machine busy.
 const RESPAWN_DELAY: Duration = Duration::from_secs(1);
+
 /// All fronts, by app.
 #[derive(Default)]
 pub(crate) struct Fronts {

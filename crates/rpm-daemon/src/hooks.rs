@@ -24,6 +24,7 @@ const EVERY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So many are told at the same time; the others wait.
 const MAX_AT_ONCE: usize = 8;
+
 /// What was told, and what was not.
 pub(crate) struct Hooks {
     told: BTreeMap<(AppName, Trouble), Told>,

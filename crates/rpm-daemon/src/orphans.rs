@@ -2,12 +2,12 @@
 //! subreaper), and what tells whose they were (traps B11). Whose tree they belong to is asked in
 //! `tree.rs`.
 
-use crate::tree::{Leader, TOKEN};
+use crate::tree::{Leader, token_of};
 use rpm_unix::procfs::{self, Process};
 use std::{cell::RefCell, collections::BTreeMap};
 
 /// An orphan, and what tells whose it was.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Orphan {
     pub(crate) process: Process,
     /// `RPM_INSTANCE=…`, as in its environment.
@@ -18,9 +18,7 @@ pub(crate) struct Orphan {
 impl Orphan {
     pub(crate) fn look(pid: i32) -> Option<Self> {
         let process = procfs::process(pid).filter(|found| !found.zombie)?;
-        let token = procfs::environment_value(pid, TOKEN.as_bytes());
-        let token = token.map(|value| [TOKEN.as_bytes(), b"=", &value].concat());
-        let orphan = Self { process, token, pipes: procfs::output_pipes(pid) };
+        let orphan = Self { process, token: token_of(pid), pipes: procfs::output_pipes(pid) };
         // What was read was that of this process only if it is there yet.
         process.again().map(|_| orphan)
     }
@@ -37,10 +35,10 @@ impl Orphan {
 
     /// As it is now. Its token and its pipes came with its birth and are not read again; without a
     /// token it may have been met in the middle of an exec(2), where nothing can be read.
-    fn again(&self) -> Option<Self> {
+    fn again(self) -> Option<Self> {
         self.token.as_ref()?;
         let process = self.process.again().filter(|now| !now.zombie)?;
-        Some(Self { process, ..self.clone() })
+        Some(Self { process, ..self })
     }
 }
 
@@ -53,11 +51,11 @@ pub(crate) struct Orphans(RefCell<BTreeMap<i32, Orphan>>);
 impl Orphans {
     /// Those of a leader among `pids`, which are all there are.
     pub(crate) fn of(&self, leader: &Leader, pids: &[i32]) -> Vec<Process> {
-        let known = self.0.take();
-        let look =
-            |pid: &i32| known.get(pid).and_then(Orphan::again).or_else(|| Orphan::look(*pid));
+        let mut known = self.0.take();
+        let mut look =
+            |pid: i32| known.remove(&pid).and_then(Orphan::again).or_else(|| Orphan::look(pid));
         let now: BTreeMap<i32, Orphan> =
-            pids.iter().filter_map(|pid| Some((*pid, look(pid)?))).collect();
+            pids.iter().filter_map(|pid| Some((*pid, look(*pid)?))).collect();
         let own = now.values().filter(|orphan| orphan.is_of(leader));
         let own = own.map(|orphan| orphan.process).collect();
         self.0.replace(now);
@@ -68,6 +66,7 @@ impl Orphans {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::TOKEN;
     use rpm_unix::cgroup::Group;
     use std::{
         io::{Read, Write},

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     keeper_link::KeeperLink,
     launch,
-    tree::{self, SIGKILL, TOKEN},
+    tree::{self, SIGKILL},
 };
 use rpm_keeper::{ChildId, Legacy};
 use rpm_supervisor::WorkerId;
@@ -122,12 +122,7 @@ impl Engine {
         }
         let token = |child: &ChildId| launch::token(&self.places, WorkerId(child.0)).into_bytes();
         let tokens: BTreeSet<Vec<u8>> = children.iter().map(token).collect();
-        let is_marked = |pid: i32| {
-            let value = procfs::environment_value(pid, TOKEN.as_bytes());
-            value.is_some_and(|value| {
-                tokens.contains(&[TOKEN.as_bytes(), b"=", value.as_slice()].concat())
-            })
-        };
+        let is_marked = |pid: i32| tree::token_of(pid).is_some_and(|own| tokens.contains(&own));
         // In this order: what is not its program yet when the first is asked may be by the second.
         let is_of_one = |one: &Process| {
             let forked = one.pid != self.succession.pid && self.succession.was_forked(one.pid);

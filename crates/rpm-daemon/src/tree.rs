@@ -105,6 +105,12 @@ pub(crate) fn pids(processes: &[Process]) -> Vec<i32> {
     processes.iter().map(|process| process.pid).collect()
 }
 
+/// `RPM_INSTANCE=…` as in a process's environment; `None` where it is not there or may not be read.
+pub(crate) fn token_of(pid: i32) -> Option<Vec<u8>> {
+    let value = procfs::environment_value(pid, TOKEN.as_bytes())?;
+    Some([TOKEN.as_bytes(), b"=", &value].concat())
+}
+
 /// Sends `signal` to each process that still is the one that was found; returns how many were told.
 pub(crate) fn signal_all(processes: &[Process], signal: i32) -> usize {
     let told = processes.iter().filter(|process| signal_one(process, signal));
